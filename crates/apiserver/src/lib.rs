@@ -1,0 +1,1 @@
+//! The embedded Kubernetes API: storage, admission, discovery, watch.

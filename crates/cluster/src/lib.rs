@@ -1,0 +1,1 @@
+//! What the engine needs of a cluster: discovery, a watch-fed store, apply.

@@ -1,0 +1,1 @@
+//! The loop: graph, queue, back-off, cancellation, events.

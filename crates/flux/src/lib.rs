@@ -1,0 +1,1 @@
+//! Flux's kinds as a dialect of the engine.

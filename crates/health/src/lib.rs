@@ -1,0 +1,1 @@
+//! Status of an object: kstatus and CEL.

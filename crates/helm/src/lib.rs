@@ -1,0 +1,1 @@
+//! Helm charts and values to objects, and releases as data.

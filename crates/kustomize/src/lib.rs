@@ -1,0 +1,1 @@
+//! Kustomizations and files to objects.

@@ -1,0 +1,1 @@
+//! Server-side apply: field sets, managed fields and structured merge.

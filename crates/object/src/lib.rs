@@ -1,0 +1,1 @@
+//! A Kubernetes object as data: keys, values, patches, quantities, diagnostics.

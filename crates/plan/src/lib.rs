@@ -1,0 +1,1 @@
+//! Desired and live objects to an ordered plan with reasons.

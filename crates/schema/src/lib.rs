@@ -1,0 +1,1 @@
+//! Types of Kubernetes and of custom resources: defaulting, pruning, validation, list types.

@@ -1,0 +1,1 @@
+//! Workload controllers and simulated nodes for the embedded cluster.

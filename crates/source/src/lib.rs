@@ -1,0 +1,1 @@
+//! Git, OCI, chart repositories and folders to immutable trees.
