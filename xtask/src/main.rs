@@ -1,1 +1,41 @@
-fn main() {}
+//! Tasks of the project itself: `cargo xtask tidy | conformance | bench | generate`.
+
+mod bench;
+mod conformance;
+mod tidy;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "xtask", about = "Checks, measures and generates what the project keeps")]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Check what no compiler checks: licences, words, sizes, links, stray paths.
+    Tidy,
+    /// Run the peers' suites and print `suite passed/total`, a line each.
+    Conformance(conformance::Args),
+    /// Measure beside the real tools, in one run, as ratios.
+    Bench(bench::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Args::parse().task {
+        Task::Tidy => tidy::run(),
+        Task::Conformance(args) => conformance::run(&args),
+        Task::Bench(args) => bench::run(&args),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
