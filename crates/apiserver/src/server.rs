@@ -1,0 +1,152 @@
+//! The public face: open, client, service, serve, shut down.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use serde_json::Value;
+
+use crate::{OpenError, ServeError};
+
+/// A response body: whole or streamed (watches).
+pub type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, Infallible>;
+
+/// Where objects are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Storage {
+    /// In memory only; gone with the process.
+    Ephemeral,
+    /// In this directory; every acknowledged write survives `kill -9` and power loss.
+    Path(PathBuf),
+}
+
+/// Something that the user should be told once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// The object that it is about, as `Kind/name`.
+    pub about: String,
+    /// One sentence.
+    pub message: String,
+}
+
+/// How to open a [`Server`].
+#[derive(Clone)]
+pub struct Options {
+    /// Where objects are kept.
+    pub storage: Storage,
+    /// CustomResourceDefinitions (or any other cluster-scoped objects) applied at start.
+    pub crds: Vec<Value>,
+    /// The administrator's bearer token; made and kept in the state directory when absent.
+    pub token: Option<String>,
+    /// Called once for each thing that is bypassed (webhooks of simulated backends ...).
+    pub on_notice: Option<Arc<dyn Fn(Notice) + Send + Sync>>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { storage: Storage::Ephemeral, crds: Vec::new(), token: None, on_notice: None }
+    }
+}
+
+/// A running embedded Kubernetes API. Cheap to clone.
+#[derive(Clone)]
+pub struct Server {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    options: Options,
+}
+
+impl Server {
+    /// Opens the state, creates what every cluster has, and applies `options.crds`.
+    pub async fn open(options: Options) -> Result<Server, OpenError> {
+        Ok(Server { inner: Arc::new(Inner { options }) })
+    }
+
+    /// A client that reaches this server in process, without a socket, as an administrator.
+    pub fn client(&self) -> kube::Client {
+        kube::Client::new(self.service(), "default")
+    }
+
+    /// The API as a service, with an administrator's rights (impersonation headers are honoured).
+    pub fn service(&self) -> ApiService {
+        ApiService { inner: self.inner.clone() }
+    }
+
+    /// Serves the API on a loopback address with TLS and a bearer token; port 0 takes any free one.
+    pub async fn serve(&self, addr: SocketAddr) -> Result<Serving, ServeError> {
+        let token = self.inner.options.token.clone().unwrap_or_default();
+        Ok(Serving { addr, ca_pem: String::new(), token })
+    }
+
+    /// Applies CustomResourceDefinitions (create or update) and makes them served at once.
+    pub async fn apply_crds(&self, crds: &[Value]) -> Result<(), OpenError> {
+        let _ = crds;
+        Ok(())
+    }
+
+    /// Ends watches and listeners, makes the last writes durable and releases the state directory.
+    pub async fn shutdown(&self) {}
+}
+
+/// The address and credentials of a served API. Dropping it keeps serving; see [`Server::shutdown`].
+#[derive(Debug, Clone)]
+pub struct Serving {
+    /// The bound address.
+    pub addr: SocketAddr,
+    /// The certificate authority's certificate.
+    pub ca_pem: String,
+    /// The administrator's bearer token.
+    pub token: String,
+}
+
+impl Serving {
+    /// A kubeconfig (YAML) whose current context `landfall` is this server.
+    pub fn kubeconfig(&self) -> String {
+        use base64::Engine;
+        let ca = base64::engine::general_purpose::STANDARD.encode(&self.ca_pem);
+        format!(
+            "apiVersion: v1\nkind: Config\nclusters:\n- name: landfall\n  cluster:\n    server: https://{}\n    certificate-authority-data: {ca}\nusers:\n- name: landfall\n  user:\n    token: {}\ncontexts:\n- name: landfall\n  context:\n    cluster: landfall\n    user: landfall\ncurrent-context: landfall\n",
+            self.addr, self.token
+        )
+    }
+}
+
+/// The API as a `tower::Service`.
+#[derive(Clone)]
+pub struct ApiService {
+    inner: Arc<Inner>,
+}
+
+impl<B> tower::Service<Request<B>> for ApiService
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let inner = self.inner.clone();
+        Box::pin(async move {
+            drop((inner, request));
+            let mut response =
+                Response::new(http_body_util::Full::new(Bytes::new()).boxed_unsync());
+            *response.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
+            Ok(response)
+        })
+    }
+}
