@@ -1,0 +1,3 @@
+//! Go's own template functions.
+use crate::func::Function;
+pub(crate) fn functions() -> Vec<Function> { Vec::new() }

@@ -1,0 +1,2 @@
+//! Go's regular expressions.
+pub(crate) struct Regexp;

@@ -1,0 +1,157 @@
+//! Slices and maps with the element types that template functions make.
+
+use std::cell::{Cell, Ref, RefCell};
+use std::collections::BTreeMap;
+
+use super::{Str, Value};
+
+/// The element type of a slice or map.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Elem {
+    /// `interface {}`
+    Any,
+    /// `string`
+    String,
+    /// `int`
+    Int,
+    /// `int64`
+    Int64,
+    /// `float64`
+    Float,
+    /// `bool`
+    Bool,
+    /// `uint8`
+    Byte,
+    /// `[]uint8`
+    Bytes,
+    /// `[]string`
+    Strings,
+    /// `map[string]interface {}`
+    AnyMap,
+    /// `[]interface {}`
+    AnyList,
+    /// Any other type, by name; its values are objects.
+    Named(&'static str),
+}
+
+impl Elem {
+    /// Go's name of the type.
+    pub fn name(self) -> &'static str {
+        match self {
+            Elem::Any => "interface {}",
+            Elem::String => "string",
+            Elem::Int => "int",
+            Elem::Int64 => "int64",
+            Elem::Float => "float64",
+            Elem::Bool => "bool",
+            Elem::Byte => "uint8",
+            Elem::Bytes => "[]uint8",
+            Elem::Strings => "[]string",
+            Elem::AnyMap => "map[string]interface {}",
+            Elem::AnyList => "[]interface {}",
+            Elem::Named(name) => name,
+        }
+    }
+}
+
+/// A slice. Its items never change once made: no template function writes into one.
+pub struct List {
+    /// The element type.
+    pub elem: Elem,
+    /// The items.
+    pub items: Vec<Value>,
+    /// The name of a defined slice type (`chartutil.VersionSet`), if it has one.
+    pub name: Option<&'static str>,
+    /// Whether it is a nil slice: empty, and `null` in JSON.
+    pub nil: bool,
+}
+
+impl List {
+    /// A slice of `items`.
+    pub fn new(elem: Elem, items: Vec<Value>) -> Self {
+        List { elem, items, name: None, nil: false }
+    }
+
+    /// A nil slice.
+    pub fn nil(elem: Elem) -> Self {
+        List { elem, items: Vec::new(), name: None, nil: true }
+    }
+}
+
+/// A map with string keys, in key order.
+pub struct Map {
+    /// The type of its values.
+    pub elem: Elem,
+    /// The name of a defined map type (`chartutil.Values`), if it has one.
+    pub name: Option<&'static str>,
+    nil: Cell<bool>,
+    entries: RefCell<BTreeMap<Str, Value>>,
+}
+
+impl Map {
+    /// A map of `entries`.
+    pub fn new(elem: Elem, entries: BTreeMap<Str, Value>) -> Self {
+        Map { elem, name: None, nil: Cell::new(false), entries: RefCell::new(entries) }
+    }
+
+    /// A map of a defined type, such as `chartutil.Values`.
+    pub fn named(name: &'static str, elem: Elem, entries: BTreeMap<Str, Value>) -> Self {
+        Map { name: Some(name), ..Map::new(elem, entries) }
+    }
+
+    /// A nil map: empty, `null` in JSON, and an error to write to.
+    pub fn nil(elem: Elem) -> Self {
+        Map { nil: Cell::new(true), ..Map::new(elem, BTreeMap::new()) }
+    }
+
+    /// Whether it is a nil map.
+    pub fn is_nil(&self) -> bool {
+        self.nil.get()
+    }
+
+    /// The entry of `key`.
+    pub fn get(&self, key: &str) -> Option<Value> {
+        self.entries.borrow().get(key.as_bytes()).cloned()
+    }
+
+    /// The entry of a key that may not be UTF-8.
+    pub fn get_bytes(&self, key: &[u8]) -> Option<Value> {
+        self.entries.borrow().get(key).cloned()
+    }
+
+    /// Whether `key` is present.
+    pub fn contains(&self, key: &Str) -> bool {
+        self.entries.borrow().contains_key(key)
+    }
+
+    /// Sets an entry; all holders of the map see it.
+    pub fn insert(&self, key: impl Into<Str>, value: Value) {
+        self.nil.set(false);
+        self.entries.borrow_mut().insert(key.into(), value);
+    }
+
+    /// Removes an entry.
+    pub fn remove(&self, key: &Str) -> Option<Value> {
+        self.entries.borrow_mut().remove(key)
+    }
+
+    /// The number of entries.
+    pub fn len(&self) -> usize {
+        self.entries.borrow().len()
+    }
+
+    /// Whether it has no entries.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The entries, for reading; the map must not be written to while the guard lives.
+    pub fn borrow(&self) -> Ref<'_, BTreeMap<Str, Value>> {
+        self.entries.borrow()
+    }
+
+    /// A copy of the entries (the values are shared).
+    pub fn entries(&self) -> Vec<(Str, Value)> {
+        self.entries.borrow().iter().map(|(k, v)| (k.clone(), v.clone())).collect()
+    }
+}
