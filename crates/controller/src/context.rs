@@ -1,0 +1,173 @@
+//! What a pass sees of the engine.
+
+use std::sync::Arc;
+
+use cluster::{Cluster, Error, ErrorKind};
+use object::{Gvk, Key};
+use serde_json::Value;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::engine::{Message, Shared};
+
+/// What one unit is to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Relation {
+    /// Its content comes from there.
+    Source,
+    /// It must be ready before.
+    DependsOn,
+    /// Values or variables come from there.
+    Values,
+    /// Credentials and the like.
+    Reference,
+}
+
+/// The part of an object that a reader depends on, as text. An absent object is `None`.
+pub type Aspect = fn(Option<&Value>) -> String;
+
+/// Common aspects.
+pub mod aspect {
+    use serde_json::Value;
+
+    /// Any change of what people wrote: everything but status and bookkeeping.
+    pub fn content(object: Option<&Value>) -> String {
+        let Some(object) = object else { return String::new() };
+        let mut object = object.clone();
+        if let Some(map) = object.as_object_mut() {
+            map.remove("status");
+            map.remove("metadata");
+        }
+        object.to_string()
+    }
+
+    /// Any change at all.
+    pub fn version(object: Option<&Value>) -> String {
+        object.map(|object| object::meta::resource_version(object).to_owned()).unwrap_or_default()
+    }
+
+    /// Its coming and going, and its being replaced.
+    pub fn existence(object: Option<&Value>) -> String {
+        object.map(|object| object::meta::uid(object).to_owned()).unwrap_or_default()
+    }
+}
+
+/// Handed to every pass.
+#[derive(Clone)]
+pub struct Context {
+    /// The unit.
+    pub key: Key,
+    /// The cluster it is in.
+    pub cluster: Cluster,
+    /// Fires when this pass became pointless.
+    pub cancel: CancellationToken,
+    /// How often it failed in a row.
+    pub attempts: u32,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) messages: mpsc::UnboundedSender<Message>,
+    pub(crate) cores: Arc<Semaphore>,
+    pub(crate) run: u64,
+}
+
+impl Context {
+    /// The time.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// Reads an object through the store and remembers it as an input of this unit: when `aspect` of it
+    /// changes, the unit runs again; with `preempts` a running pass is cancelled for it.
+    pub async fn read(
+        &self,
+        gvk: &Gvk,
+        namespace: &str,
+        name: &str,
+        aspect: Aspect,
+        preempts: bool,
+    ) -> Result<Option<Value>, Error> {
+        self.watch(gvk).await?;
+        let key = Key::new(gvk.group.clone(), gvk.kind.clone(), namespace, name);
+        let object = self.cluster.store().get(&key);
+        self.shared.inputs.record(
+            &self.key,
+            self.run,
+            key.clone(),
+            aspect,
+            preempts,
+            aspect(object.as_ref()),
+        );
+        // It may have changed between the two lines above, before anybody was told to look.
+        let again = self.cluster.store().get(&key);
+        if aspect(again.as_ref()) != aspect(object.as_ref()) {
+            self.shared.inputs.record(&self.key, self.run, key, aspect, preempts, aspect(again.as_ref()));
+        }
+        Ok(again)
+    }
+
+    /// Watches a kind. When it is not served, the unit is woken as soon as a definition appears or changes.
+    pub async fn watch(&self, gvk: &Gvk) -> Result<(), Error> {
+        let done = self.cluster.watch(gvk).await;
+        if let Err(error) = &done
+            && error.kind == ErrorKind::MissingKind
+        {
+            self.needs_definitions();
+        }
+        done
+    }
+
+    /// Wakes this unit when any CRD appears or changes.
+    pub fn needs_definitions(&self) {
+        self.shared.inputs.record_any(
+            &self.key,
+            self.run,
+            "apiextensions.k8s.io",
+            "CustomResourceDefinition",
+        );
+    }
+
+    /// Says that something readers of `key` depend on changed without its object changing in their eyes:
+    /// every unit that read it runs again, running passes of those that asked for it are cancelled.
+    pub fn touch(&self, key: &Key) {
+        let _ = self.messages.send(Message::Touched(key.clone()));
+    }
+
+    /// Something that happens now, for people who watch.
+    pub fn progress(&self, text: impl Into<String>) {
+        let _ = self.messages.send(Message::Progress(self.key.clone(), text.into()));
+    }
+
+    /// The dependency cycle that this unit is part of, starting and ending with it.
+    pub fn cycle(&self) -> Option<Vec<Key>> {
+        self.shared.cycle(&self.key)
+    }
+
+    /// Runs something that needs a core for a while, at most as many at once as there are cores.
+    pub async fn compute<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, String> {
+        let _permit = self.cores.clone().acquire_owned().await;
+        match tokio::task::spawn_blocking(work).await {
+            Ok(done) => Ok(done),
+            Err(error) => Err(format!("internal error: {error}")),
+        }
+    }
+
+    /// Sleeps, or returns `false` at once when the pass is cancelled.
+    pub async fn sleep(&self, pause: std::time::Duration) -> bool {
+        tokio::select! {
+            () = self.clock.sleep(pause) => true,
+            () = self.cancel.cancelled() => false,
+        }
+    }
+
+    /// Does `future` unless the pass is cancelled first.
+    pub async fn unless_cancelled<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            done = future => Some(done),
+            () = self.cancel.cancelled() => None,
+        }
+    }
+}

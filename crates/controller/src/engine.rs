@@ -1,0 +1,490 @@
+//! The loop itself: one task that owns the order of things, one task for each running pass.
+
+use std::cmp::Reverse;
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use cluster::{Change, Cluster, ErrorKind};
+use jiff::{SignedDuration, Timestamp};
+use object::Key;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{Clock, SystemClock};
+use crate::context::Context;
+use crate::kind::{Cause, Description, Kind, Next, Outcome};
+use crate::snapshot::{self, Snapshot, Unit};
+use crate::work::{Inputs, Wake, lock};
+
+/// Settings of the engine.
+#[derive(Clone)]
+pub struct Options {
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Intervals vary by this share, so that a thousand units do not come due at once.
+    pub jitter_percent: u8,
+    /// How many renders may run at once.
+    pub cores: usize,
+    /// The first pause after a failure; it doubles with each one more.
+    pub first_retry: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            clock: Arc::new(SystemClock),
+            jitter_percent: 5,
+            cores: std::thread::available_parallelism().map_or(2, |cores| cores.get()),
+            first_retry: Duration::from_secs(1),
+        }
+    }
+}
+
+pub(crate) enum Message {
+    Done(Key, u64, Outcome),
+    Touched(Key),
+    Progress(Key, String),
+    Poke(Key),
+}
+
+#[derive(Default)]
+pub(crate) struct UnitState {
+    pub trigger: String,
+    pub description: Arc<Description>,
+    pub run: u64,
+    pub running: Option<CancellationToken>,
+    /// Something changed during the pass: run again as soon as it ends.
+    pub again: bool,
+    pub attempts: u32,
+    /// A pass ended since the last change.
+    pub ran: bool,
+    pub cause: Option<Cause>,
+    pub progress: Option<String>,
+    pub due: Option<Timestamp>,
+}
+
+#[derive(Default)]
+pub(crate) struct Shared {
+    pub inputs: Inputs,
+    pub units: Mutex<BTreeMap<Key, UnitState>>,
+    pending_kinds: AtomicUsize,
+    stopped: AtomicBool,
+}
+
+impl Shared {
+    pub fn cycle(&self, start: &Key) -> Option<Vec<Key>> {
+        let units = lock(&self.units);
+        snapshot::cycle(start, |key| {
+            units.get(key).map(|unit| unit.description.edges.clone()).unwrap_or_default()
+        })
+    }
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    messages: mpsc::UnboundedSender<Message>,
+    version: watch::Sender<u64>,
+}
+
+/// A running engine. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+impl Engine {
+    /// Starts to reconcile every object of `kinds` in the cluster, until `cancel` fires.
+    pub fn start(
+        cluster: Cluster,
+        kinds: Vec<Arc<dyn Kind>>,
+        options: Options,
+        cancel: CancellationToken,
+    ) -> Engine {
+        let shared = Arc::new(Shared::default());
+        shared.pending_kinds.store(kinds.len(), Ordering::SeqCst);
+        let (messages, inbox) = mpsc::unbounded_channel();
+        let (version, _) = watch::channel(0);
+        let inner = Arc::new(Inner { shared: shared.clone(), messages: messages.clone(), version });
+        let engine = Engine { inner };
+        let changes = cluster.store().changes();
+        for kind in &kinds {
+            tokio::spawn(watch_kind(cluster.clone(), kind.clone(), engine.clone(), cancel.clone()));
+        }
+        let cores = Arc::new(Semaphore::new(options.cores.max(1)));
+        let by_kind = kinds
+            .into_iter()
+            .map(|kind| {
+                let gvk = kind.gvk();
+                ((gvk.group, gvk.kind), kind)
+            })
+            .collect();
+        let event_loop = Loop {
+            cluster,
+            kinds: by_kind,
+            options,
+            cancel,
+            shared,
+            messages,
+            cores,
+            timers: BinaryHeap::new(),
+            runs: 0,
+            engine: engine.clone(),
+        };
+        tokio::spawn(event_loop.run(changes, inbox));
+        engine
+    }
+
+    /// How every unit stands.
+    pub fn snapshot(&self) -> Snapshot {
+        let units = lock(&self.inner.shared.units);
+        let list = units.iter().map(|(key, state)| Unit::of_state(key, state)).collect();
+        Snapshot::new(list, self.inner.shared.pending_kinds.load(Ordering::SeqCst) == 0)
+    }
+
+    /// Changes its value whenever a snapshot would differ.
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.inner.version.subscribe()
+    }
+
+    /// Runs a unit now.
+    pub fn poke(&self, key: &Key) {
+        let _ = self.inner.messages.send(Message::Poke(key.clone()));
+    }
+
+    /// Wakes every unit that read `key` (see [`Context::touch`]).
+    pub fn touch(&self, key: &Key) {
+        let _ = self.inner.messages.send(Message::Touched(key.clone()));
+    }
+
+    /// Has it ended after its token was cancelled, every pass included?
+    pub fn is_stopped(&self) -> bool {
+        self.inner.shared.stopped.load(Ordering::SeqCst)
+    }
+
+    fn bump(&self) {
+        self.inner.version.send_modify(|version| *version += 1);
+    }
+}
+
+/// Watches one kind; a kind that is not served yet is asked for again and again.
+async fn watch_kind(cluster: Cluster, kind: Arc<dyn Kind>, engine: Engine, cancel: CancellationToken) {
+    let gvk = kind.gvk();
+    let mut counted = false;
+    let mut pause = Duration::from_millis(50);
+    loop {
+        let done = watch_any_version(&cluster, &gvk).await;
+        let settled = match &done {
+            Ok(()) => true,
+            Err(error) => error.kind == ErrorKind::MissingKind,
+        };
+        if settled && !counted {
+            counted = true;
+            engine.inner.shared.pending_kinds.fetch_sub(1, Ordering::SeqCst);
+            engine.bump();
+        }
+        match done {
+            Ok(()) => {
+                // Objects that were in the store before the loop listened.
+                for key in cluster.store().keys(&gvk.group, &gvk.kind) {
+                    engine.touch(&key);
+                }
+                return;
+            }
+            Err(error) => tracing::debug!(kind = gvk.kind, %error, "not watched yet"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = cancel.cancelled() => return,
+        }
+        pause = (pause * 2).min(Duration::from_secs(5));
+    }
+}
+
+/// The version the dialect was written for, or else whichever is served.
+async fn watch_any_version(cluster: &Cluster, gvk: &object::Gvk) -> Result<(), cluster::Error> {
+    match cluster.watch(gvk).await {
+        Err(error) if error.kind == ErrorKind::MissingKind => {
+            let served = cluster.resource_any_version(&gvk.group, &gvk.kind).await?;
+            let served = object::Gvk::new(served.group, served.version, served.kind);
+            cluster.watch(&served).await
+        }
+        other => other,
+    }
+}
+
+struct Loop {
+    cluster: Cluster,
+    kinds: BTreeMap<(String, String), Arc<dyn Kind>>,
+    options: Options,
+    cancel: CancellationToken,
+    shared: Arc<Shared>,
+    messages: mpsc::UnboundedSender<Message>,
+    cores: Arc<Semaphore>,
+    timers: BinaryHeap<Reverse<(Timestamp, Key)>>,
+    runs: u64,
+    engine: Engine,
+}
+
+impl Loop {
+    async fn run(
+        mut self,
+        mut changes: mpsc::UnboundedReceiver<Change>,
+        mut inbox: mpsc::UnboundedReceiver<Message>,
+    ) {
+        loop {
+            let pause = self.next_pause();
+            tokio::select! {
+                biased;
+                () = self.cancel.cancelled() => break,
+                // Changes first: a child that a pass wrote is known before the pass is seen to end.
+                change = changes.recv() => match change {
+                    Some(change) => self.on_change(&change.key),
+                    None => break,
+                },
+                message = inbox.recv() => match message {
+                    Some(message) => {
+                        self.on_message(message, &mut changes);
+                    }
+                    None => break,
+                },
+                () = self.options.clock.sleep(pause) => self.on_time(),
+            }
+        }
+        self.stop(inbox).await;
+    }
+
+    async fn stop(&mut self, mut inbox: mpsc::UnboundedReceiver<Message>) {
+        let mut running = 0;
+        for state in lock(&self.shared.units).values_mut() {
+            if let Some(token) = &state.running {
+                token.cancel();
+                running += 1;
+            }
+        }
+        while running > 0 {
+            let next = tokio::time::timeout(Duration::from_secs(5), inbox.recv()).await;
+            match next {
+                Ok(Some(Message::Done(key, _, _))) => {
+                    running -= 1;
+                    if let Some(state) = lock(&self.shared.units).get_mut(&key) {
+                        state.running = None;
+                    }
+                }
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => break,
+            }
+        }
+        self.shared.stopped.store(true, Ordering::SeqCst);
+        self.engine.bump();
+    }
+
+    fn on_change(&mut self, key: &Key) {
+        let slot = (key.group.clone(), key.kind.clone());
+        let is_unit = self.kinds.contains_key(&slot);
+        if !is_unit && !self.shared.inputs.has_readers(key) {
+            return;
+        }
+        let object = self.cluster.store().get(key);
+        if let Some(kind) = self.kinds.get(&slot).cloned() {
+            self.on_unit(key, &kind, object.as_ref());
+        }
+        for wake in self.shared.inputs.changed(key, object.as_ref()) {
+            self.wake(&wake);
+        }
+    }
+
+    fn on_unit(&mut self, key: &Key, kind: &Arc<dyn Kind>, object: Option<&serde_json::Value>) {
+        let Some(object) = object else {
+            if let Some(state) = lock(&self.shared.units).remove(key)
+                && let Some(token) = state.running
+            {
+                token.cancel();
+            }
+            self.shared.inputs.forget_unit(key);
+            self.engine.bump();
+            return;
+        };
+        let trigger = kind.trigger(object);
+        let description = Arc::new(kind.describe(object));
+        let changed = {
+            let mut units = lock(&self.shared.units);
+            let fresh = !units.contains_key(key);
+            let state = units.entry(key.clone()).or_default();
+            state.description = description;
+            let changed = fresh || state.trigger != trigger;
+            state.trigger = trigger;
+            changed
+        };
+        self.engine.bump();
+        if changed {
+            self.wake(&Wake { unit: key.clone(), preempts: true });
+        }
+    }
+
+    fn on_message(&mut self, message: Message, changes: &mut mpsc::UnboundedReceiver<Change>) {
+        match message {
+            Message::Done(key, run, outcome) => {
+                // What the pass wrote comes before its end.
+                while let Ok(change) = changes.try_recv() {
+                    self.on_change(&change.key);
+                }
+                self.on_done(&key, run, outcome);
+            }
+            Message::Touched(key) => {
+                let slot = (key.group.clone(), key.kind.clone());
+                if let Some(kind) = self.kinds.get(&slot).cloned() {
+                    let object = self.cluster.store().get(&key);
+                    self.on_unit(&key, &kind, object.as_ref());
+                }
+                for wake in self.shared.inputs.touched(&key) {
+                    self.wake(&wake);
+                }
+            }
+            Message::Progress(key, text) => {
+                if let Some(state) = lock(&self.shared.units).get_mut(&key) {
+                    state.progress = Some(text);
+                }
+                self.engine.bump();
+            }
+            Message::Poke(key) => self.wake(&Wake { unit: key, preempts: false }),
+        }
+    }
+
+    fn wake(&mut self, wake: &Wake) {
+        {
+            let mut units = lock(&self.shared.units);
+            let Some(state) = units.get_mut(&wake.unit) else { return };
+            state.attempts = 0;
+            state.ran = false;
+            if let Some(token) = &state.running {
+                state.again = true;
+                if wake.preempts {
+                    token.cancel();
+                }
+                return;
+            }
+        }
+        self.start_pass(&wake.unit);
+    }
+
+    fn start_pass(&mut self, key: &Key) {
+        let Some(kind) = self.kinds.get(&(key.group.clone(), key.kind.clone())).cloned() else { return };
+        let Some(object) = self.cluster.store().get(key) else { return };
+        let context = {
+            let mut units = lock(&self.shared.units);
+            let Some(state) = units.get_mut(key) else { return };
+            self.runs += 1;
+            state.run = self.runs;
+            state.again = false;
+            state.due = None;
+            let token = self.cancel.child_token();
+            state.running = Some(token.clone());
+            Context {
+                key: key.clone(),
+                cluster: self.cluster.clone(),
+                cancel: token,
+                attempts: state.attempts,
+                clock: self.options.clock.clone(),
+                shared: self.shared.clone(),
+                messages: self.messages.clone(),
+                cores: self.cores.clone(),
+                run: self.runs,
+            }
+        };
+        let (messages, run, key) = (self.messages.clone(), self.runs, key.clone());
+        tokio::spawn(async move {
+            // A task of its own, so that a defect in one pass ends that pass only.
+            let outcome = match tokio::spawn(kind.reconcile(context, object)).await {
+                Ok(outcome) => outcome,
+                Err(error) => {
+                    tracing::error!(unit = %key, %error, "a pass panicked");
+                    let cause = Cause::new(format!("internal error: {error}"));
+                    Outcome::retry(Duration::from_secs(300), cause)
+                }
+            };
+            let _ = messages.send(Message::Done(key, run, outcome));
+        });
+        self.engine.bump();
+    }
+
+    fn on_done(&mut self, key: &Key, run: u64, outcome: Outcome) {
+        let now = self.options.clock.now();
+        let preempted = outcome.next == Next::Preempted;
+        if !preempted {
+            self.shared.inputs.finished(key, run);
+        }
+        let again = {
+            let mut units = lock(&self.shared.units);
+            let Some(state) = units.get_mut(key) else { return };
+            if state.run != run {
+                return;
+            }
+            state.running = None;
+            state.progress = None;
+            if !preempted {
+                state.cause = outcome.cause;
+                state.ran = !state.again;
+            }
+            state.attempts =
+                if matches!(outcome.next, Next::Retry(_)) { state.attempts.saturating_add(1) } else { 0 };
+            let pause = match &outcome.next {
+                Next::After(interval) => Some(self.jitter(key, *interval)),
+                Next::Retry(ceiling) => Some(self.back_off(state.attempts, *ceiling)),
+                Next::Wait(at_most) => Some(*at_most),
+                Next::Nothing => None,
+                Next::Preempted => Some(Duration::ZERO),
+            };
+            state.due = pause
+                .and_then(|pause| SignedDuration::try_from(pause).ok())
+                .and_then(|pause| now.checked_add(pause).ok());
+            if let Some(due) = state.due {
+                self.timers.push(Reverse((due, key.clone())));
+            }
+            state.again
+        };
+        self.engine.bump();
+        if again {
+            self.start_pass(key);
+        }
+    }
+
+    fn next_pause(&self) -> Duration {
+        let Some(Reverse((due, _))) = self.timers.peek() else { return Duration::from_secs(3600) };
+        let pause = due.duration_since(self.options.clock.now());
+        Duration::try_from(pause).unwrap_or(Duration::ZERO)
+    }
+
+    fn on_time(&mut self) {
+        let now = self.options.clock.now();
+        while let Some(Reverse((due, key))) = self.timers.peek().cloned() {
+            if due > now {
+                return;
+            }
+            self.timers.pop();
+            let is_due = lock(&self.shared.units)
+                .get(&key)
+                .is_some_and(|state| state.due == Some(due) && state.running.is_none());
+            if is_due {
+                self.start_pass(&key);
+            }
+        }
+    }
+
+    fn back_off(&self, attempts: u32, ceiling: Duration) -> Duration {
+        let doubled = self.options.first_retry.saturating_mul(1 << attempts.saturating_sub(1).min(16));
+        doubled.min(ceiling.max(self.options.first_retry))
+    }
+
+    /// The same unit always gets the same share, so that a schedule can be repeated.
+    fn jitter(&self, key: &Key, interval: Duration) -> Duration {
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        let share = (hasher.finish() % 2001) as f64 / 1000.0 - 1.0;
+        let factor = 1.0 + share * f64::from(self.options.jitter_percent.min(90)) / 100.0;
+        interval.mul_f64(factor)
+    }
+}
