@@ -1,0 +1,1 @@
+//! Choosing a version in a range.
