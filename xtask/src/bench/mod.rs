@@ -1,25 +1,68 @@
 //! Measurements beside the real tools, in one run, as ratios.
 //!
-//! An area is a module with `pub fn run() -> anyhow::Result<Vec<Row>>`. Wall time and peak memory are those
-//! of whole processes; medians of the runs are compared, so a slow machine shifts both sides alike.
+//! An area is a module with `pub fn rows(&Setting) -> anyhow::Result<Vec<Row>>`. Wall time and peak memory
+//! are those of whole processes; both sides run in turn and medians are compared, so that a slow machine
+//! shifts both alike.
+
+mod kustomize;
+mod process;
+mod renders;
+mod startup;
 
 use anyhow::bail;
+use process::{Row, Setting};
 use std::path::PathBuf;
 
 /// `cargo xtask bench AREA`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The area.
+    /// The area: helm, kustomize, startup, or all.
     area: String,
     /// Counted runs of each command.
-    #[arg(short = 'n', long, default_value_t = 5)]
+    #[arg(short = 'n', long, default_value_t = 10)]
     runs: usize,
-    /// Where the real tools are.
-    #[arg(long, env = "PEERS_BIN")]
+    /// The released binary.
+    #[arg(long, default_value = "target/release/landfall")]
+    landfall: PathBuf,
+    /// The folder of the real tools (helm, kustomize, kube-apiserver).
+    #[arg(long)]
     peers: Option<PathBuf>,
+    /// The folder with the suites and charts.
+    #[arg(long, default_value = "../shared")]
+    shared: PathBuf,
 }
+
+type Area = (&'static str, fn(&Setting) -> anyhow::Result<Vec<Row>>);
+
+const AREAS: &[Area] =
+    &[("helm", renders::rows), ("kustomize", kustomize::rows), ("startup", startup::rows)];
 
 /// Runs an area and prints its rows.
 pub fn run(args: &Args) -> anyhow::Result<bool> {
-    bail!("no area named {}", args.area)
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    let peers = args.peers.clone().unwrap_or_else(|| home.join(".cache/landfall-peers/bin"));
+    if !args.landfall.exists() {
+        bail!("{} is missing: cargo build --release", args.landfall.display());
+    }
+    let setting = Setting {
+        landfall: args.landfall.canonicalize()?,
+        peers,
+        shared: args.shared.canonicalize()?,
+        runs: args.runs,
+        scratch: tempfile::tempdir()?,
+    };
+    let areas: Vec<&Area> = AREAS.iter().filter(|(name, _)| args.area == "all" || *name == args.area).collect();
+    if areas.is_empty() {
+        bail!("no area named {}", args.area);
+    }
+    for (name, rows) in areas {
+        println!("## {name}\n");
+        println!("| work | landfall | real tool | time | memory |");
+        println!("| --- | --- | --- | --- | --- |");
+        for row in rows(&setting)? {
+            println!("{row}");
+        }
+        println!();
+    }
+    Ok(true)
 }

@@ -1,0 +1,168 @@
+//! `landfall cluster`: the embedded cluster by itself.
+
+use crate::embedded::Embedded;
+use crate::errors::usage;
+use crate::state::State;
+use anyhow::Context;
+use std::path::PathBuf;
+use std::process::{ExitCode, Stdio};
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+/// Verbs on the embedded cluster.
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Serve it, in the foreground unless --detach
+    Start(Start),
+    /// Stop the server of a state directory
+    Stop(Which),
+    /// Remove a state directory and all that is in it
+    Reset(Which),
+    /// Print the kubeconfig of a running server
+    Kubeconfig(Which),
+}
+
+/// Which embedded cluster.
+#[derive(clap::Args, Clone)]
+pub struct Which {
+    /// The state directory [default: one in the user's state directory]
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+}
+
+/// How to serve it.
+#[derive(clap::Args)]
+pub struct Start {
+    #[command(flatten)]
+    which: Which,
+    /// Keep nothing: the cluster is gone with the process
+    #[arg(long, conflicts_with_all = ["state", "detach"])]
+    ephemeral: bool,
+    /// The port on loopback (0: any free one)
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+    /// Serve in the background and return when it is ready
+    #[arg(long)]
+    detach: bool,
+}
+
+/// Runs the verb.
+pub fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Start(start) if start.detach => detach(&start),
+        Command::Start(start) => super::block_on(serve(start)),
+        Command::Stop(which) => stop(&which),
+        Command::Reset(which) => {
+            let state = which.state()?;
+            state.reset()?;
+            println!("{} is removed", state.dir.display());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Kubeconfig(which) => kubeconfig(&which),
+    }
+}
+
+impl Which {
+    fn state(&self) -> anyhow::Result<State> {
+        match &self.state {
+            Some(dir) => Ok(State::at(dir)),
+            None => State::of_default_cluster(),
+        }
+    }
+}
+
+async fn serve(start: Start) -> anyhow::Result<ExitCode> {
+    let state = if start.ephemeral { None } else { Some(start.which.state()?) };
+    let kubeconfig = state.as_ref().map(State::kubeconfig_path);
+    let cancel = CancellationToken::new();
+    let embedded = Embedded::start(state, start.port, &cancel).await?;
+    match kubeconfig {
+        Some(path) => println!(
+            "serving on https://{}; workloads are simulated\nexport KUBECONFIG={}",
+            embedded.serving.addr,
+            path.display()
+        ),
+        None => println!("{}", embedded.serving.kubeconfig()),
+    }
+    stop_signal().await?;
+    embedded.shutdown().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Resolves at Ctrl-C or SIGTERM.
+pub async fn stop_signal() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?;
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => result.context("cannot listen to Ctrl-C"),
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+/// Starts this binary again as a server of its own process group, and waits until it serves.
+fn detach(start: &Start) -> anyhow::Result<ExitCode> {
+    use std::os::unix::process::CommandExt;
+    let state = start.which.state()?;
+    if let Some(running) = state.running()? {
+        println!("already serving on https://{} (process {})", running.address, running.pid);
+        return Ok(ExitCode::SUCCESS);
+    }
+    std::fs::create_dir_all(&state.dir).with_context(|| state.dir.display().to_string())?;
+    let log = std::fs::File::create(state.log_path()).with_context(|| state.log_path().display().to_string())?;
+    let mut child = std::process::Command::new(std::env::current_exe().context("this program's own path")?)
+        .args(["cluster", "start", "--port", &start.port.to_string(), "--state"])
+        .arg(&state.dir)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .process_group(0)
+        .spawn()
+        .context("cannot start the server")?;
+    let since = Instant::now();
+    loop {
+        if let Some(running) = state.running()?.filter(|running| running.pid == child.id()) {
+            println!(
+                "serving on https://{}; workloads are simulated\nexport KUBECONFIG={}",
+                running.address,
+                state.kubeconfig_path().display()
+            );
+            return Ok(ExitCode::SUCCESS);
+        }
+        if let Some(status) = child.try_wait()? {
+            let log = std::fs::read_to_string(state.log_path()).unwrap_or_default();
+            let said = log.trim().trim_start_matches("error: ").to_owned();
+            return Err(usage(if said.is_empty() { format!("the server ended: {status}") } else { said }));
+        }
+        if since.elapsed() > Duration::from_secs(30) {
+            return Err(anyhow::anyhow!(
+                "the server did not become ready in 30 s; see {}",
+                state.log_path().display()
+            ));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn stop(which: &Which) -> anyhow::Result<ExitCode> {
+    let state = which.state()?;
+    if state.stop()? {
+        println!("stopped; the state stays in {}", state.dir.display());
+    } else {
+        println!("no server runs on {}", state.dir.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn kubeconfig(which: &Which) -> anyhow::Result<ExitCode> {
+    let state = which.state()?;
+    if state.running()?.is_none() {
+        return Err(usage(format!(
+            "no server runs on {}; start it: landfall cluster start --state {} --detach",
+            state.dir.display(),
+            state.dir.display()
+        )));
+    }
+    let path = state.kubeconfig_path();
+    print!("{}", std::fs::read_to_string(&path).with_context(|| path.display().to_string())?);
+    Ok(ExitCode::SUCCESS)
+}

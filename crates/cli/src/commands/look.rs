@@ -1,0 +1,92 @@
+//! Looking at a cluster from outside the engine: the units from their own status.
+
+use controller::{Snapshot, Unit};
+use cluster::{Cluster, ErrorKind, ListOptions};
+use health::Status;
+use object::{Gvk, Key, Value, get, get_str, meta};
+
+/// The units of the cluster as their objects tell.
+pub async fn snapshot(cluster: &Cluster, selector: Option<&str>) -> anyhow::Result<Snapshot> {
+    let mut objects = Vec::new();
+    for kind in super::named::DELIVERED {
+        let options = ListOptions { labels: selector.unwrap_or_default().to_owned(), ..ListOptions::default() };
+        match cluster.list(&kind.gvk(), &options).await {
+            Ok(found) => objects.extend(found),
+            // A kind that this cluster does not serve has no objects.
+            Err(error) if error.kind == ErrorKind::MissingKind => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(flux::snapshot(&objects))
+}
+
+/// The line that explains a unit: its first cause, and below an unhealthy workload what its pods say.
+pub async fn first_cause(cluster: &Cluster, snapshot: &Snapshot, unit: &Unit) -> anyhow::Result<String> {
+    let hops = snapshot.why(&unit.key);
+    let last = hops.last().and_then(|hop| snapshot.unit(&hop.unit)).unwrap_or(unit);
+    let said = snapshot.first_cause(&unit.key).map_or_else(|| last.message.clone(), |cause| cause.line_text());
+    match unhealthy(cluster, last).await? {
+        Some(found) if !said.contains(found.as_str()) => Ok(format!("{said}; {found}")),
+        _ => Ok(said),
+    }
+}
+
+/// The first object of the inventory that is not healthy, with its own message.
+async fn unhealthy(cluster: &Cluster, unit: &Unit) -> anyhow::Result<Option<String>> {
+    for entry in &unit.inventory {
+        let found = cluster.get(&entry.gvk(), &entry.key.namespace, &entry.key.name).await?;
+        let Some(object) = found else {
+            return Ok(Some(format!("{} is gone", shown(&entry.key))));
+        };
+        let health = health::status(&object);
+        if health.status != Status::Current {
+            let pods = pod_trouble(cluster, &object).await?;
+            let said = pods.unwrap_or(health.message);
+            return Ok(Some(format!("{}: {said}", shown(&entry.key))));
+        }
+    }
+    Ok(None)
+}
+
+/// What the first pod of a workload that does not run says: image, scheduling, crash.
+async fn pod_trouble(cluster: &Cluster, workload: &Value) -> anyhow::Result<Option<String>> {
+    let Some(labels) = get(workload, &["spec", "selector", "matchLabels"]).and_then(Value::as_object) else {
+        return Ok(None);
+    };
+    let selector: Vec<String> =
+        labels.iter().filter_map(|(key, value)| value.as_str().map(|value| format!("{key}={value}"))).collect();
+    let gvk = Gvk { group: String::new(), version: "v1".into(), kind: "Pod".into() };
+    let options = ListOptions {
+        namespace: meta::namespace(workload).to_owned(),
+        labels: selector.join(","),
+        ..ListOptions::default()
+    };
+    let pods = cluster.list(&gvk, &options).await?;
+    Ok(pods.iter().find_map(|pod| pod_message(pod).map(|said| format!("pod {}: {said}", meta::name(pod)))))
+}
+
+fn pod_message(pod: &Value) -> Option<String> {
+    let statuses = get(pod, &["status", "containerStatuses"]).and_then(Value::as_array);
+    let waiting = statuses.into_iter().flatten().find_map(|status| {
+        let waiting = get(status, &["state", "waiting"])?;
+        let reason = get_str(waiting, &["reason"])?;
+        let message = get_str(waiting, &["message"]).unwrap_or_default();
+        Some(format!("{reason} {message}").trim().to_owned())
+    });
+    waiting.or_else(|| {
+        let conditions = get(pod, &["status", "conditions"]).and_then(Value::as_array)?;
+        conditions.iter().find_map(|condition| {
+            let off = get_str(condition, &["status"]) == Some("False");
+            let message = get_str(condition, &["message"]).filter(|message| !message.is_empty())?;
+            off.then(|| message.to_owned())
+        })
+    })
+}
+
+/// `kind/name` with the namespace behind it.
+pub fn shown(key: &Key) -> String {
+    match key.namespace.as_str() {
+        "" => format!("{}/{}", key.kind.to_lowercase(), key.name),
+        namespace => format!("{}/{}.{namespace}", key.kind.to_lowercase(), key.name),
+    }
+}

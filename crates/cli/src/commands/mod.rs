@@ -1,0 +1,103 @@
+//! The command line: one file for each verb.
+
+mod cluster;
+mod completion;
+mod controller;
+mod events;
+mod get;
+mod look;
+pub mod named;
+mod reconcile;
+mod render;
+mod tree;
+mod up;
+mod why;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// A platform in one binary: brings up everything that a Git repository describes, and keeps it so.
+#[derive(Parser)]
+#[command(name = "landfall", version, about, max_term_width = 100, propagate_version = true)]
+pub struct Cli {
+    /// Say more on standard error (-vv: everything). LANDFALL_LOG takes a filter instead.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Bring up a repository and keep it so
+    Up(Box<up::Args>),
+    /// Print what would be applied: a chart, a kustomization, a folder, or a delivery object in it
+    Render(render::Args),
+    /// List what is delivered, one line per object
+    Get(get::Args),
+    /// Show what each object brought, down to the pods
+    Tree(tree::Args),
+    /// Name the first cause for which an object is not ready
+    Why(why::Args),
+    /// Show what happened, newest last
+    Events(events::Args),
+    /// Reconcile now
+    Reconcile(reconcile::Args),
+    /// Stop reconciling until resumed
+    Suspend(reconcile::Args),
+    /// Reconcile again
+    Resume(reconcile::Args),
+    /// The embedded cluster by itself
+    #[command(subcommand)]
+    Cluster(cluster::Command),
+    /// Run the engine alone, against a real cluster
+    Controller(controller::Args),
+    /// Print a completion script for a shell
+    Completion(completion::Args),
+}
+
+impl Cli {
+    /// Logging, and the process-wide crypto provider.
+    pub fn set_up(&self) {
+        let level = match self.verbose {
+            0 => "warn",
+            1 => "info,hyper=warn,h2=warn,rustls=warn",
+            _ => "debug,hyper=info,h2=info,rustls=info",
+        };
+        let filter = std::env::var("LANDFALL_LOG").unwrap_or_else(|_| level.to_owned());
+        tracing_subscriber::fmt()
+            .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
+            .with_writer(std::io::stderr)
+            .with_target(false)
+            .init();
+        // A second installation answers with an error that means: already there.
+        let _already = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    }
+
+    /// Runs the command.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Up(args) => block_on(up::run(*args)),
+            Command::Render(args) => render::run(&args),
+            Command::Get(args) => block_on(get::run(args)),
+            Command::Tree(args) => block_on(tree::run(args)),
+            Command::Why(args) => block_on(why::run(args)),
+            Command::Events(args) => block_on(events::run(args)),
+            Command::Reconcile(args) => block_on(reconcile::run(args, reconcile::Verb::Reconcile)),
+            Command::Suspend(args) => block_on(reconcile::run(args, reconcile::Verb::Suspend)),
+            Command::Resume(args) => block_on(reconcile::run(args, reconcile::Verb::Resume)),
+            Command::Cluster(command) => cluster::run(command),
+            Command::Controller(args) => block_on(controller::run(args)),
+            Command::Completion(args) => completion::run(&args),
+        }
+    }
+}
+
+/// Runs a command's future on a runtime of its own.
+fn block_on<F: Future<Output = anyhow::Result<ExitCode>>>(future: F) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(future);
+    // Blocking fetches that nobody waits for any more must not hold the process.
+    runtime.shutdown_background();
+    result
+}

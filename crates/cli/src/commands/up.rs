@@ -1,0 +1,309 @@
+//! `landfall up`: bring up what a repository describes, show it, keep it so.
+
+use crate::embedded::Embedded;
+use crate::entry::{self, Kind};
+use crate::errors::usage;
+use crate::repository::Repository;
+use crate::state::State;
+use crate::target::Target;
+use crate::views::{Output, live, structured};
+use anyhow::Context;
+use cluster::{Apply, Cluster};
+use controller::{Engine, Ready, Snapshot};
+use object::Key;
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+/// Arguments of `landfall up`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The folder of the repository
+    #[arg(default_value = ".")]
+    repo: PathBuf,
+    /// The folder in it to begin at, such as clusters/staging
+    #[arg(long, value_name = "DIR")]
+    path: Option<String>,
+    /// End when all is ready (exit 0), or when it is clear that it is not (exit 1, with the causes)
+    #[arg(long)]
+    once: bool,
+    /// With --once: give up after this long (30s, 5m, 1h)
+    #[arg(long, default_value = "5m", value_name = "DURATION", value_parser = duration)]
+    timeout: Duration,
+    /// Serve a remote source from a local folder, archive or mirror (repeatable)
+    #[arg(long = "map", value_name = "URL=PATH")]
+    maps: Vec<String>,
+    /// Keep nothing: the embedded cluster is gone with the process
+    #[arg(long, conflicts_with = "state")]
+    ephemeral: bool,
+    /// The port of the embedded API on loopback (0: any free one)
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+    /// The format: table redraws a tree in a terminal and prints lines elsewhere; json and yaml print the
+    /// outcome with --once, a document for each change without
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Parses `90`, `90s`, `5m`, `1h30m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    let span: jiff::SignedDuration = text.parse().map_err(|_| format!("{text}: give a duration such as 30s or 5m"))?;
+    span.try_into().map_err(|_| format!("{text}: a duration is not negative"))
+}
+
+/// Brings it up. 0: ready (or stopped by the user); 1: not ready; 2: a fault in the call.
+pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let started = Instant::now();
+    let shown = args.repo.display().to_string();
+    let repository = Repository::open(&args.repo)?;
+    let entry = repository.entry(args.path.as_deref(), &shown)?;
+    let mut maps = repository.maps(&args.maps)?;
+    let url = repository.urls.first().cloned().unwrap_or_default();
+    let seed = entry::bootstrap(&repository.tree, &entry, &url, &repository.branch);
+    for url in repository.urls.iter().chain(&seed.own_urls) {
+        maps.add(url, repository.root.clone());
+    }
+
+    let cancel = CancellationToken::new();
+    let state = if args.target.is_real() || args.ephemeral { None } else { Some(args.target.state(&repository.root)?) };
+    let (embedded, client) = if args.target.is_real() {
+        (None, args.target.real_client().await?)
+    } else {
+        let embedded = Embedded::start(state.clone(), args.port, &cancel).await?;
+        let client = embedded.server.client();
+        (Some(embedded), client)
+    };
+    let cluster = Cluster::new(client);
+    let result = deliver(&args, started, &cluster, embedded.as_ref(), state.as_ref(), &seed, maps, entry.kind, &cancel).await;
+    cancel.cancel();
+    if let Some(embedded) = embedded {
+        embedded.shutdown().await;
+    }
+    result
+}
+
+async fn deliver(
+    args: &Args,
+    started: Instant,
+    cluster: &Cluster,
+    embedded: Option<&Embedded>,
+    state: Option<&State>,
+    seed: &entry::Bootstrap,
+    maps: source::Maps,
+    kind: Kind,
+    cancel: &CancellationToken,
+) -> anyhow::Result<ExitCode> {
+    let quiet = matches!(args.output, Output::Json | Output::Yaml);
+    if !quiet {
+        announce(embedded, state, started, kind);
+    }
+    plant(cluster, embedded.is_none(), seed).await?;
+    let cache = state.map(|state| state.dir.join("sources"));
+    let sources = source::Fetcher::new(source::Options { cache, maps, ..source::Options::default() })
+        .context("cannot keep fetched sources")?;
+    let kinds = flux::kinds(flux::Options::new(sources));
+    let engine = Engine::start(cluster.clone(), kinds, controller::Options::default(), cancel.child_token());
+    let outcome = follow(args, &engine, started).await;
+    cancel.cancel();
+    let until = Instant::now() + Duration::from_secs(10);
+    while !engine.is_stopped() && Instant::now() < until {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    outcome
+}
+
+/// Says what runs where, so that anyone can look with their own tools.
+fn announce(embedded: Option<&Embedded>, state: Option<&State>, started: Instant, kind: Kind) {
+    if let Some(embedded) = embedded {
+        println!(
+            "Kubernetes API on https://{} in {} ms; workloads are simulated",
+            embedded.serving.addr,
+            started.elapsed().as_millis()
+        );
+    }
+    if let Some(state) = state {
+        println!("export KUBECONFIG={}", state.kubeconfig_path().display());
+    }
+    tracing::info!(?kind, "entry point");
+}
+
+/// Puts the objects there that everything else follows from. On a real cluster the kinds come first.
+async fn plant(cluster: &Cluster, real: bool, seed: &entry::Bootstrap) -> anyhow::Result<()> {
+    let apply = Apply::forced("landfall");
+    if real {
+        for crd in flux::crds() {
+            cluster.apply(&crd, &apply).await.context("cannot install the kinds")?;
+        }
+        let until = Instant::now() + Duration::from_secs(30);
+        for kind in super::named::DELIVERED {
+            while let Err(error) = cluster.list(&kind.gvk(), &Default::default()).await {
+                if Instant::now() > until {
+                    return Err(error).context("the installed kinds are not served");
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+    for object in &seed.objects {
+        let shown = Key::of(object).map(|key| super::look::shown(&key)).unwrap_or_default();
+        cluster.apply(object, &apply).await.map_err(|error| usage(format!("cannot begin with {shown}: {error}")))?;
+    }
+    Ok(())
+}
+
+/// Shows every change until all is ready (with --once), the time is over, or the user stops it.
+async fn follow(args: &Args, engine: &Engine, started: Instant) -> anyhow::Result<ExitCode> {
+    let mut changes = engine.changed();
+    let mut screen = Screen::new(args.output);
+    let mut stop = std::pin::pin!(super::cluster::stop_signal());
+    let until = started + args.timeout;
+    let mut was_ready = false;
+    loop {
+        let snapshot = engine.snapshot();
+        let ready = !snapshot.units.is_empty() && snapshot.all_ready();
+        screen.show(&snapshot, args.once)?;
+        if ready && !was_ready {
+            screen.settle(&snapshot, started)?;
+        }
+        was_ready = ready;
+        if args.once && (ready || Instant::now() >= until) {
+            return finish(args, &snapshot, ready);
+        }
+        tokio::select! {
+            result = &mut stop => {
+                result?;
+                if screen.is_human() {
+                    println!("\nstopped; the state is kept, go on with the same command");
+                }
+                return Ok(ExitCode::SUCCESS);
+            }
+            result = changes.changed() => {
+                result.context("the engine ended")?;
+                // Changes come in bursts; one drawing serves many.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            () = tokio::time::sleep_until(until.into()), if args.once => {}
+        }
+    }
+}
+
+/// The last word of --once: the outcome as data, or the causes.
+fn finish(args: &Args, snapshot: &Snapshot, ready: bool) -> anyhow::Result<ExitCode> {
+    if let Some(text) = structured(&live::data(snapshot), args.output)? {
+        print!("{text}");
+    } else if !ready {
+        println!("\nnot ready after {} s:", args.timeout.as_secs());
+        for unit in snapshot.units.iter().filter(|unit| !unit.is_ready()) {
+            let cause = snapshot.first_cause(&unit.key).map_or_else(|| unit.message.clone(), |cause| cause.line_text());
+            println!("  {}: {cause}", live::name(&unit.key));
+        }
+    }
+    Ok(if ready { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// What the user sees while it runs.
+struct Screen {
+    output: Output,
+    redraws: bool,
+    colours: bool,
+    drawn: usize,
+    printed: BTreeMap<Key, (Ready, String)>,
+}
+
+impl Screen {
+    fn new(output: Output) -> Screen {
+        let human = !matches!(output, Output::Json | Output::Yaml);
+        let terminal = std::io::stdout().is_terminal();
+        Screen {
+            output,
+            redraws: human && terminal,
+            colours: crate::views::colours(),
+            drawn: 0,
+            printed: BTreeMap::new(),
+        }
+    }
+
+    fn is_human(&self) -> bool {
+        !matches!(self.output, Output::Json | Output::Yaml)
+    }
+
+    fn show(&mut self, snapshot: &Snapshot, once: bool) -> anyhow::Result<()> {
+        if self.redraws {
+            return self.redraw(snapshot);
+        }
+        let changed: Vec<_> = snapshot
+            .units
+            .iter()
+            .filter(|unit| self.printed.get(&unit.key) != Some(&(unit.ready, unit.message.clone())))
+            .collect();
+        for unit in &changed {
+            if self.is_human() && !unit.message.is_empty() {
+                println!("{}", live::change(snapshot, unit));
+            }
+            self.printed.insert(unit.key.clone(), (unit.ready, unit.message.clone()));
+        }
+        if !changed.is_empty() && !once && let Some(text) = structured(&live::data(snapshot), self.output)? {
+            let text = if self.output == Output::Yaml { format!("---\n{text}") } else { text };
+            print!("{text}");
+        }
+        std::io::stdout().flush()?;
+        Ok(())
+    }
+
+    /// Draws the tree over the last one. What does not fit the terminal is cut at its top.
+    fn redraw(&mut self, snapshot: &Snapshot) -> anyhow::Result<()> {
+        let (width, height) = crossterm::terminal::size().unwrap_or((100, 40));
+        let mut lines = live::tree(snapshot, usize::from(width).saturating_sub(1), self.colours);
+        let room = usize::from(height).saturating_sub(2).max(5);
+        if lines.len() > room {
+            let hidden = lines.len() - room + 1;
+            lines.drain(..hidden);
+            lines.insert(0, format!("… {hidden} more above"));
+        }
+        let mut out = std::io::stdout().lock();
+        if self.drawn > 0 {
+            write!(out, "\x1b[{}A\x1b[J", self.drawn)?;
+        }
+        for line in &lines {
+            writeln!(out, "{line}")?;
+        }
+        self.drawn = lines.len();
+        out.flush()?;
+        Ok(())
+    }
+
+    fn settle(&mut self, snapshot: &Snapshot, started: Instant) -> anyhow::Result<()> {
+        if self.is_human() {
+            let objects: usize = snapshot.units.iter().map(|unit| unit.inventory.len()).sum();
+            println!(
+                "all ready: {} units, {objects} objects, {:.1} s after the start",
+                snapshot.units.len(),
+                started.elapsed().as_secs_f64()
+            );
+            self.drawn = 0;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::duration;
+    use std::time::Duration;
+
+    #[test]
+    fn durations_read_as_people_write_them() {
+        assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert!(duration("soon").is_err());
+    }
+}

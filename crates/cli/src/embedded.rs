@@ -1,0 +1,71 @@
+//! The embedded cluster in this process: the API, its simulated workloads, and what others need to reach it.
+
+use crate::errors::usage;
+use crate::state::{Running, State};
+use apiserver::{OpenError, Options, ServeError, Server, Serving, Storage};
+use std::net::{Ipv4Addr, SocketAddr};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// An embedded cluster that runs until [`Embedded::shutdown`].
+pub struct Embedded {
+    /// The API server.
+    pub server: Server,
+    /// Where it is served on loopback.
+    pub serving: Serving,
+    state: Option<State>,
+    simulation: JoinHandle<()>,
+    cancel: CancellationToken,
+}
+
+impl Embedded {
+    /// Opens the state (`None`: nothing is kept), serves it on loopback and starts the simulated workloads.
+    pub async fn start(state: Option<State>, port: u16, cancel: &CancellationToken) -> anyhow::Result<Embedded> {
+        let storage = state.as_ref().map_or(Storage::Ephemeral, |state| Storage::Path(state.dir.clone()));
+        let on_notice = std::sync::Arc::new(|notice: apiserver::Notice| {
+            tracing::info!(about = notice.about, "{}", notice.message);
+        });
+        let options = Options { storage, crds: flux::crds(), on_notice: Some(on_notice), ..Options::default() };
+        let server = Server::open(options).await.map_err(open_error)?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let serving = server.serve(address).await.map_err(serve_error)?;
+        if let Some(state) = &state {
+            let running = Running {
+                pid: std::process::id(),
+                address: serving.addr.to_string(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+            };
+            state.announce(&running, &serving.kubeconfig())?;
+        }
+        let cancel = cancel.child_token();
+        let simulation = tokio::spawn(run_simulation(server.client(), cancel.clone()));
+        Ok(Embedded { server, serving, state, simulation, cancel })
+    }
+
+    /// Stops the simulation, makes the last writes durable and releases the state.
+    pub async fn shutdown(self) {
+        self.cancel.cancel();
+        if let Err(error) = self.simulation.await {
+            tracing::warn!(%error, "the simulated workloads ended badly");
+        }
+        self.server.shutdown().await;
+        if let Some(state) = &self.state {
+            state.withdraw();
+        }
+    }
+}
+
+async fn run_simulation(client: kube::Client, cancel: CancellationToken) {
+    simulate::run(client, simulate::Options::default(), cancel).await;
+}
+
+fn open_error(error: OpenError) -> anyhow::Error {
+    match error {
+        OpenError::Preload { .. } | OpenError::Certificates(_) => error.into(),
+        other => usage(other.to_string()),
+    }
+}
+
+fn serve_error(error: ServeError) -> anyhow::Error {
+    usage(error.to_string())
+}
