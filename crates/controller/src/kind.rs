@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use object::{Gvk, Key};
+pub use plan::ObjectRef;
 use serde_json::Value;
 
 use crate::context::{Context, Relation};
@@ -41,22 +42,6 @@ impl Ready {
             Ready::Unknown => "Unknown",
             Ready::True => "True",
         }
-    }
-}
-
-/// An object in an inventory.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ObjectRef {
-    /// Which object.
-    pub key: Key,
-    /// In which version of its group it was applied.
-    pub version: String,
-}
-
-impl ObjectRef {
-    /// The kind with group and version.
-    pub fn gvk(&self) -> Gvk {
-        Gvk::new(self.key.group.clone(), self.version.clone(), self.key.kind.clone())
     }
 }
 
