@@ -25,6 +25,8 @@ pub enum Param {
     Int,
     /// `int64`
     Int64,
+    /// `uint32`
+    Uint32,
     /// `float64`
     Float,
     /// `[]interface {}`; nil arrives as a nil slice.
@@ -49,6 +51,7 @@ impl Param {
             Param::String => "string",
             Param::Int => "int",
             Param::Int64 => "int64",
+            Param::Uint32 => "uint32",
             Param::Float => "float64",
             Param::List => "[]interface {}",
             Param::Strings => "[]string",
@@ -100,6 +103,12 @@ impl Function {
     ) -> Self {
         let body = Body::Closure(Rc::new(body));
         Function { name: Cow::Borrowed(name), params: Cow::Borrowed(params), variadic, body }
+    }
+
+    /// Go's name of its type.
+    pub(crate) fn type_name(&self) -> String {
+        let params: Vec<&str> = self.params.iter().map(|param| param.name()).collect();
+        format!("func({})", params.join(", "))
     }
 
     /// Its name.

@@ -1,12 +1,142 @@
 //! The functions that Helm's engine adds.
+
+use std::rc::Rc;
+
 use crate::env::Env;
-use crate::func::{FuncError, Function};
-use crate::templates::Templates;
+use crate::func::{Context, FuncError, Function, Param};
+use crate::templates::{Layer, Templates};
 use crate::value::{Str, Value};
-pub(crate) fn functions() -> Vec<Function> { Vec::new() }
-pub(crate) fn include(_: &Templates, name: &str, _: &Value, _: &mut Env<'_>) -> Result<Str, FuncError> {
-    Err(FuncError::limit(format!("{name}: not built yet")))
+
+type Res = Result<Value, FuncError>;
+
+/// Around the message of `required` and `fail`, so that Helm can find it in the error.
+const WARN_START: &str = "HELM_ERR_START";
+const WARN_END: &str = "HELM_ERR_END";
+
+/// All of them.
+pub(crate) fn functions() -> Vec<Function> {
+    use Param::{Any, String};
+    let native = Function::native;
+    let mut all = vec![
+        native("include", &[String, Any], false, |context, args| match args {
+            [Value::Str(name), data] => Ok(Value::Str(context.include(&name.to_text(), data)?)),
+            _ => Err("include: expected a name".into()),
+        }),
+        native("tpl", &[String, Any], false, |context, args| match args {
+            [Value::Str(text), data] => Ok(Value::Str(context.tpl(&text.to_text(), data)?)),
+            _ => Err("tpl: expected a text".into()),
+        }),
+        native("required", &[String, Any], false, required),
+        native("fail", &[String], false, |context, args| {
+            if context.host().lint() {
+                return Ok(Value::from(""));
+            }
+            Err(warning(args.first().unwrap_or(&Value::Nil)))
+        }),
+        native("lookup", &[String, String, String, String], false, lookup),
+        native("getHostByName", &[String], false, |context, args| {
+            let name = args.first().map(Value::to_string_lossy).unwrap_or_default();
+            Ok(Value::from(context.host().host_by_name(&name)))
+        }),
+    ];
+    all.extend(crate::codec::functions());
+    all
 }
-pub(crate) fn tpl(_: &Templates, text: &str, _: &Value, _: &mut Env<'_>) -> Result<Str, FuncError> {
-    Err(FuncError::limit(format!("{text}: not built yet")))
+
+fn warning(message: &Value) -> FuncError {
+    FuncError::new(format!("{WARN_START}{}{WARN_END}", message.to_string_lossy()))
+}
+
+fn required(context: &mut Context<'_, '_>, args: &[Value]) -> Res {
+    let [message, value] = args else {
+        return Err("required: expected a message and a value".into());
+    };
+    let missing = value.is_nil() || matches!(value, Value::Str(text) if text.is_empty());
+    if missing {
+        return if context.host().lint() { Ok(Value::from("")) } else { Err(warning(message)) };
+    }
+    Ok(value.clone())
+}
+
+fn lookup(context: &mut Context<'_, '_>, args: &[Value]) -> Res {
+    let texts: Vec<String> = args.iter().map(Value::to_string_lossy).collect();
+    match texts.as_slice() {
+        [version, kind, namespace, name] => context.host().lookup(version, kind, namespace, name),
+        _ => Err("lookup: expected four strings".into()),
+    }
+}
+
+/// Executes a template into a string.
+pub(crate) fn include(set: &Templates, name: &str, data: &Value, env: &mut Env<'_>) -> Result<Str, FuncError> {
+    let limit = env.limits.includes;
+    match env.included.get_mut(name) {
+        Some(open) if *open > limit => {
+            let message = "unable to execute template";
+            return Err(format!("rendering template has a nested reference name: {name}: {message}").into());
+        }
+        Some(open) => *open += 1,
+        None => {
+            env.included.insert(Rc::from(name), 1);
+        }
+    }
+    let result = set.execute_bytes(name, data, env);
+    if let Some(open) = env.included.get_mut(name) {
+        *open -= 1;
+    }
+    Ok(Str::from(result?))
+}
+
+/// Parses and executes a text. What was parsed is kept by its text: the functions are the same for all
+/// layers of a set, and an environment belongs to one.
+pub(crate) fn tpl(set: &Templates, text: &str, data: &Value, env: &mut Env<'_>) -> Result<Str, FuncError> {
+    let name = &set.shared.options.name;
+    let parsed = match env.tpl_cache.get(text) {
+        Some(parsed) => parsed.clone(),
+        None => {
+            let parsed = crate::parse::parse(name, text, &set.shared).map_err(|error| {
+                FuncError::new(format!("cannot parse template {}: {error}", crate::fmt::quote(text)))
+            })?;
+            let parsed = Rc::new(parsed);
+            env.tpl_cache.insert(Rc::from(text), parsed.clone());
+            parsed
+        }
+    };
+    let Some((_, main)) = parsed.trees.last() else {
+        return Err("the text holds no template".into());
+    };
+    let mut out = Vec::new();
+    let result = if parsed.trees.len() == 1 {
+        // Nothing is defined: the caller's templates are all that can be seen.
+        crate::exec::execute(set, main, data, env, &mut out)
+    } else {
+        let mut layer = Layer { parent: Some(set.layer.clone()), ..Layer::default() };
+        layer.add(&parsed);
+        let inner = Templates { shared: set.shared.clone(), layer: Rc::new(layer) };
+        crate::exec::execute(&inner, main, data, env, &mut out)
+    };
+    result.map_err(|error| {
+        let text = crate::fmt::quote(text);
+        FuncError(format!("error during tpl function execution for {text}: {error}").into(), error.is_limit())
+    })?;
+    Ok(Str::from(without_no_value(out)))
+}
+
+/// Takes the words out that Go prints for a missing value.
+fn without_no_value(out: Vec<u8>) -> Vec<u8> {
+    const WORDS: &[u8] = b"<no value>";
+    if !out.windows(WORDS.len()).any(|window| window == WORDS) {
+        return out;
+    }
+    let mut clean = Vec::with_capacity(out.len());
+    let mut rest = out.as_slice();
+    while let Some((first, tail)) = rest.split_first() {
+        match rest.strip_prefix(WORDS) {
+            Some(after) => rest = after,
+            None => {
+                clean.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    clean
 }

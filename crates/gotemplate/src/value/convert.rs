@@ -32,6 +32,13 @@ impl Value {
     /// The value as JSON data, as `encoding/json` would encode it; an error for what has no encoding
     /// (functions, infinite numbers), with Go's text.
     pub fn to_json(&self) -> Result<Json, String> {
+        self.encoded(0)
+    }
+
+    fn encoded(&self, depth: usize) -> Result<Json, String> {
+        if depth > super::MAX_DEPTH {
+            return Err(format!("json: unsupported value: encountered a cycle via {}", self.type_name()));
+        }
         Ok(match self {
             Value::Invalid | Value::Nil | Value::NilPtr(_) => Json::Null,
             Value::Bool(value) => Json::Bool(*value),
@@ -42,18 +49,18 @@ impl Value {
             Value::Str(text) => Json::String(text.to_text().into_owned()),
             Value::List(list) if list.nil => Json::Null,
             Value::List(list) if list.elem == Elem::Byte => Json::String(crate::codec::base64_of(list)),
-            Value::List(list) => Json::Array(list.items.iter().map(Value::to_json).collect::<Result<_, _>>()?),
+            Value::List(list) => Json::Array(list.items.iter().map(|item| item.encoded(depth + 1)).collect::<Result<_, _>>()?),
             Value::Map(map) if map.is_nil() => Json::Null,
             Value::Map(map) => {
                 let mut object = serde_json::Map::new();
                 for (key, value) in map.borrow().iter() {
-                    object.insert(key.to_text().into_owned(), value.to_json()?);
+                    object.insert(key.to_text().into_owned(), value.encoded(depth + 1)?);
                 }
                 Json::Object(object)
             }
             Value::Time(time) => Json::String(time.rfc3339_nano()),
             Value::Object(object) => match object.encoded() {
-                Some(value) => value.to_json()?,
+                Some(value) => value.encoded(depth + 1)?,
                 None => return Err(format!("json: unsupported type: {}", object.type_name())),
             },
             Value::Func(_) => return Err("json: unsupported type: func()".into()),

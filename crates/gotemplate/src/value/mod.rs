@@ -3,13 +3,18 @@
 mod collection;
 mod convert;
 mod object;
+mod reflect;
 mod text;
 
 use std::rc::Rc;
 
 pub use collection::{Elem, List, Map};
 pub use object::{Kind, Object, method};
+pub(crate) use reflect::method_of;
 pub use text::Str;
+
+/// How deep values may be nested before they are taken for endless.
+pub(crate) const MAX_DEPTH: usize = 500;
 
 use crate::func::Function;
 use crate::time::Time;
@@ -132,6 +137,14 @@ impl Value {
         match self {
             Value::Str(Str::Text(text)) => Some(text),
             _ => None,
+        }
+    }
+
+    /// The string; anything else as `%v` prints it. Bytes that are no UTF-8 become U+FFFD.
+    pub fn to_string_lossy(&self) -> String {
+        match self {
+            Value::Str(text) => text.to_text().into_owned(),
+            value => String::from_utf8_lossy(&crate::fmt::text(value)).into_owned(),
         }
     }
 

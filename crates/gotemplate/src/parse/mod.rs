@@ -1,0 +1,596 @@
+//! From text to trees: Go's template grammar with its error texts.
+
+mod lex;
+mod node;
+pub(crate) mod number;
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use lex::{Item, Lexer, Type};
+pub(crate) use node::{Branch, Call, Command, Expr, ExprKind, List, Node, Number, Pipe, Source, Tree, Variable};
+
+use crate::error::ParseError;
+use crate::fmt::quote;
+use crate::templates::Shared;
+use crate::value::Str;
+
+/// What one text holds: itself and the templates that it defines.
+pub(crate) struct Parsed {
+    pub(crate) trees: Vec<(Rc<str>, Rc<Tree>)>,
+}
+
+/// Parentheses and blocks within one another: deeper is an error.
+const MAX_DEPTH: usize = 1000;
+
+/// Parses `text` as the template `name`.
+pub(crate) fn parse(name: &str, text: &str, shared: &Shared) -> Result<Parsed, ParseError> {
+    if u32::try_from(text.len()).is_err() {
+        let message = format!("template: {name}:1: the text is longer than 4 GiB");
+        return Err(ParseError { template: name.to_owned(), line: 1, message });
+    }
+    let source = Rc::new(Source { name: Rc::from(name), text: Rc::from(text) });
+    let options = &shared.options;
+    let known = |word: &str| shared.by_name.contains_key(word);
+    let lexer = Lexer::new(text, &options.left, &options.right, !known("break"), !known("continue"));
+    let mut parser = Parser {
+        shared,
+        lexer,
+        source,
+        names: HashMap::from([(Rc::from("$"), 0)]),
+        trees: Vec::new(),
+        state: State::default(),
+        blocks: 0,
+    };
+    parser.top(name)?;
+    Ok(Parsed { trees: parser.trees })
+}
+
+/// What each template has of its own while it is parsed.
+struct State {
+    /// Up to three tokens of look-ahead; the first is the last one read, whose line errors name.
+    tokens: [Item; 3],
+    peeked: usize,
+    variables: Vec<Rc<str>>,
+    action: Option<usize>,
+    ranges: usize,
+    parens: usize,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        State { tokens: [Item::NONE; 3], peeked: 0, variables: vec![Rc::from("$")], action: None, ranges: 0, parens: 0 }
+    }
+}
+
+struct Parser<'t> {
+    shared: &'t Shared,
+    lexer: Lexer<'t>,
+    source: Rc<Source>,
+    /// Numbers of variable names.
+    names: HashMap<Rc<str>, u32>,
+    trees: Vec<(Rc<str>, Rc<Tree>)>,
+    state: State,
+    blocks: usize,
+}
+
+/// What ends a list of nodes.
+enum End {
+    End,
+    Else(u32),
+}
+
+impl End {
+    fn text(&self) -> &'static str {
+        match self {
+            End::End => "{{end}}",
+            End::Else(_) => "{{else}}",
+        }
+    }
+}
+
+/// A node, or the end of the list it would be in.
+enum Item2 {
+    Node(Node),
+    End(End),
+}
+
+type Result2<T> = Result<T, ParseError>;
+
+impl Parser<'_> {
+    // Tokens.
+
+    fn next(&mut self) -> Item {
+        if self.state.peeked > 0 {
+            self.state.peeked -= 1;
+        } else {
+            self.state.tokens[0] = self.lexer.next_item();
+        }
+        self.state.tokens.get(self.state.peeked).copied().unwrap_or(Item::NONE)
+    }
+
+    fn backup(&mut self) {
+        self.state.peeked += 1;
+    }
+
+    fn peek(&mut self) -> Item {
+        if self.state.peeked == 0 {
+            self.state.tokens[0] = self.lexer.next_item();
+            self.state.peeked = 1;
+        }
+        self.state.tokens.get(self.state.peeked - 1).copied().unwrap_or(Item::NONE)
+    }
+
+    fn next_non_space(&mut self) -> Item {
+        loop {
+            let item = self.next();
+            if item.kind != Type::Space {
+                return item;
+            }
+        }
+    }
+
+    fn peek_non_space(&mut self) -> Item {
+        let item = self.next_non_space();
+        self.backup();
+        item
+    }
+
+    fn text(&self, item: Item) -> &str {
+        self.lexer.text.get(item.start..item.end).unwrap_or("")
+    }
+
+    // Errors.
+
+    fn line(&self, pos: usize) -> usize {
+        1 + self.lexer.text.as_bytes().iter().take(pos).filter(|byte| **byte == b'\n').count()
+    }
+
+    fn fail<T>(&self, message: impl AsRef<str>) -> Result2<T> {
+        let line = self.line(self.state.tokens[0].start);
+        let template = self.source.name.to_string();
+        let message = format!("template: {template}:{line}: {}", message.as_ref());
+        Err(ParseError { template, line, message })
+    }
+
+    fn unexpected<T>(&self, item: Item, context: &str) -> Result2<T> {
+        if item.kind == Type::Error {
+            let message = self.lexer.error.clone().unwrap_or_default();
+            let mut extra = String::new();
+            if let Some(action) = self.state.action {
+                let line = self.line(action);
+                if line != self.line(item.start) {
+                    extra = format!(" in action started at {}:{line}", self.source.name);
+                    if message.ends_with(" action") {
+                        extra = extra.replacen(" in action", "", 1);
+                    }
+                }
+            }
+            return self.fail(format!("{message}{extra}"));
+        }
+        self.fail(format!("unexpected {} in {context}", self.shown(item)))
+    }
+
+    fn shown(&self, item: Item) -> String {
+        let text = self.text(item);
+        match item.kind {
+            Type::Eof => "EOF".to_owned(),
+            kind if kind.is_keyword() => format!("<{text}>"),
+            _ if text.len() > 10 => format!("{}...", quote(&text.chars().take(10).collect::<String>())),
+            _ => quote(text),
+        }
+    }
+
+    fn expect(&mut self, kind: Type, context: &str) -> Result2<Item> {
+        let item = self.next_non_space();
+        if item.kind == kind { Ok(item) } else { self.unexpected(item, context) }
+    }
+
+    // Templates.
+
+    fn top(&mut self, name: &str) -> Result2<()> {
+        let mut list = List { pos: self.peek().start as u32, nodes: Vec::new() };
+        while self.peek().kind != Type::Eof {
+            if self.peek().kind == Type::LeftDelim {
+                let delim = self.next();
+                if self.next_non_space().kind == Type::Define {
+                    self.definition()?;
+                    continue;
+                }
+                // Put the delimiter back behind the token after it.
+                self.state.tokens[1] = delim;
+                self.state.peeked = 2;
+            }
+            match self.text_or_action()? {
+                Item2::Node(node) => list.nodes.push(node),
+                Item2::End(end) => return self.fail(format!("unexpected {}", end.text())),
+            }
+        }
+        self.add(Rc::from(name), list)
+    }
+
+    /// Runs `body` as another template: with look-ahead and variables of its own.
+    fn nested(&mut self, body: impl FnOnce(&mut Self) -> Result2<()>) -> Result2<()> {
+        let outer = std::mem::take(&mut self.state);
+        self.deeper()?;
+        body(self)?;
+        self.blocks -= 1;
+        self.state = outer;
+        Ok(())
+    }
+
+    fn deeper(&mut self) -> Result2<()> {
+        self.blocks += 1;
+        if self.blocks > MAX_DEPTH {
+            return self.fail(format!("blocks are nested deeper than {MAX_DEPTH}"));
+        }
+        Ok(())
+    }
+
+    fn definition(&mut self) -> Result2<()> {
+        const CONTEXT: &str = "define clause";
+        self.nested(|parser| {
+            let item = parser.next_non_space();
+            let name = parser.template_name(item, CONTEXT)?;
+            parser.expect(Type::RightDelim, CONTEXT)?;
+            parser.body(name, CONTEXT)
+        })
+    }
+
+    /// The nodes up to the end, as the template `name`.
+    fn body(&mut self, name: Rc<str>, context: &str) -> Result2<()> {
+        let (list, end) = self.item_list()?;
+        if let End::Else(_) = end {
+            return self.fail(format!("unexpected {} in {context}", end.text()));
+        }
+        self.add(name, list)
+    }
+
+    fn add(&mut self, name: Rc<str>, root: List) -> Result2<()> {
+        let tree = Rc::new(Tree { name: name.clone(), source: self.source.clone(), root });
+        match self.trees.iter().position(|(other, _)| *other == name) {
+            None => self.trees.push((name, tree)),
+            Some(index) => {
+                if let Some((_, old)) = self.trees.get_mut(index) {
+                    if old.is_empty() {
+                        *old = tree;
+                    } else if !tree.is_empty() {
+                        return self.fail(format!("template: multiple definition of template {}", quote(&name)));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn template_name(&mut self, item: Item, context: &str) -> Result2<Rc<str>> {
+        if !matches!(item.kind, Type::String | Type::RawString) {
+            return self.unexpected(item, context);
+        }
+        match number::unquote(self.text(item)) {
+            Some(name) => Ok(Rc::from(String::from_utf8_lossy(&name))),
+            None => self.fail("invalid syntax"),
+        }
+    }
+
+    fn item_list(&mut self) -> Result2<(List, End)> {
+        let mut list = List { pos: self.peek_non_space().start as u32, nodes: Vec::new() };
+        while self.peek_non_space().kind != Type::Eof {
+            match self.text_or_action()? {
+                Item2::Node(node) => list.nodes.push(node),
+                Item2::End(end) => return Ok((list, end)),
+            }
+        }
+        self.fail("unexpected EOF")
+    }
+
+    fn text_or_action(&mut self) -> Result2<Item2> {
+        let item = self.next_non_space();
+        match item.kind {
+            Type::Text => Ok(Item2::Node(Node::Text(item.start as u32, item.end as u32))),
+            Type::LeftDelim => {
+                self.state.action = Some(item.start);
+                let result = self.action();
+                if result.is_ok() {
+                    self.state.action = None;
+                }
+                result
+            }
+            _ => self.unexpected(item, "input"),
+        }
+    }
+
+    fn action(&mut self) -> Result2<Item2> {
+        let item = self.next_non_space();
+        let pos = item.start as u32;
+        Ok(Item2::Node(match item.kind {
+            Type::Block => self.block()?,
+            Type::Break | Type::Continue => self.jump(item)?,
+            Type::Else => return self.else_(),
+            Type::End => {
+                self.expect(Type::RightDelim, "end")?;
+                return Ok(Item2::End(End::End));
+            }
+            Type::If => Node::If(Box::new(self.control("if")?)),
+            Type::Range => Node::Range(Box::new(self.control("range")?)),
+            Type::With => Node::With(Box::new(self.control("with")?)),
+            Type::Template => self.template()?,
+            _ => {
+                self.backup();
+                let pos = if item.kind == Type::Eof { pos } else { self.peek().start as u32 };
+                Node::Action(pos, self.pipeline("command", Type::RightDelim)?)
+            }
+        }))
+    }
+
+    fn jump(&mut self, item: Item) -> Result2<Node> {
+        let word = if item.kind == Type::Break { "{{break}}" } else { "{{continue}}" };
+        let next = self.next_non_space();
+        if next.kind != Type::RightDelim {
+            return self.unexpected(next, word);
+        }
+        if self.state.ranges == 0 {
+            return self.fail(format!("{word} outside {{{{range}}}}"));
+        }
+        let pos = item.start as u32;
+        Ok(if item.kind == Type::Break { Node::Break(pos) } else { Node::Continue(pos) })
+    }
+
+    fn else_(&mut self) -> Result2<Item2> {
+        let peek = self.peek_non_space();
+        if matches!(peek.kind, Type::If | Type::With) {
+            return Ok(Item2::End(End::Else(peek.start as u32)));
+        }
+        let item = self.expect(Type::RightDelim, "else")?;
+        Ok(Item2::End(End::Else(item.start as u32)))
+    }
+
+    fn control(&mut self, context: &'static str) -> Result2<Branch> {
+        self.deeper()?;
+        let variables = self.state.variables.len();
+        let pipe = self.pipeline(context, Type::RightDelim)?;
+        let range = usize::from(context == "range");
+        self.state.ranges += range;
+        let (list, end) = self.item_list()?;
+        self.state.ranges -= range;
+        let other = match end {
+            End::End => None,
+            End::Else(pos) => Some(self.other(context, pos)?),
+        };
+        self.state.variables.truncate(variables);
+        self.blocks -= 1;
+        Ok(Branch { pos: pipe.pos, pipe, list, other })
+    }
+
+    /// What follows `else`: a list, or a branch of the same kind whose end serves for both.
+    fn other(&mut self, context: &'static str, pos: u32) -> Result2<List> {
+        let kind = self.peek().kind;
+        if context == "if" && kind == Type::If {
+            self.next();
+            return Ok(List { pos, nodes: vec![Node::If(Box::new(self.control("if")?))] });
+        }
+        if context == "with" && kind == Type::With {
+            self.next();
+            return Ok(List { pos, nodes: vec![Node::With(Box::new(self.control("with")?))] });
+        }
+        let (list, end) = self.item_list()?;
+        if let End::Else(_) = end {
+            return self.fail(format!("expected end; found {}", end.text()));
+        }
+        Ok(list)
+    }
+
+    fn block(&mut self) -> Result2<Node> {
+        const CONTEXT: &str = "block clause";
+        let item = self.next_non_space();
+        let name = self.template_name(item, CONTEXT)?;
+        let pipe = self.pipeline(CONTEXT, Type::RightDelim)?;
+        let body = name.clone();
+        self.nested(|parser| parser.body(body, CONTEXT))?;
+        Ok(Node::Template(Box::new(Call { pos: item.start as u32, name, pipe: Some(pipe) })))
+    }
+
+    fn template(&mut self) -> Result2<Node> {
+        const CONTEXT: &str = "template clause";
+        let item = self.next_non_space();
+        let name = self.template_name(item, CONTEXT)?;
+        let mut pipe = None;
+        if self.next_non_space().kind != Type::RightDelim {
+            self.backup();
+            pipe = Some(self.pipeline(CONTEXT, Type::RightDelim)?);
+        }
+        Ok(Node::Template(Box::new(Call { pos: item.start as u32, name, pipe })))
+    }
+
+    // Pipelines.
+
+    fn variable(&mut self, name: &str) -> Variable {
+        let next = self.names.len() as u32;
+        match self.names.get_key_value(name) {
+            Some((name, id)) => Variable { id: *id, name: name.clone() },
+            None => {
+                let name: Rc<str> = Rc::from(name);
+                self.names.insert(name.clone(), next);
+                Variable { id: next, name }
+            }
+        }
+    }
+
+    fn pipeline(&mut self, context: &str, end: Type) -> Result2<Pipe> {
+        let pos = self.peek_non_space().start as u32;
+        let mut pipe = Pipe { pos, assign: false, decl: Vec::new(), commands: Vec::new() };
+        while self.declaration(&mut pipe, context)? {}
+        loop {
+            let item = self.next_non_space();
+            match item.kind {
+                kind if kind == end => {
+                    self.check(&pipe, context)?;
+                    return Ok(pipe);
+                }
+                Type::Bool
+                | Type::CharConstant
+                | Type::Complex
+                | Type::Dot
+                | Type::Field
+                | Type::Identifier
+                | Type::Number
+                | Type::Nil
+                | Type::RawString
+                | Type::String
+                | Type::Variable
+                | Type::LeftParen => {
+                    self.backup();
+                    let command = self.command()?;
+                    pipe.commands.push(command);
+                }
+                _ => return self.unexpected(item, context),
+            }
+        }
+    }
+
+    /// One declared or assigned variable; whether another may follow.
+    fn declaration(&mut self, pipe: &mut Pipe, context: &str) -> Result2<bool> {
+        let item = self.peek_non_space();
+        if item.kind != Type::Variable {
+            return Ok(false);
+        }
+        self.next();
+        let after = self.peek();
+        let next = self.peek_non_space();
+        let comma = next.kind == Type::Char && self.text(next) == ",";
+        if comma || matches!(next.kind, Type::Assign | Type::Declare) {
+            self.next_non_space();
+            let name = self.text(item).to_owned();
+            let variable = self.variable(&name);
+            self.state.variables.push(variable.name.clone());
+            pipe.decl.push(variable);
+            if !comma {
+                pipe.assign = next.kind == Type::Assign;
+                return Ok(false);
+            }
+            if context == "range" && pipe.decl.len() < 2 {
+                return match self.peek_non_space().kind {
+                    Type::Variable | Type::RightDelim | Type::RightParen => Ok(true),
+                    _ => self.fail("range can only initialize variables"),
+                };
+            }
+            return self.fail(format!("too many declarations in {context}"));
+        }
+        if after.kind == Type::Space {
+            self.state.tokens[1] = after;
+            self.state.tokens[2] = item;
+            self.state.peeked = 3;
+        } else {
+            self.state.tokens[1] = item;
+            self.state.peeked = 2;
+        }
+        Ok(false)
+    }
+
+    fn check(&self, pipe: &Pipe, context: &str) -> Result2<()> {
+        if pipe.commands.is_empty() {
+            return self.fail(format!("missing value for {context}"));
+        }
+        for (index, command) in pipe.commands.iter().enumerate().skip(1) {
+            use ExprKind::{Bool, Dot, Nil, Number, Str};
+            if let Some(Bool(_) | Dot | Nil | Number(_) | Str(..)) = command.args.first().map(|arg| &arg.kind) {
+                return self.fail(format!("non executable command in pipeline stage {}", index + 1));
+            }
+        }
+        Ok(())
+    }
+
+    fn command(&mut self) -> Result2<Command> {
+        let mut command = Command { pos: self.peek_non_space().start as u32, args: Vec::new() };
+        loop {
+            self.peek_non_space();
+            if let Some(operand) = self.operand()? {
+                command.args.push(operand);
+            }
+            let item = self.next();
+            match item.kind {
+                Type::Space => continue,
+                Type::RightDelim | Type::RightParen => self.backup(),
+                Type::Pipe => {}
+                _ => return self.unexpected(item, "operand"),
+            }
+            break;
+        }
+        if command.args.is_empty() {
+            return self.fail("empty command");
+        }
+        Ok(command)
+    }
+
+    fn operand(&mut self) -> Result2<Option<Expr>> {
+        let Some(term) = self.term()? else {
+            return Ok(None);
+        };
+        let first = self.peek();
+        if first.kind != Type::Field {
+            return Ok(Some(term));
+        }
+        let mut names: Vec<Rc<str>> = Vec::new();
+        while self.peek().kind == Type::Field {
+            let item = self.next();
+            names.push(Rc::from(self.text(item).get(1..).unwrap_or("")));
+        }
+        let pos = first.start as u32;
+        let kind = match term.kind {
+            ExprKind::Field(own) => ExprKind::Field(own.iter().cloned().chain(names).collect()),
+            ExprKind::Variable(variable, own) => {
+                ExprKind::Variable(variable, own.iter().cloned().chain(names).collect())
+            }
+            ExprKind::Bool(_) | ExprKind::Str(..) | ExprKind::Number(_) | ExprKind::Nil | ExprKind::Dot => {
+                return self.fail(format!("unexpected . after term {}", quote(&term.text())));
+            }
+            _ => ExprKind::Chain(Box::new(term), names),
+        };
+        Ok(Some(Expr { pos, kind }))
+    }
+
+    fn term(&mut self) -> Result2<Option<Expr>> {
+        let item = self.next_non_space();
+        let text = self.text(item);
+        let kind = match item.kind {
+            Type::Identifier => match self.shared.by_name.get_key_value(text) {
+                Some((name, index)) => ExprKind::Function(name.clone(), *index),
+                None => return self.fail(format!("function {} not defined", quote(text))),
+            },
+            Type::Dot => ExprKind::Dot,
+            Type::Nil => ExprKind::Nil,
+            Type::Variable => {
+                if !self.state.variables.iter().any(|name| **name == *text) {
+                    return self.fail(format!("undefined variable {}", quote(text)));
+                }
+                let name = text.to_owned();
+                ExprKind::Variable(self.variable(&name), Box::default())
+            }
+            Type::Field => ExprKind::Field([Rc::from(text.get(1..).unwrap_or(""))].into()),
+            Type::Bool => ExprKind::Bool(text == "true"),
+            Type::CharConstant | Type::Complex | Type::Number => match number::number(text, item.kind) {
+                Ok(number) => ExprKind::Number(Box::new(number)),
+                Err(message) => return self.fail(message),
+            },
+            Type::LeftParen => {
+                if self.state.parens >= MAX_DEPTH {
+                    return self.fail("max expression depth exceeded");
+                }
+                self.state.parens += 1;
+                let pipe = self.pipeline("parenthesized pipeline", Type::RightParen)?;
+                self.state.parens -= 1;
+                let pos = pipe.pos;
+                return Ok(Some(Expr { pos, kind: ExprKind::Pipe(Box::new(pipe)) }));
+            }
+            Type::String | Type::RawString => match number::unquote(text) {
+                Some(value) => ExprKind::Str(text.into(), Str::from(value)),
+                None => return self.fail("invalid syntax"),
+            },
+            _ => {
+                self.backup();
+                return Ok(None);
+            }
+        };
+        Ok(Some(Expr { pos: item.start as u32, kind }))
+    }
+}
