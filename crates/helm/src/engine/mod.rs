@@ -1,0 +1,156 @@
+//! Running the templates of a chart and its subcharts.
+
+mod chart;
+mod errors;
+mod files;
+mod glob;
+mod host;
+
+use crate::capabilities::Capabilities;
+use crate::chart::Dependency;
+use crate::dependencies::{Forest, Index};
+use crate::error::Result;
+use crate::render::{RenderOptions, World};
+use crate::values::coalesce::{Table, Warnings, table};
+use gotemplate::{Elem, Env, Map, Templates, Value};
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// A template with the data it runs on.
+struct Source {
+    path: String,
+    text: Arc<[u8]>,
+    data: Rc<Map>,
+    base: String,
+}
+
+/// Runs every template that is not a partial; the outputs by path.
+pub(crate) fn run(
+    forest: &Forest<'_>,
+    values: &Table,
+    options: &RenderOptions,
+    world: &dyn World,
+    warnings: &mut Warnings,
+) -> Result<BTreeMap<String, String>> {
+    let release = release_object(options);
+    let capabilities = chart::capabilities(&options.capabilities);
+    let mut sources = BTreeMap::new();
+    let root = Scope { release, capabilities };
+    collect(forest, Forest::ROOT, Value::Map(named_values(values)), &root, &mut sources);
+    let mut sources: Vec<Source> = sources.into_values().collect();
+    sources.sort_by(|a, b| by_depth(&b.path, &a.path));
+
+    let mut templates = Templates::helm(options.strict);
+    for source in &sources {
+        let text = String::from_utf8_lossy(&source.text);
+        templates.parse(&source.path, &text).map_err(|error| errors::parse(&source.path, &text, &error))?;
+    }
+    let host = host::Door::new(world, options.lint);
+    let mut env = Env::with_limits(&host, options.limits);
+    let mut out = BTreeMap::new();
+    for source in &sources {
+        if crate::path::base(&source.path).starts_with('_') {
+            continue;
+        }
+        source.data.insert("Template", template_object(source));
+        let data = Value::Map(source.data.clone());
+        let text = templates.execute(&source.path, &data, &mut env).map_err(|error| {
+            let error = errors::execution(&source.path, &error);
+            let blamed = error.file.as_deref().unwrap_or(&source.path);
+            match sources.iter().find(|source| source.path == blamed) {
+                Some(source) => error.with_excerpt(&String::from_utf8_lossy(&source.text)),
+                None => error,
+            }
+        })?;
+        out.insert(source.path.clone(), without_no_value(text));
+    }
+    warnings.extend(host.into_notes());
+    Ok(out)
+}
+
+/// Deeper paths are later, so that reading them backwards lets the top charts define last.
+fn by_depth(a: &str, b: &str) -> Ordering {
+    let depth = |path: &str| path.matches('/').count();
+    depth(a).cmp(&depth(b)).then_with(|| a.cmp(b))
+}
+
+/// Go prints a missing key so; Helm takes it out.
+fn without_no_value(text: String) -> String {
+    if text.contains("<no value>") { text.replace("<no value>", "") } else { text }
+}
+
+/// What every chart of a render sees alike.
+struct Scope {
+    release: Value,
+    capabilities: Value,
+}
+
+/// The data of a chart's templates, and through it that of its subcharts'.
+fn collect(
+    forest: &Forest<'_>,
+    index: Index,
+    values: Value,
+    scope: &Scope,
+    sources: &mut BTreeMap<String, Source>,
+) -> Value {
+    let source = forest.chart(index);
+    let path = forest.path(index);
+    let requirements: Vec<Dependency> = forest.requirements(index);
+    let subcharts = table();
+    let data = table();
+    data.insert("Chart", chart::chart(source, forest.name(index), &requirements, forest.is_root(index)));
+    data.insert("Files", files::files(&source.files));
+    data.insert("Release", scope.release.clone());
+    data.insert("Capabilities", scope.capabilities.clone());
+    data.insert("Subcharts", Value::Map(subcharts.clone()));
+    for child in forest.children(index) {
+        let name = forest.name(*child);
+        let inner = match values.get(name) {
+            Some(inner @ Value::Map(_)) => inner,
+            _ => Value::Map(table()),
+        };
+        subcharts.insert(name, collect(forest, *child, inner, scope, sources));
+    }
+    data.insert("Values", values);
+    for file in &source.templates {
+        if source.is_library() && !crate::path::base(&file.name).starts_with('_') {
+            continue;
+        }
+        let full = crate::path::clean(&format!("{path}/{}", file.name));
+        let base = format!("{path}/templates");
+        let source = Source { path: full.clone(), text: file.data.clone(), data: data.clone(), base };
+        sources.insert(full, source);
+    }
+    Value::Map(data)
+}
+
+/// The root's values under Go's name for their type.
+fn named_values(values: &Table) -> Rc<Map> {
+    Rc::new(Map::named("chartutil.Values", Elem::Any, values.borrow().clone()))
+}
+
+fn template_object(source: &Source) -> Value {
+    Value::named_map(
+        "chartutil.Values",
+        [
+            ("Name".to_owned(), Value::from(source.path.as_str())),
+            ("BasePath".to_owned(), Value::from(source.base.as_str())),
+        ],
+    )
+}
+
+fn release_object(options: &RenderOptions) -> Value {
+    Value::map([
+        ("Name", Value::from(options.release_name.as_str())),
+        ("Namespace", Value::from(options.namespace.as_str())),
+        ("IsUpgrade", Value::Bool(options.is_upgrade)),
+        ("IsInstall", Value::Bool(options.is_install)),
+        ("Revision", Value::int(i64::try_from(options.revision).unwrap_or(i64::MAX))),
+        ("Service", Value::from("Helm")),
+    ])
+}
+
+/// Kept here so that the objects and the options agree on the type.
+pub(crate) type Known = Capabilities;
