@@ -28,6 +28,14 @@ pub struct Node {
     pub preserve_unknown: bool,
     /// It is a whole object of some kind, with apiVersion, kind and metadata.
     pub embedded_resource: bool,
+    /// An integer of 64 bits.
+    pub wide: bool,
+    /// A resource quantity.
+    pub quantity: bool,
+    /// A point in time.
+    pub time: bool,
+    /// A whole number or text.
+    pub int_or_string: bool,
 }
 
 /// Kinds of scalar.
@@ -68,6 +76,8 @@ pub enum ListKind {
 /// A mapping.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct MapType {
+    /// The Go name of the structure, where there is one.
+    pub name: String,
     /// The known fields.
     pub fields: BTreeMap<String, Field>,
     /// The type of all other entries; `None` when there may not be any.
@@ -106,6 +116,8 @@ pub enum Zero {
     Keep,
     /// Left out when zero (`""`, `0`, `false`).
     Omit,
+    /// Left out when null.
+    OmitNull,
     /// Always written: with this zero.
     Always(ZeroValue),
 }
@@ -123,6 +135,10 @@ pub enum ZeroValue {
     Boolean,
     /// A mapping with its own always-written fields.
     Struct,
+    /// `"0"`
+    Quantity,
+    /// `"0s"`
+    Duration,
 }
 
 impl Schema {
@@ -133,9 +149,8 @@ impl Schema {
 
     /// The node with this index; an unknown index is a node that allows nothing.
     pub fn node(&self, id: NodeId) -> &Node {
-        static NOTHING: Node =
-            Node { scalar: None, list: None, map: None, preserve_unknown: false, embedded_resource: false };
-        self.nodes.get(id as usize).unwrap_or(&NOTHING)
+        static NOTHING: std::sync::OnceLock<Node> = std::sync::OnceLock::new();
+        self.nodes.get(id as usize).unwrap_or_else(|| NOTHING.get_or_init(Node::default))
     }
 
     /// How many nodes there are.
@@ -165,7 +180,8 @@ impl TypeRef {
     /// The type of objects without any schema: everything is deduced from the values; lists are atomic.
     pub fn deduced() -> Self {
         static DEDUCED: std::sync::OnceLock<TypeRef> = std::sync::OnceLock::new();
-        DEDUCED.get_or_init(|| TypeRef::new(Arc::new(Schema::new(vec![Node::deduced(0)])), 0)).clone()
+        let nodes = || vec![Node::untyped_atomic(0), Node::deduced_separable(1, 0)];
+        DEDUCED.get_or_init(|| TypeRef::new(Arc::new(Schema::new(nodes())), 1)).clone()
     }
 
     /// The table.
@@ -203,14 +219,26 @@ impl Node {
         Node { scalar: Some(scalar), ..Node::default() }
     }
 
-    /// Anything: scalars, atomic lists, separable mappings of the node `own` (its own index).
-    pub fn deduced(own: NodeId) -> Self {
+    /// Anything, owned as a whole; `own` is the index of this node.
+    pub fn untyped_atomic(own: NodeId) -> Self {
         Node {
             scalar: Some(Scalar::Untyped),
             list: Some(ListType { item: own, kind: ListKind::Atomic }),
-            map: Some(MapType { fields: BTreeMap::new(), element: Some(own), atomic: false }),
+            map: Some(MapType { element: Some(own), atomic: true, ..MapType::default() }),
             preserve_unknown: true,
-            embedded_resource: false,
+            ..Node::default()
+        }
+    }
+
+    /// Anything, with mappings owned entry by entry; `own` is the index of this node, `untyped` that of
+    /// [`Node::untyped_atomic`].
+    pub fn deduced_separable(own: NodeId, untyped: NodeId) -> Self {
+        Node {
+            scalar: Some(Scalar::Untyped),
+            list: Some(ListType { item: untyped, kind: ListKind::Atomic }),
+            map: Some(MapType { element: Some(own), ..MapType::default() }),
+            preserve_unknown: true,
+            ..Node::default()
         }
     }
 }
