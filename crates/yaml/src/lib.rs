@@ -7,10 +7,25 @@
 //! * **nodes** ([`parse_nodes`], [`emit`], [`Node`]) follow yaml.v3 as kustomize's kyaml uses it: order,
 //!   comments, styles and positions survive a round trip.
 
+mod comments;
+mod compose;
+mod emit;
 mod error;
+mod gotext;
 mod node;
+mod node_value;
+mod parser;
+mod print;
+mod resolve;
+mod scan_scalars;
+mod scan_words;
+mod scanner;
+mod text;
+mod tree;
+mod value;
+mod writer;
 
-pub use error::Error;
+pub use error::{Error, excerpt};
 pub use node::{Kind, Node, Style};
 
 /// The JSON value every reader ends in.
@@ -18,31 +33,42 @@ pub type Value = serde_json::Value;
 
 /// Reads the first document of `text` as a JSON value; an empty text is `Null`.
 pub fn from_str(text: &str) -> Result<Value, Error> {
-    let _ = text;
-    Err(Error::new("the reader is not built yet", 0, 0))
+    value::first(text, false)
 }
 
 /// As [`from_str`], but a key given twice in one mapping is an error.
 pub fn from_str_strict(text: &str) -> Result<Value, Error> {
-    from_str(text)
+    value::first(text, true)
 }
 
 /// Every document of `text`; empty ones (`Null`) are left out.
 pub fn documents(text: &str) -> Result<Vec<Value>, Error> {
-    Ok(vec![from_str(text)?])
+    let mut values = value::all(text)?;
+    values.retain(|value| !value.is_null());
+    Ok(values)
 }
 
 /// Prints `value` as `sigs.k8s.io/yaml` does: keys in natural order, a final newline.
 pub fn to_string(value: &Value) -> String {
-    value.to_string()
+    print::print(value)
 }
 
 /// Reads every document as a [`Kind::Document`] node whose one content node is the root.
 pub fn parse_nodes(text: &str) -> Result<Vec<Node>, Error> {
-    from_str(text).map(|value| vec![Node::from_value(&value)])
+    let mut composer = compose::Composer::new(text);
+    let mut nodes = Vec::new();
+    while let Some(node) = composer.next()? {
+        nodes.push(node);
+    }
+    Ok(nodes)
 }
 
 /// Prints a node (a document or anything below) as kyaml does.
 pub fn emit(node: &Node) -> String {
-    node.value.clone()
+    emit::emit(node)
+}
+
+/// As [`parse_nodes`], but only the first document; `None` when there is none.
+pub fn parse_first_node(text: &str) -> Result<Option<Node>, Error> {
+    compose::Composer::new(text).next()
 }

@@ -1,6 +1,6 @@
 //! The tree that keeps what a person wrote: order, comments, styles, positions.
 
-use crate::{Error, Value};
+use crate::{Error, Value, node_value};
 
 /// What a [`Node`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
@@ -348,14 +348,15 @@ impl Node {
         self.content.iter_mut().for_each(Node::clear_style);
     }
 
-    /// The tag the node has or, when none is written, the one its text resolves to (v3 rules).
+    /// The short tag the node has or, when none is set, the one its text resolves to (v3 rules).
+    /// An alias has none of its own.
     pub fn resolved_tag(&self) -> &str {
-        &self.tag
+        node_value::short_tag_of(self)
     }
 
     /// Reads the node as a value (yaml.v3 rules). Aliases are followed within this node.
     pub fn to_value(&self) -> Result<Value, Error> {
-        Err(Error::new("the reader is not built yet", self.line, self.column))
+        node_value::to_value(self)
     }
 
     /// A tree for `value`, keys in the map's order.

@@ -1,0 +1,103 @@
+//! What Go's YAML libraries make of some thousand inputs: values, errors and print-outs must be the same.
+
+#![allow(clippy::disallowed_methods)]
+
+use serde_json::{Map, Number, Value};
+
+/// Go's decoder of JSON has floats only.
+fn floats(value: &Value) -> Value {
+    match value {
+        Value::Number(n) => n.as_f64().and_then(Number::from_f64).map_or(Value::Null, Value::Number),
+        Value::Array(items) => Value::Array(items.iter().map(floats).collect()),
+        Value::Object(fields) => {
+            Value::Object(fields.iter().map(|(k, v)| (k.clone(), floats(v))).collect::<Map<_, _>>())
+        }
+        other => other.clone(),
+    }
+}
+
+/// One column of the suite and how it went.
+#[derive(Default)]
+struct Column {
+    right: usize,
+    wrong: Vec<String>,
+}
+
+impl Column {
+    fn check(&mut self, id: &str, input: &str, want: &str, got: &str) {
+        if want == got {
+            self.right += 1;
+        } else {
+            self.wrong.push(format!("{id}: {input:?}\n  want {want:?}\n  got  {got:?}"));
+        }
+    }
+
+    fn report(&self, name: &str) -> usize {
+        println!("{name}: {} of {}", self.right, self.right + self.wrong.len());
+        let shown = std::env::var("SHOW").ok().and_then(|n| n.parse().ok()).unwrap_or(5);
+        self.wrong.iter().take(shown).for_each(|wrong| println!("  {wrong}"));
+        self.wrong.len()
+    }
+}
+
+fn outcome(result: Result<Value, yaml::Error>) -> (Option<Value>, String) {
+    match result {
+        Ok(value) => (Some(value), String::new()),
+        Err(error) => (None, error.to_string()),
+    }
+}
+
+fn text(case: &Value, key: &str) -> String {
+    case.get(key).and_then(Value::as_str).unwrap_or_default().to_string()
+}
+
+fn compare(column: &mut Column, case: &Value, key: &str, error_key: &str, got: (Option<Value>, String)) {
+    let (id, input) = (text(case, "id"), text(case, "in"));
+    let show = |value: Option<&Value>, error: &str| match value {
+        Some(value) => value.to_string(),
+        None => format!("error: {error}"),
+    };
+    // A missing error column means the value is there (or null).
+    let want_error = text(case, error_key);
+    let null = Value::Null;
+    let want = if want_error.is_empty() { Some(case.get(key).unwrap_or(&null)) } else { None };
+    column.check(&id, &input, &show(want, &want_error), &show(got.0.as_ref(), &got.1));
+}
+
+#[test]
+fn agrees_with_go() {
+    let Some(path) = testkit::shared("suites/go-yaml/cases.jsonl.zst") else { return };
+    let cases = testkit::jsonl_zst(&path);
+    let [mut json, mut strict, mut print, mut v3, mut kyaml] = <[Column; 5]>::default();
+    for case in &cases {
+        let (id, input) = (text(case, "id"), text(case, "in"));
+        let value = yaml::from_str(&input);
+        if let (Ok(value), Some(want)) = (&value, case.get("toYaml").and_then(Value::as_str)) {
+            print.check(&id, &input, want, &yaml::to_string(&floats(value)));
+        }
+        compare(&mut json, case, "json", "err", outcome(value));
+        let (_, error) = outcome(yaml::from_str_strict(&input));
+        strict.check(&id, &input, &text(case, "strictErr"), &error);
+        let nodes = yaml::parse_first_node(&input);
+        let third = nodes.clone().and_then(|node| node.map_or(Ok(Value::Null), |node| node.to_value()));
+        if case.get("v3").is_some() || case.get("v3err").is_some() {
+            compare(&mut v3, case, "v3", "v3err", outcome(third));
+        }
+        let printed = match nodes {
+            Ok(Some(node)) => yaml::emit(&node),
+            Ok(None) => "error: EOF".to_string(),
+            Err(error) => format!("error: {error}"),
+        };
+        let want = match case.get("kyaml").and_then(Value::as_str) {
+            Some(want) => want.to_string(),
+            None => format!("error: {}", text(case, "kyamlErr")),
+        };
+        kyaml.check(&id, &input, &want, &printed);
+    }
+    let wrong = json.report("json")
+        + strict.report("strict")
+        + print.report("toYaml")
+        + v3.report("v3")
+        + kyaml.report("kyaml");
+    assert_eq!(wrong, 0, "differences from Go");
+}
