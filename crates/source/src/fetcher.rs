@@ -1,8 +1,11 @@
 //! The one door to every source: cache, maps and limits behind one handle.
 
 use crate::cache::Cache;
-use crate::{Limits, Maps, Result};
-use std::path::PathBuf;
+use crate::helm_repo::Index;
+use crate::{Limits, Maps, Result, Tree, WorkingCopy};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// How a [`Fetcher`] works.
@@ -26,13 +29,52 @@ pub(crate) struct Inner {
     pub(crate) maps: Maps,
     pub(crate) limits: Limits,
     pub(crate) cache: Cache,
+    /// Open checkouts and folders, by path: they remember what they read.
+    copies: Mutex<HashMap<PathBuf, Arc<Mutex<WorkingCopy>>>>,
+    /// The last tree of every Git request.
+    pub(crate) trees: Mutex<HashMap<String, (gix::ObjectId, Tree)>>,
+    /// One fetch at a time for each mirror.
+    mirrors: Mutex<HashMap<PathBuf, Arc<Mutex<()>>>>,
+    /// The last index of every chart repository, by address and digest.
+    pub(crate) indexes: Mutex<HashMap<String, (String, Arc<Index>)>>,
+}
+
+impl Inner {
+    /// The folder at `path`, opened once.
+    pub(crate) fn working_copy(&self, path: &Path) -> Result<Arc<Mutex<WorkingCopy>>> {
+        let mut copies = self.copies.lock();
+        if let Some(copy) = copies.get(path) {
+            // A folder that became a checkout since, or the other way round, is opened anew.
+            if copy.lock().is_git() == path.join(".git").exists() {
+                return Ok(copy.clone());
+            }
+        }
+        let copy = Arc::new(Mutex::new(WorkingCopy::at(path.to_path_buf(), self.limits)?));
+        copies.insert(path.to_path_buf(), copy.clone());
+        Ok(copy)
+    }
+
+    /// The lock of a mirror.
+    pub(crate) fn mirror_lock(&self, mirror: &Path) -> Arc<Mutex<()>> {
+        self.mirrors.lock().entry(mirror.to_path_buf()).or_default().clone()
+    }
 }
 
 impl Fetcher {
     /// A fetcher over a cache folder, which is made if missing.
     pub fn new(options: Options) -> Result<Self> {
         let cache = Cache::open(options.cache)?;
-        Ok(Fetcher { inner: Arc::new(Inner { maps: options.maps, limits: options.limits, cache }) })
+        Ok(Fetcher {
+            inner: Arc::new(Inner {
+                maps: options.maps,
+                limits: options.limits,
+                cache,
+                copies: Mutex::default(),
+                trees: Mutex::default(),
+                mirrors: Mutex::default(),
+                indexes: Mutex::default(),
+            }),
+        })
     }
 
     /// The maps in force.

@@ -95,12 +95,6 @@ impl Ignore {
         }
         false
     }
-
-    /// Whether nothing below the folder can be wanted, so that it need not be walked: it is excluded and no
-    /// pattern takes anything back.
-    pub(crate) fn prunes(&self, folder: &str) -> bool {
-        self.excludes(folder, true) && !self.patterns.iter().any(|pattern| pattern.include)
-    }
 }
 
 impl Pattern {

@@ -20,6 +20,7 @@ pub mod maps;
 pub mod oci;
 mod revision;
 mod scan;
+mod transport;
 mod tree;
 mod version;
 pub mod watch;

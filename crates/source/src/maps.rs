@@ -63,6 +63,18 @@ impl Maps {
         self.entries.is_empty()
     }
 
+    /// The maps of addresses below `url`: what each adds to it, and where it leads.
+    pub(crate) fn below(&self, url: &str) -> Vec<(String, Mapped)> {
+        let wanted = key(url);
+        self.entries
+            .iter()
+            .filter_map(|entry| {
+                let rest = entry.key.strip_prefix(&wanted)?.strip_prefix('/')?;
+                Some((rest.to_string(), Mapped { path: entry.path.clone(), rest: String::new() }))
+            })
+            .collect()
+    }
+
     /// What serves `url`, if anything does.
     pub fn find(&self, url: &str) -> Option<Mapped> {
         let wanted = key(url);
@@ -76,6 +88,21 @@ impl Maps {
             .max_by_key(|(length, _)| *length)
             .map(|(_, mapped)| mapped)
     }
+}
+
+/// The map to give for an address that cannot be reached.
+pub(crate) fn hint(url: &str) -> String {
+    let url = match url.split_once("://") {
+        Some((scheme, rest)) => match rest.split_once('/').map_or((rest, ""), |(host, path)| (host, path)) {
+            (host, path) if host.contains('@') && scheme != "ssh" => {
+                format!("{scheme}://{}/{path}", host.rsplit('@').next().unwrap_or(host))
+            }
+            _ => url.to_string(),
+        },
+        None => url.to_string(),
+    };
+    let what = if url.starts_with("oci://") { "ARCHIVE-OR-FOLDER" } else { "FOLDER-OR-ARCHIVE" };
+    format!("--map {url}={what}")
 }
 
 /// The comparable form of an address: no user, no `.git`, no trailing slash, no default port, the host in

@@ -254,6 +254,21 @@ impl Tree {
         builder.build()
     }
 
+    /// The tree by the rules of its own `.sourceignore` files and `spec.ignore`.
+    pub fn with_source_rules(&self, spec_ignore: Option<&str>) -> Tree {
+        let mut rules = Vec::new();
+        for (path, file) in self.files() {
+            let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+            if name == ".sourceignore"
+                && let Ok(bytes) = file.bytes()
+            {
+                rules.push((folder, String::from_utf8_lossy(bytes).into_owned()));
+            }
+        }
+        let rules = rules.iter().map(|(folder, text)| (*folder, text.as_str()));
+        self.without(&Ignore::for_source(rules, spec_ignore))
+    }
+
     /// Only the folders of a sparse checkout, and the files beside them at the root.
     pub fn sparse(&self, folders: &[String]) -> Tree {
         if folders.is_empty() {

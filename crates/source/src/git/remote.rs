@@ -1,0 +1,322 @@
+//! Fetching over HTTP and SSH into a bare mirror on disk, no deeper than needed.
+
+use super::{Reference, Request, read};
+use crate::fetcher::Inner;
+use crate::{Credentials, Error, Result, version};
+use gix::bstr::ByteSlice;
+use gix::progress::Discard;
+use gix::protocol::transport::client::blocking_io::http;
+use gix::remote::{Direction, fetch::Shallow, fetch::Tags, ref_map};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// Brings the wanted commit into the mirror: the mirror, the name for the revision, the commit.
+pub(super) fn fetch(
+    inner: &Inner,
+    request: &Request,
+    stop: &AtomicBool,
+) -> Result<(PathBuf, String, gix::ObjectId)> {
+    let mirror = inner.cache.mirror(&crate::maps::key(&request.url));
+    let lock = inner.mirror_lock(&mirror);
+    let _held = lock.lock();
+    let keys = SshFiles::write(&mirror, &request.credentials)?;
+    let repository = open_mirror(&mirror, keys.as_ref())?;
+    let session = Session { repository: &repository, request, stop };
+    let (name, commit) = session.bring()?;
+    Ok((mirror, name, commit))
+}
+
+/// Opens or makes the mirror. One that is damaged is made anew: it holds nothing that the remote has not.
+fn open_mirror(mirror: &Path, keys: Option<&SshFiles>) -> Result<gix::Repository> {
+    if mirror.join("HEAD").exists() {
+        match gix::open_opts(mirror, options(keys)) {
+            Ok(repository) => return Ok(repository),
+            Err(error) => {
+                tracing::warn!(mirror = %mirror.display(), error = read::explain(&error), "damaged mirror dropped");
+                std::fs::remove_dir_all(mirror).map_err(|error| Error::io(mirror, error))?;
+            }
+        }
+    }
+    std::fs::create_dir_all(mirror).map_err(|error| Error::io(mirror, error))?;
+    gix::init_bare(mirror).map_err(|error| Error::io(mirror, read::explain(&error)))?;
+    gix::open_opts(mirror, options(keys)).map_err(|error| Error::io(mirror, read::explain(&error)))
+}
+
+fn options(keys: Option<&SshFiles>) -> gix::open::Options {
+    let mut settings = vec![
+        "committer.name=landfall".to_string(),
+        "committer.email=landfall@localhost".to_string(),
+        "gitoxide.userAgent=landfall".to_string(),
+    ];
+    if let Some(keys) = keys {
+        settings.push(format!("core.sshCommand={}", keys.command()));
+    }
+    gix::open::Options::isolated().config_overrides(settings)
+}
+
+struct Session<'a> {
+    repository: &'a gix::Repository,
+    request: &'a Request,
+    stop: &'a AtomicBool,
+}
+
+impl Session<'_> {
+    fn bring(&self) -> Result<(String, gix::ObjectId)> {
+        let Reference { branch, tag, semver, name, commit } = &self.request.reference;
+        if let Some(commit) = commit {
+            return Ok((branch.clone().unwrap_or_default(), self.commit(commit, branch.as_deref())?));
+        }
+        if let Some(name) = name {
+            return Ok((name.clone(), self.reference(name, name)?));
+        }
+        if let Some(range) = semver {
+            let tags = self.list("refs/tags/")?;
+            let best = version::best(range, tags.iter().map(String::as_str))?;
+            let tag = best.ok_or_else(|| {
+                let list = read::have("tags", &tags);
+                Error::NotFound(format!("{}: no tag is in the range {range}{list}", self.request.url))
+            })?;
+            return Ok((
+                tag.to_string(),
+                self.reference(&format!("refs/tags/{tag}"), &format!("tag {tag}"))?,
+            ));
+        }
+        if let Some(tag) = tag {
+            return Ok((tag.clone(), self.reference(&format!("refs/tags/{tag}"), &format!("tag {tag}"))?));
+        }
+        let branch = branch.as_deref().unwrap_or("master");
+        let commit = self.reference(&format!("refs/heads/{branch}"), &format!("branch {branch}"))?;
+        Ok((branch.to_string(), commit))
+    }
+
+    /// Fetches one reference, one commit deep, and follows it to the commit.
+    fn reference(&self, name: &str, what: &str) -> Result<gix::ObjectId> {
+        let local = format!("refs/landfall/{}", name.strip_prefix("refs/").unwrap_or(name));
+        let spec = format!("+{name}:{local}");
+        let found = self.receive(&[spec], true, |refs| refs.iter().any(|remote| remote == name))?;
+        if !found {
+            return Err(self.missing(what));
+        }
+        let reference = self.repository.try_find_reference(local.as_str());
+        match reference {
+            Ok(Some(mut reference)) => read::peel(&mut reference, &format!("{}: {what}", self.request.url)),
+            Ok(None) => Err(self.missing(what)),
+            Err(error) => Err(self.failed(&error)),
+        }
+    }
+
+    /// A commit: by itself where the server allows it, else with the history it may be in.
+    fn commit(&self, hex: &str, branch: Option<&str>) -> Result<gix::ObjectId> {
+        let id = read::object_id(hex)?;
+        if self.has(id) {
+            return Ok(id);
+        }
+        let alone = self.receive(&[format!("+{hex}:refs/landfall/commits/{hex}")], true, |_| true);
+        if alone.is_ok() && self.has(id) {
+            return Ok(id);
+        }
+        if let Err(error @ (Error::Unreachable { .. } | Error::Denied { .. })) = alone {
+            return Err(error);
+        }
+        let specs = match branch {
+            Some(branch) => vec![format!("+refs/heads/{branch}:refs/landfall/heads/{branch}")],
+            None => vec![
+                "+refs/heads/*:refs/landfall/heads/*".to_string(),
+                "+refs/tags/*:refs/landfall/tags/*".to_string(),
+            ],
+        };
+        self.receive(&specs, false, |refs| !refs.is_empty())?;
+        if self.has(id) {
+            return Ok(id);
+        }
+        let place = branch.map_or(String::new(), |branch| format!(" on branch {branch}"));
+        Err(Error::NotFound(format!("{}: has no commit {hex}{place}", self.request.url)))
+    }
+
+    fn has(&self, id: gix::ObjectId) -> bool {
+        self.repository.find_object(id).is_ok_and(|object| object.peel_to_tree().is_ok())
+    }
+
+    /// The names below a prefix at the remote.
+    fn list(&self, prefix: &str) -> Result<Vec<String>> {
+        let remote = self.remote(&[format!("+{prefix}*:refs/landfall/list/*")])?;
+        let connection = self.connect(&remote)?;
+        let (map, _) =
+            connection.ref_map(Discard, ref_map::Options::default()).map_err(|error| self.failed(&error))?;
+        let names = map.remote_refs.iter().map(|remote| remote.unpack().0.to_str_lossy().into_owned());
+        Ok(names.filter_map(|name| name.strip_prefix(prefix).map(String::from)).collect())
+    }
+
+    /// Fetches the specs. `wanted` sees the remote's references and says whether there is anything to fetch.
+    fn receive(&self, specs: &[String], shallow: bool, wanted: impl Fn(&[String]) -> bool) -> Result<bool> {
+        let remote = self.remote(specs)?;
+        let connection = self.connect(&remote)?;
+        let prepared = connection
+            .prepare_fetch(Discard, ref_map::Options::default())
+            .map_err(|error| self.failed(&error))?;
+        let names: Vec<String> = prepared
+            .ref_map()
+            .remote_refs
+            .iter()
+            .map(|remote| remote.unpack().0.to_str_lossy().into_owned())
+            .collect();
+        if !wanted(&names) {
+            return Ok(false);
+        }
+        let depth = if shallow { Shallow::DepthAtRemote(std::num::NonZeroU32::MIN) } else { Shallow::undo() };
+        let was_shallow = self.repository.is_shallow().map_err(|error| self.failed(&error))?;
+        let prepared = if shallow || was_shallow { prepared.with_shallow(depth) } else { prepared };
+        prepared.receive(Discard, self.stop).map_err(|error| self.failed(&error))?;
+        Ok(true)
+    }
+
+    fn remote(&self, specs: &[String]) -> Result<gix::Remote<'_>> {
+        let url = self.request.url.as_str();
+        let wrong = |error: gix::error::Error| Error::Invalid(format!("{url}: {}", read::explain(&error)));
+        self.repository
+            .remote_at(url)
+            .map_err(wrong)?
+            .with_fetch_tags(Tags::None)
+            .with_refspecs(specs.iter().map(String::as_str), Direction::Fetch)
+            .map_err(wrong)
+    }
+
+    fn connect<'r>(
+        &self,
+        remote: &'r gix::Remote<'r>,
+    ) -> Result<
+        gix::remote::Connection<
+            'r,
+            'r,
+            'r,
+            Box<dyn gix::protocol::transport::client::blocking_io::Transport + Send>,
+        >,
+    > {
+        let mut connection = remote.connect(Direction::Fetch).map_err(|error| self.failed(&error))?;
+        let credentials = self.request.credentials.clone();
+        if self.request.url.starts_with("http") {
+            connection.set_transport_options(Box::new(http_options(&credentials, self.request.timeout)));
+        }
+        connection.set_credentials(move |action| {
+            let gix::credentials::helper::Action::Get(context) = action else { return Ok(None) };
+            let Some(password) = credentials.password.clone() else { return Ok(None) };
+            let username = credentials.username.clone().unwrap_or_else(|| "git".to_string());
+            Ok(Some(gix::credentials::protocol::Outcome {
+                identity: gix::sec::identity::Account { username, password, oauth_refresh_token: None },
+                next: context.into(),
+            }))
+        });
+        Ok(connection)
+    }
+
+    fn missing(&self, what: &str) -> Error {
+        let branches = self.list("refs/heads/").unwrap_or_default();
+        Error::NotFound(match branches.is_empty() {
+            true => format!("{}: has no {what}; the repository is empty", self.request.url),
+            false => format!("{}: has no {what}{}", self.request.url, read::have("branches", &branches)),
+        })
+    }
+
+    /// Sorts a transport's error by what one can do about it.
+    fn failed(&self, error: &gix::error::Error) -> Error {
+        let url = self.request.url.clone();
+        let cause = read::explain(error);
+        let lower = cause.to_lowercase();
+        let says = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+        if says(&[
+            "401",
+            "403",
+            "credentials",
+            "authentication",
+            "permission denied",
+            "host key verification",
+        ]) {
+            return Error::Denied { url, cause };
+        }
+        if says(&["http status 404", "status 404", "not found", "does not appear to be a git repository"]) {
+            return Error::NotFound(format!("{url}: there is no repository: {cause}"));
+        }
+        Error::Unreachable { hint: crate::maps::hint(&url), url, cause }
+    }
+}
+
+fn http_options(credentials: &Credentials, timeout: Duration) -> http::Options {
+    let mut options = http::Options { user_agent: Some("landfall".to_string()), ..http::Options::default() };
+    if let Some(token) = &credentials.bearer_token {
+        options.extra_headers.push(format!("Authorization: Bearer {token}"));
+    }
+    let credentials = credentials.clone();
+    let backend = http::reqwest::Options {
+        configure_client: Some(Box::new(move |builder| {
+            let builder = builder.timeout(timeout);
+            crate::transport::blocking(builder, &credentials)
+                .map_err(|error| gix::error::Error::from_error(std::io::Error::other(error.to_string())))
+        })),
+        configure_request: None,
+    };
+    options.backend = Some(Arc::new(Mutex::new(backend)));
+    options
+}
+
+/// Key and known hosts on disk for the time of one fetch, readable by nobody else.
+struct SshFiles {
+    folder: PathBuf,
+}
+
+impl SshFiles {
+    fn write(mirror: &Path, credentials: &Credentials) -> Result<Option<Self>> {
+        let Some(identity) = &credentials.identity else { return Ok(None) };
+        let Some(hosts) = &credentials.known_hosts else {
+            return Err(Error::Invalid("the SSH secret has an identity but no known_hosts".to_string()));
+        };
+        if credentials.password.is_some() {
+            return Err(Error::Invalid(
+                "SSH keys with a passphrase are not supported; store the key without".to_string(),
+            ));
+        }
+        let files = SshFiles { folder: mirror.with_extension("ssh") };
+        std::fs::create_dir_all(&files.folder).map_err(|error| Error::io(&files.folder, error))?;
+        private(&files.folder, 0o700)?;
+        for (name, bytes) in [("identity", identity), ("known_hosts", hosts)] {
+            let path = files.folder.join(name);
+            std::fs::write(&path, b"").map_err(|error| Error::io(&path, error))?;
+            private(&path, 0o600)?;
+            let mut bytes = bytes.clone();
+            // OpenSSH refuses a key without its last line end.
+            if !bytes.ends_with(b"\n") {
+                bytes.push(b'\n');
+            }
+            std::fs::write(&path, bytes).map_err(|error| Error::io(&path, error))?;
+        }
+        Ok(Some(files))
+    }
+
+    fn command(&self) -> String {
+        let folder = self.folder.display();
+        format!(
+            "ssh -i '{folder}/identity' -o IdentitiesOnly=yes -o UserKnownHostsFile='{folder}/known_hosts' -o StrictHostKeyChecking=yes -o BatchMode=yes"
+        )
+    }
+}
+
+impl Drop for SshFiles {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.folder) {
+            tracing::warn!(path = %self.folder.display(), %error, "key not removed");
+        }
+    }
+}
+
+#[cfg(unix)]
+fn private(path: &Path, mode: u32) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+        .map_err(|error| Error::io(path, error))
+}
+
+#[cfg(not(unix))]
+fn private(_: &Path, _: u32) -> Result<()> {
+    Ok(())
+}

@@ -1,0 +1,183 @@
+//! The pull half of the distribution protocol.
+
+use super::{Request, auth};
+use crate::{Error, Fetcher, Limits, Result, transport};
+use object::Value;
+use parking_lot::Mutex;
+
+/// Manifests we can read.
+const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json";
+
+/// Pages of tags at most.
+const MAX_PAGES: usize = 1000;
+
+/// One repository of one registry.
+pub(super) struct Registry {
+    client: reqwest::Client,
+    /// `https://host/v2/name`.
+    base: String,
+    origin: String,
+    url: String,
+    name: String,
+    authorization: Option<String>,
+    token: Mutex<Option<String>>,
+    limits: Limits,
+}
+
+impl Registry {
+    pub(super) fn open(fetcher: &Fetcher, request: &Request) -> Result<Self> {
+        let (host, name) = split(&request.url)?;
+        let scheme = if request.insecure || is_loopback(&host) { "http" } else { "https" };
+        let server = if host == "docker.io" { "registry-1.docker.io" } else { host.as_str() };
+        Ok(Registry {
+            client: transport::client(&request.credentials, request.timeout)?,
+            base: format!("{scheme}://{server}/v2/{name}"),
+            origin: format!("{scheme}://{server}"),
+            url: request.url.clone(),
+            authorization: auth::authorization(&request.credentials, &host)?,
+            name,
+            token: Mutex::default(),
+            limits: *fetcher.limits(),
+        })
+    }
+
+    pub(super) async fn tags(&self) -> Result<Vec<String>> {
+        let mut tags = Vec::new();
+        let mut url = format!("{}/tags/list?n=1000", self.base);
+        for _ in 0..MAX_PAGES {
+            let response = self.get(&url, None).await?;
+            let next =
+                response.headers().get(reqwest::header::LINK).and_then(|link| next_page(link.to_str().ok()?));
+            let bytes = transport::body(response, &url, &self.url, &self.limits).await?;
+            let page: Value = serde_json::from_slice(&bytes)
+                .map_err(|error| Error::Refused(format!("{url}: the tag list is not JSON: {error}")))?;
+            let list = page.get("tags").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            tags.extend(list.iter().filter_map(Value::as_str).map(String::from));
+            match next {
+                Some(next) => url = self.absolute(&next)?,
+                None => return Ok(tags),
+            }
+        }
+        Err(Error::Refused(format!("{}: the list of tags does not end", self.url)))
+    }
+
+    pub(super) async fn manifest(&self, reference: &str) -> Result<Vec<u8>> {
+        let url = format!("{}/manifests/{reference}", self.base);
+        let response = self.get(&url, Some(ACCEPT)).await.map_err(|error| match error {
+            Error::NotFound(_) => Error::NotFound(format!("{}: has no {reference}", self.url)),
+            other => other,
+        })?;
+        transport::body(response, &url, &self.url, &self.limits).await
+    }
+
+    pub(super) async fn blob(&self, digest: &str) -> Result<Vec<u8>> {
+        let url = format!("{}/blobs/{digest}", self.base);
+        let response = self.get(&url, None).await?;
+        transport::body(response, &url, &self.url, &self.limits).await
+    }
+
+    /// A next page must be of the same registry: credentials go with the request.
+    fn absolute(&self, next: &str) -> Result<String> {
+        if next.starts_with('/') {
+            return Ok(format!("{}{next}", self.origin));
+        }
+        if next.starts_with(&format!("{}/", self.origin)) {
+            return Ok(next.to_string());
+        }
+        Err(Error::Refused(format!("{}: the next page of tags is at another host: {next}", self.url)))
+    }
+
+    /// Sends a request, with the token handshake when the registry asks for it.
+    async fn get(&self, url: &str, accept: Option<&str>) -> Result<reqwest::Response> {
+        let first = self.token.lock().clone().or_else(|| self.authorization.clone());
+        let response = self.send(url, accept, first.as_deref()).await?;
+        if response.status() != reqwest::StatusCode::UNAUTHORIZED {
+            return transport::check(response, url, &self.url);
+        }
+        let asked = response.headers().get_all(reqwest::header::WWW_AUTHENTICATE).iter();
+        let challenge = asked.filter_map(|value| value.to_str().ok()).find_map(auth::challenge);
+        let Some(challenge) = challenge else { return transport::check(response, url, &self.url) };
+        let token = self.fetch_token(&challenge).await?;
+        let header = format!("Bearer {token}");
+        let response = self.send(url, accept, Some(&header)).await?;
+        *self.token.lock() = Some(header);
+        transport::check(response, url, &self.url)
+    }
+
+    async fn send(
+        &self,
+        url: &str,
+        accept: Option<&str>,
+        authorization: Option<&str>,
+    ) -> Result<reqwest::Response> {
+        let mut request = self.client.get(url);
+        if let Some(accept) = accept {
+            request = request.header(reqwest::header::ACCEPT, accept);
+        }
+        if let Some(value) = authorization {
+            request = request.header(reqwest::header::AUTHORIZATION, value);
+        }
+        request.send().await.map_err(|error| transport::unreachable(url, &self.url, &error))
+    }
+
+    async fn fetch_token(&self, challenge: &auth::Challenge) -> Result<String> {
+        let scope = match challenge.scope.as_str() {
+            "" => format!("repository:{}:pull", self.name),
+            scope => scope.to_string(),
+        };
+        let mut url = url::Url::parse(&challenge.realm).map_err(|error| {
+            Error::Refused(format!("{}: token address {:?}: {error}", self.url, challenge.realm))
+        })?;
+        url.query_pairs_mut().append_pair("scope", &scope);
+        if !challenge.service.is_empty() {
+            url.query_pairs_mut().append_pair("service", &challenge.service);
+        }
+        let bytes = transport::get(
+            &self.client,
+            url.as_str(),
+            self.authorization.as_deref(),
+            &self.url,
+            &self.limits,
+        )
+        .await?;
+        let answer: Value = serde_json::from_slice(&bytes)
+            .map_err(|error| Error::Refused(format!("{}: the token is not JSON: {error}", self.url)))?;
+        let token = answer.get("token").or_else(|| answer.get("access_token")).and_then(Value::as_str);
+        token.map(String::from).ok_or_else(|| Error::Denied {
+            url: self.url.clone(),
+            cause: "the registry's token service gave no token".to_string(),
+        })
+    }
+}
+
+/// `oci://host/name` as host and name.
+pub(super) fn split(url: &str) -> Result<(String, String)> {
+    let wrong = |why: &str| Error::Invalid(format!("{url}: {why}; it must be oci://HOST/PATH"));
+    let rest = url.strip_prefix("oci://").ok_or_else(|| wrong("does not start with oci://"))?;
+    let (host, name) = rest.trim_end_matches('/').split_once('/').ok_or_else(|| wrong("has no path"))?;
+    if name.contains(['@', '?', '#']) || name.rsplit('/').next().is_some_and(|last| last.contains(':')) {
+        return Err(wrong("has a tag or digest, which belongs in spec.ref"));
+    }
+    if host.is_empty() || name.is_empty() || name.split('/').any(|part| part.is_empty() || part == "..") {
+        return Err(wrong("is incomplete"));
+    }
+    let host = if host == "index.docker.io" { "docker.io" } else { host };
+    let name =
+        if host == "docker.io" && !name.contains('/') { format!("library/{name}") } else { name.to_string() };
+    Ok((host.to_string(), name))
+}
+
+/// Whether the host is this machine, where registries speak plain HTTP.
+fn is_loopback(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or(rest),
+        None => host.split(':').next().unwrap_or(host),
+    };
+    name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// The address in `<…>; rel="next"`.
+fn next_page(link: &str) -> Option<String> {
+    let (address, rest) = link.trim().strip_prefix('<')?.split_once('>')?;
+    rest.contains("next").then(|| address.to_string())
+}
