@@ -46,14 +46,17 @@ struct Place {
     simple_key: bool,
     /// Directly below a block sequence.
     item: bool,
+    /// A mapping's key: its foot comment is handed on.
+    key: bool,
 }
 
 impl Place {
-    const ROOT: Place = Place { mapping: false, simple_key: false, item: false };
-    const ITEM: Place = Place { mapping: false, simple_key: false, item: true };
-    const FLOW_ITEM: Place = Place { mapping: false, simple_key: false, item: false };
-    const FIELD: Place = Place { mapping: true, simple_key: false, item: false };
-    const KEY: Place = Place { mapping: true, simple_key: true, item: false };
+    const ROOT: Place = Place { mapping: false, simple_key: false, item: false, key: false };
+    const ITEM: Place = Place { mapping: false, simple_key: false, item: true, key: false };
+    const FLOW_ITEM: Place = Place { mapping: false, simple_key: false, item: false, key: false };
+    const FIELD: Place = Place { mapping: true, simple_key: false, item: false, key: false };
+    const KEY: Place = Place { mapping: true, simple_key: true, item: false, key: true };
+    const LONG_KEY: Place = Place { mapping: true, simple_key: false, item: false, key: true };
 }
 
 /// A node's tag as it is to be written, empty for none.
@@ -99,9 +102,8 @@ fn tag_of(node: &Node) -> (Option<Tag>, bool) {
                 if short == "!!str" && quoted {
                     return (None, false);
                 }
-                // A lone `<<` resolves to a string here: only the composer calls it a merge key.
                 let resolved = resolve(&node.value, Rules::V3).tag();
-                if resolved == short {
+                if resolved == short || (short == "!!merge" && node.value == "<<") {
                     return (None, false);
                 }
                 if short == "!!str" {
@@ -342,7 +344,7 @@ impl<'n> Emitter<'n> {
             self.process_foot();
             self.rest(item, Place::ITEM);
         }
-        self.note_end(node, "", false);
+        self.note_end(node, "", place.key);
         self.w.indent = before;
     }
 
@@ -363,8 +365,8 @@ impl<'n> Emitter<'n> {
                 self.rest(key, Place::KEY);
             } else {
                 self.w.indicator("?", true, false, true);
-                self.begin(key, Place::FIELD);
-                self.rest(key, Place::FIELD);
+                self.begin(key, Place::LONG_KEY);
+                self.rest(key, Place::LONG_KEY);
             }
             self.note(value, "", false);
             if simple {
@@ -380,7 +382,7 @@ impl<'n> Emitter<'n> {
             self.rest(value, Place::FIELD);
             tail = &key.foot_comment;
         }
-        self.note_end(node, tail, false);
+        self.note_end(node, tail, place.key);
         self.process_head();
         self.w.indent = before;
     }
@@ -428,7 +430,7 @@ impl<'n> Emitter<'n> {
             self.process_foot();
             self.rest(item, Place::FLOW_ITEM);
         }
-        self.note_end(node, "", false);
+        self.note_end(node, "", place.key);
         self.flow_level -= 1;
         self.w.indent = before;
         if self.w.column == 0 {
@@ -460,8 +462,8 @@ impl<'n> Emitter<'n> {
                 self.rest(key, Place::KEY);
             } else {
                 self.w.indicator("?", true, false, false);
-                self.begin(key, Place::FIELD);
-                self.rest(key, Place::FIELD);
+                self.begin(key, Place::LONG_KEY);
+                self.rest(key, Place::LONG_KEY);
             }
             self.note(value, "", false);
             self.w.indicator(":", !simple, false, false);
@@ -475,7 +477,7 @@ impl<'n> Emitter<'n> {
             self.rest(value, Place::FIELD);
             tail = &key.foot_comment;
         }
-        self.note_end(node, tail, false);
+        self.note_end(node, tail, place.key);
         let wait = !(self.head.is_empty() && self.foot.is_empty() && self.tail.is_empty());
         if wait && comma {
             self.w.indicator(",", false, false, false);

@@ -169,6 +169,23 @@ impl Time {
     }
 }
 
+impl Time {
+    /// As Go's `String` method has it.
+    pub fn to_words(self) -> String {
+        let text = self.to_rfc3339();
+        let (date, clock) = text.split_once('T').unwrap_or((&text, ""));
+        let clock = clock.get(..clock.find(['Z', '+', '-']).unwrap_or(clock.len())).unwrap_or_default();
+        match self.offset {
+            0 => format!("{date} {clock} +0000 UTC"),
+            offset => {
+                let sign = if offset < 0 { '-' } else { '+' };
+                let zone = format!("{sign}{:02}{:02}", offset.abs() / 60, offset.abs() % 60);
+                format!("{date} {clock} {zone} {zone}")
+            }
+        }
+    }
+}
+
 struct Cursor<'a>(&'a str);
 
 impl Cursor<'_> {

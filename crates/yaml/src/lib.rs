@@ -72,3 +72,9 @@ pub fn emit(node: &Node) -> String {
 pub fn parse_first_node(text: &str) -> Result<Option<Node>, Error> {
     compose::Composer::new(text).next()
 }
+
+/// Does a plain scalar of this text read as a string by YAML 1.1 rules (those of [`from_str`])? `yes`,
+/// `on`, `1e3` and `~` do not.
+pub fn is_plain_string(text: &str) -> bool {
+    resolve::resolve(text, scanner::Rules::V2) == resolve::Scalar::Str
+}

@@ -1,6 +1,6 @@
 //! The tree that keeps what a person wrote: order, comments, styles, positions.
 
-use crate::{Error, Value, node_value};
+use crate::{Error, Value, node_value, resolve};
 
 /// What a [`Node`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
@@ -74,6 +74,14 @@ impl Node {
     /// A string: quoted when printed if its text would read as anything else.
     pub fn string(value: impl Into<String>) -> Node {
         Node { tag: "!!str".into(), value: value.into(), ..Node::default() }
+    }
+
+    /// A string as a program's value is printed: also quoted when only older readers (YAML 1.1) would
+    /// take it for a boolean or a base 60 number.
+    pub fn quoted_if_needed(value: &str) -> Node {
+        let quoted = resolve::is_old_bool(value) || resolve::is_base60(value);
+        let style = if quoted { Style::DoubleQuoted } else { Style::Plain };
+        Node { style, ..Node::string(value) }
     }
 
     /// A null.
@@ -369,10 +377,15 @@ impl Node {
                 value: n.to_string(),
                 ..Node::default()
             },
-            Value::String(s) => Node::string(s.clone()),
+            Value::String(s) => Node::quoted_if_needed(s),
             Value::Array(items) => Node::sequence_of(items.iter().map(Node::from_value)),
             Value::Object(fields) => {
-                Node::mapping_of(fields.iter().map(|(k, v)| (k.clone(), Node::from_value(v))))
+                let mut node = Node::mapping();
+                for (key, value) in fields {
+                    node.content.push(Node::quoted_if_needed(key));
+                    node.content.push(Node::from_value(value));
+                }
+                node
             }
         }
     }

@@ -235,7 +235,7 @@ impl<'n> Decoder<'n> {
                     Some(time) => Value::String(time.to_rfc3339()),
                     None => text(),
                 },
-                Scalar::Merge | Scalar::Str => text(),
+                Scalar::Str => text(),
             },
             Tagged::Binary => Value::String(Self::binary(node)?),
             _ => text(),
@@ -326,11 +326,15 @@ impl<'n> Decoder<'n> {
                 let Tagged::Scalar(scalar) = resolved else { return Ok(("string", key.value.clone())) };
                 Ok(match scalar {
                     _ if strings => ("string", key.value.clone()),
-                    Scalar::Null => ("nil", "null".into()),
+                    Scalar::Null => ("nil", "<nil>".into()),
                     Scalar::Bool(b) => ("bool", b.to_string()),
                     Scalar::Int(int) => ("int", int.to_string()),
                     Scalar::Uint(uint) => ("uint64", uint.to_string()),
-                    Scalar::Float(float) => ("float64", gotext::format_g(float)),
+                    Scalar::Float(float) => ("float64", crate::value::go_float(float)),
+                    Scalar::Timestamp => match gotext::parse_timestamp(&key.value) {
+                        Some(time) => ("time", time.to_words()),
+                        None => ("string", key.value.clone()),
+                    },
                     _ => ("string", key.value.clone()),
                 })
             }

@@ -59,6 +59,7 @@ enum State {
     ImplicitDocumentStart,
     DocumentStart,
     DocumentContent,
+    BlockNode,
     DocumentEnd,
     BlockSequenceFirst,
     BlockSequence,
@@ -228,6 +229,7 @@ impl<'a> Parser<'a> {
             State::ImplicitDocumentStart => self.document_start(true),
             State::DocumentStart => self.document_start(false),
             State::DocumentContent => self.document_content(),
+            State::BlockNode => self.node(true, false),
             State::DocumentEnd => self.document_end(),
             State::BlockSequenceFirst => self.block_sequence(true),
             State::BlockSequence => self.block_sequence(false),
@@ -272,10 +274,9 @@ impl<'a> Parser<'a> {
                 self.directives()?;
                 self.states.push(State::DocumentEnd);
                 let head = self.split_document_head();
-                self.state = State::DocumentContent;
-                let comments = (!head.is_empty()).then(|| Box::new(Comments { head, ..Comments::default() }));
                 // The content of an implicit document is there: it may not be empty.
-                self.state = State::DocumentContent;
+                self.state = State::BlockNode;
+                let comments = (!head.is_empty()).then(|| Box::new(Comments { head, ..Comments::default() }));
                 Ok(Event { kind: EventKind::DocumentStart, start, comments })
             }
         }

@@ -91,6 +91,14 @@ impl Printer {
     }
 
     fn string(&mut self, text: &str, place: Place) {
+        let folded;
+        let text = match text.contains('\u{85}') {
+            true => {
+                folded = fold_next_lines(text);
+                folded.as_str()
+            }
+            false => text,
+        };
         let style = if text.contains('\n') {
             ScalarStyle::Literal
         } else if resolve(text, Rules::V2) == Scalar::Str && !is_base60(text) {
@@ -122,6 +130,25 @@ impl Printer {
         self.w.scalar(text, style, !key, None);
         self.w.indent = before;
     }
+}
+
+/// On its way through JSON text a NEL character (U+0085) is a line break inside a quoted scalar: it
+/// folds into a space, more of them into line feeds, and the spaces around them go.
+fn fold_next_lines(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\u{85}') {
+        let (before, from) = rest.split_at(at);
+        out.push_str(before.trim_end_matches(' '));
+        rest = from.trim_start_matches([' ', '\u{85}']);
+        let breaks = from.get(..from.len() - rest.len()).unwrap_or_default().matches('\u{85}').count();
+        match breaks {
+            1 => out.push(' '),
+            _ => out.extend(std::iter::repeat_n('\n', breaks.saturating_sub(1))),
+        }
+    }
+    out.push_str(rest);
+    out
 }
 
 /// A number goes through JSON text and is read again, so `1.0` is an integer and `1e21` a float.

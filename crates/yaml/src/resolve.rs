@@ -13,7 +13,6 @@ pub(crate) enum Scalar {
     Uint(u64),
     Float(f64),
     Timestamp,
-    Merge,
     Str,
 }
 
@@ -26,7 +25,6 @@ impl Scalar {
             Scalar::Int(_) | Scalar::Uint(_) => "!!int",
             Scalar::Float(_) => "!!float",
             Scalar::Timestamp => "!!timestamp",
-            Scalar::Merge => "!!merge",
             Scalar::Str => "!!str",
         }
     }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::scanner::{Rules, Scan, Scanner};
-use crate::text::{Builder, Mark, find_break, is_blankz, is_break, is_breakz, is_document_marker, width};
+use crate::text::{Builder, Mark, find_break, is_blankz, is_break, is_breakz, is_document_marker};
 
 /// Line breaks between two pieces of a folded scalar.
 #[derive(Default)]
@@ -356,12 +356,5 @@ impl<'a> Scanner<'a> {
             *indent = deepest.max((self.indent + 1).max(1) as usize);
         }
         Ok(())
-    }
-
-    /// Moves over one character of any kind and appends it (comments use it).
-    pub(crate) fn read_into(&mut self, out: &mut String) {
-        let end = self.pos + width(self.at(0));
-        out.push_str(self.text.get(self.pos..end).unwrap_or_default());
-        self.skip();
     }
 }

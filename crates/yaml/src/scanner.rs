@@ -122,6 +122,9 @@ impl Token<'_> {
 struct SimpleKey {
     possible: bool,
     required: bool,
+    /// The next token may not be handed out while it could be this key. An empty flow collection loses
+    /// the mark (a quirk of the original), so `[]: 1` is no mapping.
+    holds: bool,
     token: usize,
     mark: Mark,
 }
@@ -317,7 +320,7 @@ impl<'a> Scanner<'a> {
         for level in first..self.simple_keys.len() {
             match self.simple_keys.get(level) {
                 Some(key) if key.token != self.parsed => break,
-                Some(key) if !key.possible => continue,
+                Some(key) if !key.possible || !key.holds => continue,
                 _ => return self.key_is_valid(level),
             }
         }
@@ -347,7 +350,7 @@ impl<'a> Scanner<'a> {
             return Ok(());
         }
         let required = self.flow_level == 0 && self.indent == self.mark.column as isize;
-        let key = SimpleKey { possible: true, required, token: self.scanned(), mark: self.mark };
+        let key = SimpleKey { possible: true, required, holds: true, token: self.scanned(), mark: self.mark };
         self.remove_key()?;
         if let Some(last) = self.simple_keys.last_mut() {
             *last = key;
@@ -544,7 +547,11 @@ impl<'a> Scanner<'a> {
         self.remove_key()?;
         if self.flow_level > 0 {
             self.flow_level -= 1;
-            self.simple_keys.pop();
+            if let (Some(inner), Some(outer)) = (self.simple_keys.pop(), self.simple_keys.last_mut())
+                && inner.token == outer.token
+            {
+                outer.holds = false;
+            }
         }
         self.simple_key_allowed = false;
         self.indicator(kind)

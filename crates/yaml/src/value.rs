@@ -1,6 +1,6 @@
 //! Documents to JSON values, by the rules of yaml.v2 and `sigs.k8s.io/yaml`.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Map, Number};
 
@@ -162,7 +162,7 @@ impl<'d, 'a> Decoder<'d, 'a> {
                 Scalar::Int(int) => Value::Number(int.into()),
                 Scalar::Uint(uint) => Value::Number(uint.into()),
                 Scalar::Float(float) => self.float(entry, float),
-                Scalar::Timestamp | Scalar::Merge | Scalar::Str => Value::String(text.to_string()),
+                Scalar::Timestamp | Scalar::Str => Value::String(text.to_string()),
             }),
             Tagged::Binary => Ok(Value::String(Self::binary(entry, text)?)),
             _ => Ok(Value::String(text.to_string())),
@@ -343,11 +343,8 @@ impl<'d, 'a> Decoder<'d, 'a> {
                 format!("[]interface {{}}{{{}}}", items.join(", "))
             }
             Item::Mapping(children) => {
-                let mut pairs: Vec<(String, String)> = children
-                    .chunks_exact(2)
-                    .map(|pair| (self.go_syntax(pair[0], depth + 1), self.go_syntax(pair[1], depth + 1)))
-                    .collect();
-                pairs.sort();
+                let mut pairs = BTreeMap::new();
+                self.go_fields(children, &mut pairs, depth + 1);
                 let pairs: Vec<String> =
                     pairs.into_iter().map(|(key, value)| format!("{key}:{value}")).collect();
                 format!("map[interface {{}}]interface {{}}{{{}}}", pairs.join(", "))
@@ -355,11 +352,33 @@ impl<'d, 'a> Decoder<'d, 'a> {
             Item::Alias { target, .. } => self.go_syntax(*target, depth + 1),
         }
     }
+
+    fn go_fields(&self, children: &[u32], pairs: &mut BTreeMap<String, String>, depth: usize) {
+        for pair in children.chunks_exact(2) {
+            let &[key, value] = pair else { continue };
+            if self.is_merge(key).unwrap_or(false) {
+                self.go_merge(value, pairs, depth + 1);
+            } else {
+                pairs.insert(self.go_syntax(key, depth), self.go_syntax(value, depth));
+            }
+        }
+    }
+
+    fn go_merge(&self, index: u32, pairs: &mut BTreeMap<String, String>, depth: usize) {
+        match self.document.get(index).filter(|_| depth < 64).map(|entry| &entry.item) {
+            Some(Item::Mapping(children)) => self.go_fields(children, pairs, depth),
+            Some(Item::Alias { target, .. }) => self.go_merge(*target, pairs, depth + 1),
+            Some(Item::Sequence(children)) => {
+                children.iter().rev().for_each(|child| self.go_merge(*child, pairs, depth + 1));
+            }
+            _ => {}
+        }
+    }
 }
 
 const WANT_MAP: &str = "map merge requires map or sequence of maps as the value";
 
-fn go_float(float: f64) -> String {
+pub(crate) fn go_float(float: f64) -> String {
     match gotext::format_g(float).as_str() {
         ".inf" => "+Inf".into(),
         "-.inf" => "-Inf".into(),

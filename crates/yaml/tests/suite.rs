@@ -79,7 +79,8 @@ fn agrees_with_go() {
         let (_, error) = outcome(yaml::from_str_strict(&input));
         strict.check(&id, &input, &text(case, "strictErr"), &error);
         let nodes = yaml::parse_first_node(&input);
-        let third = nodes.clone().and_then(|node| node.map_or(Ok(Value::Null), |node| node.to_value()));
+        let end = || yaml::Error::new("EOF", 0, 0);
+        let third = nodes.clone().and_then(|node| node.ok_or_else(end)?.to_value());
         if case.get("v3").is_some() || case.get("v3err").is_some() {
             compare(&mut v3, case, "v3", "v3err", outcome(third));
         }
