@@ -4,10 +4,39 @@
 //! but the world reaches the build: no clock, no environment, no network. A caller that wants to change
 //! a kustomization without writing it to disk (as Flux does) puts an [`Overlay`] over its world.
 
+mod crds;
+mod decode;
 mod error;
+mod fieldspec;
+mod functions;
+mod generate;
+mod helm_charts;
+mod ids;
+mod json_patch;
+mod kustomization;
+mod loader;
+mod merge;
+mod merge_lists;
+mod nameref;
+mod origin;
+mod patches;
+mod paths;
+mod plugins;
+mod remote;
+mod replacements;
+mod resmap;
+mod resource;
+mod schema;
+mod selector;
+mod sort;
+mod target;
+mod transform;
+mod tree;
+mod vars;
 mod world;
 
 pub use error::Error;
+pub use remote::RepoSpec;
 pub use world::{HelmPull, MemoryWorld, Overlay, Root, World, WorldError};
 
 /// What a build may read outside the folder of its kustomization.
@@ -23,12 +52,12 @@ pub enum LoadRestrictions {
 /// The order of the objects in the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Reorder {
-    /// As `sortOptions` says; the order of accumulation when it says nothing.
+    /// As `sortOptions` says; as [`Reorder::Legacy`] when it says nothing. What `kustomize build` does.
     #[default]
     Unspecified,
     /// Kinds that others need first, webhooks last.
     Legacy,
-    /// The order of accumulation.
+    /// As `sortOptions` says; the order of accumulation when it says nothing. What Flux does.
     None,
 }
 
@@ -83,9 +112,71 @@ impl Built {
 }
 
 /// Builds the kustomization in `dir`, an absolute '/'-separated path in the world ("" and "/" are its root).
-pub fn build(_world: &dyn World, dir: &str, _options: &Options) -> Result<Built, Error> {
-    Err(Error::new(format!("cannot build {dir}: not built yet")))
+pub fn build(world: &dyn World, dir: &str, options: &Options) -> Result<Built, Error> {
+    let mut context = target::Context::new(options);
+    let loader = loader::Loader::new(world, dir, options.load_restrictions)?;
+    let mut target = target::Target::load(loader, &mut context)?;
+    if !target.kustomization.build_metadata.is_empty() {
+        target.origin = Some(origin::Origin::default());
+    }
+    target.choose_schema(&mut context, true)?;
+    let mut acc = target::Accumulator::new(context.schema.clone());
+    target.accumulate(&mut context, &mut acc)?;
+    plugins::add_hashes(&mut acc.map)?;
+    let references = std::mem::take(&mut acc.tables.name_reference);
+    nameref::fix(&mut acc.map, &references)?;
+    if let Some(warning) = vars::resolve(&mut acc)? {
+        context.warnings.push(warning);
+    }
+    finish(acc.map, &target.kustomization, context)
 }
+
+/// The last steps: what is local goes, order, marks.
+fn finish(
+    mut map: resmap::ResMap,
+    kustomization: &kustomization::Kustomization,
+    mut context: target::Context<'_>,
+) -> Result<Built, Error> {
+    for resource in map.list() {
+        resource::validate_metadata(&resource.node).map_err(Error::new)?;
+    }
+    map.list_mut().retain(|resource| {
+        resource.annotation("config.kubernetes.io/local-config").is_none_or(|value| value == "false")
+    });
+    let options = context.options;
+    match (&kustomization.sort_options, options.reorder) {
+        (Some(sort_options), reorder) => {
+            if reorder != Reorder::Unspecified {
+                context.warnings.push(
+                    "Warning: Sorting order is set both in 'kustomization.yaml' ('sortOptions') and in a CLI flag ('--reorder'). Using the kustomization file over the CLI flag."
+                        .to_owned(),
+                );
+            }
+            sort::sort(&mut map, sort_options)?;
+        }
+        (None, Reorder::None) => {}
+        (None, _) => sort::sort(&mut map, &plugins::default_sort())?,
+    }
+    let wants = |name: &str| kustomization.build_metadata.iter().any(|one| one == name);
+    if options.managed_by_label || wants("managedByLabel") {
+        let labels =
+            std::iter::once(("app.kubernetes.io/managed-by".to_owned(), format!("kustomize-{VERSION}")))
+                .collect();
+        transform::set_entries(&mut map, &labels, &[fieldspec::FieldSpec::of("metadata/labels", true)])?;
+    }
+    let (origins, transformers) = (wants("originAnnotations"), wants("transformerAnnotations"));
+    let mut objects = Vec::with_capacity(map.list().len());
+    for mut resource in map.into_list() {
+        resource.finish_annotations(origins, transformers);
+        let value = tree::to_value(&resource.node)
+            .map_err(|error| Error::new(error).of_resource(fieldspec::describe(&resource.node)))?;
+        objects.push(value);
+    }
+    Ok(Built { objects, warnings: context.warnings })
+}
+
+/// The version of Kustomize that this crate does as.
+pub const VERSION: &str = "v5.8.2";
 
 /// The kustomization file of `dir` (its path and its content as data), `None` when the folder has none.
 pub fn read_kustomization(

@@ -1,0 +1,299 @@
+//! By which keys lists merge, and which kinds live outside namespaces.
+//!
+//! The built-in table is the one Kustomize 5.8 merges by; an `openapi.path` file takes its place, as there.
+
+use crate::ids::Gvk;
+use serde_json::Value;
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+/// The OpenAPI version that is built in.
+pub(crate) const BUILTIN_VERSION: &str = "v1.21.2";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    Object,
+    Array,
+    Map,
+    Other,
+}
+
+#[derive(Debug, Clone)]
+struct Field {
+    shape: Shape,
+    strategy: String,
+    merge_key: String,
+    map_keys: Vec<String>,
+    target: usize,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Type {
+    fields: HashMap<String, Field>,
+    /// What the values of undeclared keys are.
+    rest: Option<Box<Field>>,
+}
+
+/// A table of types.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Schema {
+    types: Vec<Type>,
+    kinds: HashMap<String, HashMap<String, usize>>,
+    scopes: HashMap<String, HashMap<String, bool>>,
+    builtin_kinds: bool,
+}
+
+/// Where in the table a node is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Place<'a> {
+    /// An object of a type.
+    Type(&'a Schema, usize),
+    /// A field that is no plain object.
+    Field(&'a Schema, FieldRef<'a>),
+}
+
+/// A declared field.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FieldRef<'a>(&'a Field);
+
+impl<'a> Place<'a> {
+    /// The place of a field of the object here.
+    pub fn field(self, name: &str) -> Option<Place<'a>> {
+        let (schema, index) = match self {
+            Place::Type(schema, index) => (schema, index),
+            Place::Field(schema, FieldRef(field)) if field.shape == Shape::Object => (schema, field.target),
+            Place::Field(schema, FieldRef(field)) if field.shape == Shape::Map => {
+                return Some(Place::Type(schema, field.target));
+            }
+            Place::Field(..) => return None,
+        };
+        let kind = schema.types.get(index)?;
+        let field = kind.fields.get(name).or(kind.rest.as_deref())?;
+        if field.shape == Shape::Object && field.strategy.is_empty() {
+            return Some(Place::Type(schema, field.target));
+        }
+        Some(Place::Field(schema, FieldRef(field)))
+    }
+
+    /// The place of the items of the list here.
+    pub fn items(self) -> Option<Place<'a>> {
+        match self {
+            Place::Field(schema, FieldRef(field)) if field.shape == Shape::Array => {
+                Some(Place::Type(schema, field.target))
+            }
+            _ => None,
+        }
+    }
+
+    /// Are the items of the list here merged one by one?
+    pub fn merges(self) -> bool {
+        matches!(self, Place::Field(_, FieldRef(field)) if field.strategy.split(',').any(|word| word == "merge"))
+    }
+
+    /// The patch strategy of the list here, and the keys that tell its items apart.
+    pub fn strategy_and_keys(self) -> (&'a str, Vec<&'a str>) {
+        match self {
+            Place::Field(_, FieldRef(field)) if !field.strategy.is_empty() => {
+                let keys = if !field.map_keys.is_empty() {
+                    field.map_keys.iter().map(String::as_str).collect()
+                } else if !field.merge_key.is_empty() {
+                    vec![field.merge_key.as_str()]
+                } else {
+                    Vec::new()
+                };
+                (&field.strategy, keys)
+            }
+            _ => ("", Vec::new()),
+        }
+    }
+}
+
+impl Schema {
+    /// The table that is built in.
+    pub fn builtin() -> &'static Schema {
+        static TABLE: OnceLock<Schema> = OnceLock::new();
+        TABLE.get_or_init(|| parse_table(include_str!("../data/merge-schema.txt")))
+    }
+
+    /// The type of a kind.
+    pub fn of(&self, api_version: &str, kind: &str) -> Option<Place<'_>> {
+        self.kinds.get(kind)?.get(api_version).map(|index| Place::Type(self, *index))
+    }
+
+    /// Is a kind known to live outside namespaces?
+    pub fn is_cluster_scoped(&self, gvk: &Gvk) -> bool {
+        if !self.builtin_kinds {
+            // The common kinds are known whatever OpenAPI file is given.
+            if let Some(namespaced) = Schema::builtin().scope(gvk) {
+                return !namespaced;
+            }
+        }
+        self.scope(gvk).is_some_and(|namespaced| !namespaced)
+    }
+
+    fn scope(&self, gvk: &Gvk) -> Option<bool> {
+        let versions = self.scopes.get(&gvk.kind)?;
+        if gvk.group.is_empty() {
+            return versions.get(&gvk.version).copied();
+        }
+        versions.iter().find_map(|(api_version, namespaced)| {
+            let (group, version) = api_version.split_once('/')?;
+            (group == gvk.group && version == gvk.version).then_some(*namespaced)
+        })
+    }
+
+    /// A table from an OpenAPI v2 document (JSON or YAML).
+    pub fn from_openapi(text: &str) -> Result<Schema, String> {
+        let document = yaml::from_str(text).map_err(|error| error.to_string())?;
+        let mut schema = Schema::default();
+        let empty = serde_json::Map::new();
+        let definitions = document.get("definitions").and_then(Value::as_object).unwrap_or(&empty);
+        let index: HashMap<&str, usize> =
+            definitions.keys().enumerate().map(|(at, name)| (name.as_str(), at + 1)).collect();
+        schema.types.resize(definitions.len() + 1, Type::default());
+        for (at, definition) in definitions.values().enumerate().map(|(at, definition)| (at + 1, definition))
+        {
+            for (api_version, kind) in kinds_of(definition) {
+                schema.kinds.entry(kind).or_default().insert(api_version, at);
+            }
+            let made = openapi_type(definition, &index, &mut schema.types, 0);
+            if let Some(slot) = schema.types.get_mut(at) {
+                *slot = made;
+            }
+        }
+        schema.read_scopes(&document);
+        Ok(schema)
+    }
+
+    fn read_scopes(&mut self, document: &Value) {
+        let Some(paths) = document.get("paths").and_then(Value::as_object) else { return };
+        for (path, item) in paths {
+            let Some(gvk) = item.get("get").and_then(|get| get.get("x-kubernetes-group-version-kind")) else {
+                continue;
+            };
+            let Some((api_version, kind)) = type_meta(gvk) else { continue };
+            let versions = self.scopes.entry(kind).or_default();
+            if path.contains("namespaces/{namespace}") {
+                versions.insert(api_version, true);
+            } else {
+                versions.entry(api_version).or_insert(false);
+            }
+        }
+    }
+}
+
+fn type_meta(gvk: &Value) -> Option<(String, String)> {
+    let version = gvk.get("version")?.as_str()?;
+    let kind = gvk.get("kind")?.as_str()?;
+    let api_version = match gvk.get("group").and_then(Value::as_str) {
+        Some(group) if !group.is_empty() => format!("{group}/{version}"),
+        _ => version.to_owned(),
+    };
+    Some((api_version, kind.to_owned()))
+}
+
+fn kinds_of(definition: &Value) -> Vec<(String, String)> {
+    let list = definition.get("x-kubernetes-group-version-kind").and_then(Value::as_array);
+    list.map(|list| list.iter().filter_map(type_meta).collect()).unwrap_or_default()
+}
+
+fn openapi_type(
+    definition: &Value,
+    index: &HashMap<&str, usize>,
+    types: &mut Vec<Type>,
+    depth: usize,
+) -> Type {
+    let mut made = Type::default();
+    if depth > 64 {
+        return made;
+    }
+    if let Some(properties) = definition.get("properties").and_then(Value::as_object) {
+        for (name, property) in properties {
+            made.fields.insert(name.clone(), openapi_field(property, index, types, depth));
+        }
+    }
+    if let Some(rest) = definition.get("additionalProperties").filter(|rest| rest.is_object()) {
+        made.rest = Some(Box::new(openapi_field(rest, index, types, depth)));
+    }
+    made
+}
+
+fn openapi_field(
+    property: &Value,
+    index: &HashMap<&str, usize>,
+    types: &mut Vec<Type>,
+    depth: usize,
+) -> Field {
+    let text = |key: &str| property.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let strategy = text("x-kubernetes-patch-strategy");
+    let map_keys = property
+        .get("x-kubernetes-list-map-keys")
+        .and_then(Value::as_array)
+        .map(|keys| keys.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+        .unwrap_or_default();
+    let (shape, target) = if property.get("$ref").is_some() || property.get("properties").is_some() {
+        (Shape::Object, openapi_target(property, index, types, depth))
+    } else if property.get("type").and_then(Value::as_str) == Some("array") {
+        let items = property.get("items").unwrap_or(&Value::Null);
+        (Shape::Array, openapi_target(items, index, types, depth))
+    } else if property.get("additionalProperties").is_some_and(Value::is_object) {
+        (Shape::Object, openapi_target(property, index, types, depth))
+    } else {
+        (Shape::Other, 0)
+    };
+    Field { shape, strategy, merge_key: text("x-kubernetes-patch-merge-key"), map_keys, target }
+}
+
+fn openapi_target(value: &Value, index: &HashMap<&str, usize>, types: &mut Vec<Type>, depth: usize) -> usize {
+    if let Some(reference) = value.get("$ref").and_then(Value::as_str) {
+        let name = reference.rsplit('/').next().unwrap_or(reference);
+        return index.get(name).copied().unwrap_or(0);
+    }
+    // An inline object becomes a type of its own, after the named ones.
+    let made = openapi_type(value, index, types, depth + 1);
+    if made.fields.is_empty() && made.rest.is_none() {
+        return 0;
+    }
+    types.push(made);
+    types.len() - 1
+}
+
+fn parse_table(text: &str) -> Schema {
+    let mut schema = Schema { builtin_kinds: true, types: vec![Type::default()], ..Schema::default() };
+    let word = |text: Option<&str>| text.filter(|text| *text != "-").unwrap_or_default().to_owned();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let mut words = line.split(' ');
+        match words.next() {
+            Some("T") => schema.types.push(Type::default()),
+            Some("K") => {
+                let (api_version, kind) = (word(words.next()), word(words.next()));
+                let index: usize = words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
+                schema.kinds.entry(kind.clone()).or_default().insert(api_version.clone(), index);
+                match words.next() {
+                    Some("N") => drop(schema.scopes.entry(kind).or_default().insert(api_version, true)),
+                    Some("C") => drop(schema.scopes.entry(kind).or_default().insert(api_version, false)),
+                    _ => {}
+                }
+            }
+            Some(name) => {
+                let shape = match words.next() {
+                    Some("o") => Shape::Object,
+                    Some("a") => Shape::Array,
+                    Some("m") => Shape::Map,
+                    _ => Shape::Other,
+                };
+                let strategy = word(words.next());
+                let merge_key = word(words.next());
+                let keys = word(words.next());
+                let map_keys = keys.split(',').filter(|key| !key.is_empty()).map(str::to_owned).collect();
+                let target = words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
+                if let Some(last) = schema.types.last_mut() {
+                    last.fields
+                        .insert(name.to_owned(), Field { shape, strategy, merge_key, map_keys, target });
+                }
+            }
+            None => {}
+        }
+    }
+    schema
+}
