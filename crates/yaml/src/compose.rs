@@ -116,7 +116,6 @@ impl<'a> Composer<'a> {
             EventKind::Scalar { properties, value, style, .. } => {
                 let mut scalar = node(Kind::Scalar, start, &mut comments);
                 let default = match style {
-                    ScalarStyle::Plain if value == "<<" => "!!merge",
                     ScalarStyle::Plain => resolve(&value, Rules::V3).tag(),
                     _ => "!!str",
                 };

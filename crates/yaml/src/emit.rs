@@ -103,7 +103,7 @@ fn tag_of(node: &Node) -> (Option<Tag>, bool) {
                     return (None, false);
                 }
                 let resolved = resolve(&node.value, Rules::V3).tag();
-                if resolved == short || (short == "!!merge" && node.value == "<<") {
+                if resolved == short {
                     return (None, false);
                 }
                 if short == "!!str" {

@@ -78,3 +78,44 @@ pub fn parse_first_node(text: &str) -> Result<Option<Node>, Error> {
 pub fn is_plain_string(text: &str) -> bool {
     resolve::resolve(text, scanner::Rules::V2) == resolve::Scalar::Str
 }
+
+/// One document of a text cut at its `---` lines, as Kubernetes tools cut manifests before reading them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece<'a> {
+    /// The document's text, without the separator lines.
+    pub text: &'a str,
+    /// The line of the whole text it starts at, from 1: added to a place in the piece (less 1) it gives
+    /// the place in the whole.
+    pub line: usize,
+}
+
+/// Cuts `text` at lines that start with `---`, without looking at what stands between: a document that
+/// cannot be read does not hide the others. Pieces of white space and comments only are left out.
+///
+/// What follows the `---` on its line belongs to the document when it is more than a comment.
+pub fn split_documents(text: &str) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
+    let (mut start, mut start_line) = (0, 1);
+    let mut at = 0;
+    let mut push = |from: usize, to: usize, line: usize| {
+        let piece = text.get(from..to).unwrap_or_default();
+        let empty = piece.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'));
+        if !empty {
+            pieces.push(Piece { text: piece, line });
+        }
+    };
+    for (index, line) in text.split_inclusive('\n').enumerate() {
+        if let Some(rest) = line.strip_prefix("---")
+            && (rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
+        {
+            push(start, at, start_line);
+            let content = rest.trim();
+            // A value behind the marker keeps its marker: `--- |` is only readable with it.
+            let keep = !content.is_empty() && !content.starts_with('#');
+            (start, start_line) = if keep { (at, index + 1) } else { (at + line.len(), index + 2) };
+        }
+        at += line.len();
+    }
+    push(start, text.len(), start_line);
+    pieces
+}

@@ -235,7 +235,7 @@ impl<'n> Decoder<'n> {
                     Some(time) => Value::String(time.to_rfc3339()),
                     None => text(),
                 },
-                Scalar::Str => text(),
+                Scalar::Merge | Scalar::Str => text(),
             },
             Tagged::Binary => Value::String(Self::binary(node)?),
             _ => text(),

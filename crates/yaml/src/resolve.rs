@@ -13,6 +13,8 @@ pub(crate) enum Scalar {
     Uint(u64),
     Float(f64),
     Timestamp,
+    /// The `<<` of a merge (v3 only: v2 asks the text itself).
+    Merge,
     Str,
 }
 
@@ -25,6 +27,7 @@ impl Scalar {
             Scalar::Int(_) | Scalar::Uint(_) => "!!int",
             Scalar::Float(_) => "!!float",
             Scalar::Timestamp => "!!timestamp",
+            Scalar::Merge => "!!merge",
             Scalar::Str => "!!str",
         }
     }
@@ -69,6 +72,7 @@ fn resolve_hinted(text: &str, rules: Rules, timestamps: bool) -> Scalar {
         b'y' | b'Y' | b'n' | b'N' | b't' | b'T' | b'f' | b'F' | b'o' | b'O' | b'~' => {
             resolve_word(text, rules)
         }
+        b'<' if text == "<<" && rules == Rules::V3 => Scalar::Merge,
         _ => Scalar::Str,
     }
 }

@@ -162,7 +162,7 @@ impl<'d, 'a> Decoder<'d, 'a> {
                 Scalar::Int(int) => Value::Number(int.into()),
                 Scalar::Uint(uint) => Value::Number(uint.into()),
                 Scalar::Float(float) => self.float(entry, float),
-                Scalar::Timestamp | Scalar::Str => Value::String(text.to_string()),
+                Scalar::Timestamp | Scalar::Merge | Scalar::Str => Value::String(text.to_string()),
             }),
             Tagged::Binary => Ok(Value::String(Self::binary(entry, text)?)),
             _ => Ok(Value::String(text.to_string())),

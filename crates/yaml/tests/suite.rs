@@ -25,6 +25,14 @@ struct Column {
 
 impl Column {
     fn check(&mut self, id: &str, input: &str, want: &str, got: &str) {
+        // Which of several bad keys Go tells of depends on its hash seed.
+        let loose = |text: &str| {
+            text.starts_with("error: unsupported map key") || text.starts_with("unsupported map key")
+        };
+        if loose(want) && loose(got) {
+            self.right += 1;
+            return;
+        }
         if want == got {
             self.right += 1;
         } else {
@@ -35,6 +43,11 @@ impl Column {
     fn report(&self, name: &str) -> usize {
         println!("{name}: {} of {}", self.right, self.right + self.wrong.len());
         let shown = std::env::var("SHOW").ok().and_then(|n| n.parse().ok()).unwrap_or(5);
+        if let Ok(path) = std::env::var("WRONG") {
+            let ids: Vec<&str> = self.wrong.iter().filter_map(|wrong| wrong.split(':').next()).collect();
+            let old = std::fs::read_to_string(&path).unwrap_or_default();
+            std::fs::write(&path, format!("{old}{}\n", ids.join("\n"))).expect(&path);
+        }
         self.wrong.iter().take(shown).for_each(|wrong| println!("  {wrong}"));
         self.wrong.len()
     }
@@ -67,9 +80,23 @@ fn compare(column: &mut Column, case: &Value, key: &str, error_key: &str, got: (
 #[test]
 fn agrees_with_go() {
     let Some(path) = testkit::shared("suites/go-yaml/cases.jsonl.zst") else { return };
-    let cases = testkit::jsonl_zst(&path);
+    run(&testkit::jsonl_zst(&path));
+}
+
+/// Inputs that once made a difference, and what Go's libraries made of them. `YAML_CASES` names another
+/// file of this kind, to compare with a fresh run of theirs.
+#[test]
+fn agrees_with_go_on_what_was_found() {
+    let path = std::env::var("YAML_CASES")
+        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/found/cases.jsonl").into());
+    let text = std::fs::read_to_string(&path).expect(&path);
+    let cases: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("a case")).collect();
+    run(&cases);
+}
+
+fn run(cases: &[Value]) {
     let [mut json, mut strict, mut print, mut v3, mut kyaml] = <[Column; 5]>::default();
-    for case in &cases {
+    for case in cases.iter().filter(|case| case.get("panic").is_none()) {
         let (id, input) = (text(case, "id"), text(case, "in"));
         let value = yaml::from_str(&input);
         if let (Ok(value), Some(want)) = (&value, case.get("toYaml").and_then(Value::as_str)) {
