@@ -7,9 +7,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process holds the state directory.
-    #[error(
-        "the state directory {path} is in use by process {pid}; stop it or choose another --state"
-    )]
+    #[error("the state directory {path} is in use by process {pid}; stop it or choose another --state")]
     Locked {
         /// The state directory.
         path: PathBuf,
@@ -29,9 +27,7 @@ pub enum OpenError {
         supported: u64,
     },
     /// The state cannot be read back.
-    #[error(
-        "the state in {path} is damaged ({detail}); restore a backup or move it away to start empty"
-    )]
+    #[error("the state in {path} is damaged ({detail}); restore a backup or move it away to start empty")]
     Damaged {
         /// The damaged file.
         path: PathBuf,

@@ -4,8 +4,35 @@
 //! process through [`Server::client`] or [`Server::service`], and on loopback with TLS and a bearer
 //! token through [`Server::serve`].
 
+mod admission;
+mod api;
+mod app;
+mod auth;
+mod bootstrap;
+mod catalog;
+mod convert;
+mod crd;
+mod credentials;
+mod discovery;
 mod error;
+mod fields;
+mod listen;
+mod metadata;
+mod network;
+mod openapi;
+mod rbac;
+mod request;
+mod respond;
+mod router;
+mod select;
 mod server;
+mod status;
+mod store;
+mod strategy;
+mod strict;
+mod table;
+mod token;
+mod types;
 
 pub use error::{OpenError, ServeError};
 pub use server::{ApiService, Body, Notice, Options, Server, Serving, Storage};

@@ -10,10 +10,13 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::BodyExt;
 use serde_json::Value;
 
-use crate::{OpenError, ServeError};
+use crate::app::App;
+use crate::auth::User;
+use crate::credentials::Credentials;
+use crate::store::Store;
+use crate::{OpenError, ServeError, bootstrap, crd, listen, router};
 
 /// A response body: whole or streamed (watches).
 pub type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, Infallible>;
@@ -58,17 +61,33 @@ impl Default for Options {
 /// A running embedded Kubernetes API. Cheap to clone.
 #[derive(Clone)]
 pub struct Server {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
-    options: Options,
+    app: Arc<App>,
 }
 
 impl Server {
     /// Opens the state, creates what every cluster has, and applies `options.crds`.
     pub async fn open(options: Options) -> Result<Server, OpenError> {
-        Ok(Server { inner: Arc::new(Inner { options }) })
+        let token = options.token.as_deref();
+        let (store, credentials) = match &options.storage {
+            Storage::Ephemeral => (Store::ephemeral(), Credentials::generate(token)?),
+            Storage::Path(path) => {
+                // The store takes the lock, so it comes first.
+                let store = Store::open(path)?;
+                let credentials = Credentials::load(path, token)?;
+                (store, credentials)
+            }
+        };
+        let app = Arc::new(App::new(store, options, credentials));
+        {
+            let mut allocator = app.allocator.lock();
+            for service in app.store.list("services", "").1 {
+                allocator.occupy(&service.value());
+            }
+        }
+        bootstrap::run(&app).await?;
+        crd::resume(&app);
+        bootstrap::preload(&app, &app.options.crds).await?;
+        Ok(Server { app })
     }
 
     /// A client that reaches this server in process, without a socket, as an administrator.
@@ -78,23 +97,32 @@ impl Server {
 
     /// The API as a service, with an administrator's rights (impersonation headers are honoured).
     pub fn service(&self) -> ApiService {
-        ApiService { inner: self.inner.clone() }
+        ApiService { app: self.app.clone(), trusted: Some(User::admin()) }
     }
 
     /// Serves the API on a loopback address with TLS and a bearer token; port 0 takes any free one.
     pub async fn serve(&self, addr: SocketAddr) -> Result<Serving, ServeError> {
-        let token = self.inner.options.token.clone().unwrap_or_default();
-        Ok(Serving { addr, ca_pem: String::new(), token })
+        let service = ApiService { app: self.app.clone(), trusted: None };
+        let addr = listen::start(&self.app, service, addr).await?;
+        let credentials = &self.app.credentials;
+        Ok(Serving { addr, ca_pem: credentials.ca_pem.clone(), token: credentials.token.clone() })
     }
 
     /// Applies CustomResourceDefinitions (create or update) and makes them served at once.
     pub async fn apply_crds(&self, crds: &[Value]) -> Result<(), OpenError> {
-        let _ = crds;
-        Ok(())
+        bootstrap::preload(&self.app, crds).await
+    }
+
+    /// The newest revision of the cluster's objects.
+    pub fn revision(&self) -> u64 {
+        self.app.store.revision()
     }
 
     /// Ends watches and listeners, makes the last writes durable and releases the state directory.
-    pub async fn shutdown(&self) {}
+    pub async fn shutdown(&self) {
+        self.app.stop.cancel();
+        self.app.store.close().await;
+    }
 }
 
 /// The address and credentials of a served API. Dropping it keeps serving; see [`Server::shutdown`].
@@ -123,7 +151,9 @@ impl Serving {
 /// The API as a `tower::Service`.
 #[derive(Clone)]
 pub struct ApiService {
-    inner: Arc<Inner>,
+    app: Arc<App>,
+    /// The user of every request; without one, requests bring a token.
+    trusted: Option<User>,
 }
 
 impl<B> tower::Service<Request<B>> for ApiService
@@ -140,13 +170,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let inner = self.inner.clone();
-        Box::pin(async move {
-            drop((inner, request));
-            let mut response =
-                Response::new(http_body_util::Full::new(Bytes::new()).boxed_unsync());
-            *response.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
-            Ok(response)
-        })
+        let (app, trusted) = (self.app.clone(), self.trusted.clone());
+        Box::pin(async move { Ok(router::answer(app, trusted, request).await) })
     }
 }

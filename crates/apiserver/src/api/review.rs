@@ -1,0 +1,135 @@
+//! Questions in the form of objects: who am I, may I, is this token good.
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use object::{get, get_str};
+use serde_json::{Value, json};
+
+use super::{Call, body, read};
+use crate::auth::User;
+use crate::catalog::Resource;
+use crate::rbac::{self, Attributes};
+use crate::server::Body;
+use crate::status::{Cause, Failure};
+use crate::token;
+
+/// Whether objects of this resource are answered instead of stored.
+pub fn is_review(resource: &Resource) -> bool {
+    matches!(&*resource.group, "authentication.k8s.io" | "authorization.k8s.io")
+}
+
+/// Answers a review.
+pub fn create(call: &Call, body: &Bytes) -> Result<Response<Body>, Failure> {
+    let resource = &call.resource;
+    let (mut value, _) = body::object(call, body, &resource.api_version(), &resource.kind)?;
+    let mut problems = Vec::new();
+    crate::types::drop_unknown(resource, &mut value, &mut problems)?;
+    let status = match &*resource.name {
+        "selfsubjectreviews" => json!({"userInfo": call.user.info()}),
+        "tokenreviews" => token_review(call, &value),
+        "selfsubjectaccessreviews" => access(call, &call.user, &value)?,
+        "localsubjectaccessreviews" | "subjectaccessreviews" => access(call, &subject(&value), &value)?,
+        "selfsubjectrulesreviews" => rules(call, &value),
+        _ => return Err(super::unknown_resource()),
+    };
+    object::set(&mut value, &["status"], status);
+    if &*resource.name == "selfsubjectreviews" {
+        object::set(&mut value, &["metadata", "creationTimestamp"], crate::app::now().into());
+    }
+    Ok(read::answer_tree(call, StatusCode::CREATED, &value))
+}
+
+fn token_review(call: &Call, value: &Value) -> Value {
+    let given = get_str(value, &["spec", "token"]).unwrap_or_default();
+    let audiences: Vec<String> = get(value, &["spec", "audiences"])
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|v| v.as_str().map(str::to_owned))
+        .collect();
+    if let Some(verified) = token::verify(&call.app, given, &audiences) {
+        return json!({"authenticated": true, "user": verified.user.info(), "audiences": verified.audiences});
+    }
+    match crate::auth::by_token(&call.app, given) {
+        Some(user) => json!({"authenticated": true, "user": user.info()}),
+        None => json!({"user": {}, "error": "[invalid bearer token]"}),
+    }
+}
+
+fn texts(value: &Value, path: &[&str]) -> Vec<String> {
+    get(value, path)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|v| v.as_str().map(str::to_owned))
+        .collect()
+}
+
+fn subject(value: &Value) -> User {
+    User {
+        name: get_str(value, &["spec", "user"]).unwrap_or_default().to_owned(),
+        uid: get_str(value, &["spec", "uid"]).unwrap_or_default().to_owned(),
+        groups: texts(value, &["spec", "groups"]),
+        extra: Vec::new(),
+    }
+}
+
+fn access(call: &Call, user: &User, value: &Value) -> Result<Value, Failure> {
+    let resource = get(value, &["spec", "resourceAttributes"]).filter(|v| !v.is_null());
+    let path = get(value, &["spec", "nonResourceAttributes"]).filter(|v| !v.is_null());
+    let (Some(found), attributes) = (match (resource, path) {
+        (Some(attributes), None) => {
+            let text = |field: &str| get_str(attributes, &[field]).unwrap_or_default();
+            let attributes = Attributes {
+                verb: text("verb"),
+                group: text("group"),
+                resource: text("resource"),
+                subresource: text("subresource"),
+                namespace: text("namespace"),
+                name: text("name"),
+                path: None,
+            };
+            (Some(()), attributes)
+        }
+        (None, Some(attributes)) => {
+            let text = |field: &str| get_str(attributes, &[field]).unwrap_or_default();
+            let attributes =
+                Attributes { verb: text("verb"), path: Some(text("path")), ..Attributes::default() };
+            (Some(()), attributes)
+        }
+        _ => (None, Attributes::default()),
+    }) else {
+        let cause = Cause::invalid(
+            "spec.resourceAttributes",
+            value.get("spec").unwrap_or(&Value::Null),
+            "exactly one of nonResourceAttributes or resourceAttributes must be specified",
+        );
+        let resource = &call.resource;
+        return Err(Failure::invalid(&resource.group, &resource.kind, "", &[cause]));
+    };
+    let () = found;
+    Ok(match rbac::allowed(&call.app, user, &attributes) {
+        Some(reason) if reason.is_empty() => json!({"allowed": true}),
+        Some(reason) => json!({"allowed": true, "reason": reason}),
+        None => json!({"allowed": false}),
+    })
+}
+
+fn rules(call: &Call, value: &Value) -> Value {
+    let namespace = get_str(value, &["spec", "namespace"]).unwrap_or_default();
+    let (mut resources, mut paths) = (Vec::new(), Vec::new());
+    if call.user.is_master() {
+        resources.push(json!({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}));
+        paths.push(json!({"verbs": ["*"], "nonResourceURLs": ["*"]}));
+    }
+    rbac::visit(&call.app, &call.user, namespace, |_, _, rule| {
+        let is_path = get(rule, &["nonResourceURLs"]).is_some();
+        if is_path {
+            paths.push(rule.clone())
+        } else {
+            resources.push(rule.clone())
+        }
+        true
+    });
+    json!({"resourceRules": resources, "nonResourceRules": paths, "incomplete": false})
+}

@@ -1,0 +1,94 @@
+//! What every request shares.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::catalog::{Catalog, Resource};
+use crate::credentials::Credentials;
+use crate::network::Allocator;
+use crate::server::{Notice, Options};
+use crate::store::{Object, Store};
+
+/// The running API.
+pub struct App {
+    /// Objects.
+    pub store: Store,
+    /// What is served now.
+    pub catalog: RwLock<Arc<Catalog>>,
+    /// What is served without any custom resource.
+    pub builtin: Catalog,
+    /// How it was opened.
+    pub options: Options,
+    /// Certificates, keys and the administrator's token.
+    pub credentials: Credentials,
+    /// Ends watches and listeners.
+    pub stop: CancellationToken,
+    /// Service addresses and ports in use.
+    pub allocator: Mutex<Allocator>,
+    /// Held while the catalog is rebuilt.
+    pub catalog_change: Mutex<()>,
+    /// The text of OpenAPI documents by path, for the catalog's generation.
+    pub documents: Mutex<crate::openapi::Documents>,
+    /// What was already told.
+    told: Mutex<HashSet<String>>,
+}
+
+impl App {
+    /// Assembles the parts.
+    pub fn new(store: Store, options: Options, credentials: Credentials) -> App {
+        let builtin = Catalog::builtin();
+        App {
+            store,
+            catalog: RwLock::new(Arc::new(builtin.clone())),
+            builtin,
+            options,
+            credentials,
+            stop: CancellationToken::new(),
+            allocator: Mutex::new(Allocator::default()),
+            catalog_change: Mutex::new(()),
+            documents: Mutex::default(),
+            told: Mutex::default(),
+        }
+    }
+
+    /// What is served now.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.catalog.read().clone()
+    }
+
+    /// Tells the user something once.
+    pub fn tell(&self, about: &str, message: String) {
+        let news = self.told.lock().insert(format!("{about}\0{message}"));
+        if !news {
+            return;
+        }
+        tracing::info!(about, message, "notice");
+        if let Some(callback) = &self.options.on_notice {
+            callback(Notice { about: about.to_owned(), message });
+        }
+    }
+
+    /// An object as a tree, by table and key.
+    pub fn tree(&self, table: &str, key: &str) -> Option<Value> {
+        self.store.get(table, key).map(|object| object.value())
+    }
+
+    /// A stored object of a resource.
+    pub fn object(&self, resource: &Resource, namespace: &str, name: &str) -> Option<Arc<Object>> {
+        self.store.get(&resource.table, &resource.key(namespace, name))
+    }
+}
+
+/// Now, as Kubernetes writes times.
+pub fn now() -> String {
+    time_text(jiff::Timestamp::now())
+}
+
+/// A time as Kubernetes writes it: whole seconds, UTC.
+pub fn time_text(time: jiff::Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}

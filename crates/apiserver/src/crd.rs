@@ -1,0 +1,352 @@
+//! Custom resources: what definitions add to the catalog, their status, and their end.
+
+use std::sync::Arc;
+
+use object::{get, get_str, meta, set};
+use serde_json::{Value, json};
+
+use crate::api::body::DeleteOptions;
+use crate::api::delete::delete_object;
+use crate::api::write::{self, Context, Proposal};
+use crate::app::{App, now};
+use crate::catalog::{Catalog, Resource, Subresource, api_version};
+use crate::status::{Cause, group_resource};
+use crate::store::Object;
+
+/// The table of definitions.
+pub const TABLE: &str = "customresourcedefinitions.apiextensions.k8s.io";
+/// Held by a definition until its objects are gone.
+const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
+
+/// One served version of a definition.
+#[derive(Debug)]
+pub struct CustomVersion {
+    /// The definition's name.
+    pub definition: String,
+    /// The version's schema, columns and subresources.
+    pub version: schema::crd::Version,
+    /// Fields that can be selected by, as dotted paths.
+    pub selectable: Vec<String>,
+    /// Whether unknown fields are kept (`spec.preserveUnknownFields`).
+    pub preserve_unknown: bool,
+    /// Whether the definition is being deleted.
+    pub terminating: bool,
+}
+
+/// Rebuilds the catalog after a definition was written or removed, and ends its objects when it is
+/// being deleted.
+pub fn changed(app: &Arc<App>, definition: &Arc<Object>) {
+    rebuild(app);
+    let value = definition.value();
+    let stored = app.store.get(TABLE, &definition.key).is_some();
+    if stored && meta::deletion_timestamp(&value).is_some() {
+        spawn_end(app, definition.name());
+    }
+}
+
+/// Resumes what a restart interrupted.
+pub fn resume(app: &Arc<App>) {
+    rebuild(app);
+    for definition in app.store.list(TABLE, "").1 {
+        if meta::deletion_timestamp(&definition.value()).is_some() {
+            spawn_end(app, definition.name());
+        }
+    }
+}
+
+/// Puts all served versions of all definitions into the catalog.
+pub fn rebuild(app: &App) {
+    let _only_one = app.catalog_change.lock();
+    let current = app.catalog();
+    let mut resources = Vec::new();
+    for object in app.store.list(TABLE, "").1 {
+        let definition = object.value();
+        if !is_established(&definition) {
+            continue;
+        }
+        // An unchanged definition keeps its parsed schema.
+        let generation = meta::generation(&definition);
+        match schema::Crd::parse(&definition) {
+            Ok(parsed) => resources.extend(resources_of(&definition, parsed)),
+            Err(errors) => {
+                let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
+                app.tell(
+                    &format!("CustomResourceDefinition/{}", object.name()),
+                    format!("generation {generation} is not served: {}", text.join("; ")),
+                );
+            }
+        }
+    }
+    let catalog = Catalog::with_custom(&app.builtin, resources, current.generation + 1);
+    *app.catalog.write() = Arc::new(catalog);
+}
+
+fn is_established(definition: &Value) -> bool {
+    meta::condition(definition, "Established").is_some_and(|c| get_str(c, &["status"]) == Some("True"))
+}
+
+fn resources_of(definition: &Value, parsed: schema::Crd) -> Vec<Resource> {
+    let stored = parsed.storage_version().map(|v| v.name.clone()).unwrap_or_default();
+    let stored_as: Arc<str> = api_version(&parsed.group, &stored).into();
+    let terminating = meta::deletion_timestamp(definition).is_some();
+    let verbs = |list: &[&str]| list.iter().map(|v| Arc::from(*v)).collect::<Vec<Arc<str>>>();
+    let texts = |list: &[String]| list.iter().map(|v| Arc::from(v.as_str())).collect::<Vec<Arc<str>>>();
+    let kind: Arc<str> = parsed.kind.as_str().into();
+    let mut resources = Vec::new();
+    for version in &parsed.versions {
+        if !version.served {
+            continue;
+        }
+        let mut subresources = Vec::new();
+        let sub_verbs = verbs(&["get", "patch", "update"]);
+        if version.status {
+            subresources.push(Subresource {
+                name: "status".into(),
+                kind: kind.clone(),
+                api_version: None,
+                verbs: sub_verbs.clone(),
+            });
+        }
+        if version.scale.is_some() {
+            subresources.push(Subresource {
+                name: "scale".into(),
+                kind: "Scale".into(),
+                api_version: Some("autoscaling/v1".into()),
+                verbs: sub_verbs,
+            });
+        }
+        let all = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
+        resources.push(Resource {
+            group: parsed.group.as_str().into(),
+            version: version.name.as_str().into(),
+            name: parsed.plural.as_str().into(),
+            kind: kind.clone(),
+            list_kind: parsed.list_kind.as_str().into(),
+            singular: parsed.singular.as_str().into(),
+            namespaced: parsed.namespaced,
+            verbs: verbs(&all),
+            short_names: texts(&parsed.short_names),
+            categories: texts(&parsed.categories),
+            subresources,
+            table: group_resource(&parsed.group, &parsed.plural).into(),
+            stored_as: stored_as.clone(),
+            storage_hash: storage_hash(&parsed.group, &stored, &parsed.kind),
+            custom: Some(Arc::new(CustomVersion {
+                definition: meta::name(definition).to_owned(),
+                selectable: version
+                    .selectable_fields
+                    .iter()
+                    .map(|path| path.trim_start_matches('.').to_owned())
+                    .collect(),
+                version: version.clone(),
+                preserve_unknown: parsed.preserve_unknown,
+                terminating,
+            })),
+        });
+    }
+    resources
+}
+
+/// Changes when objects are kept in another version.
+fn storage_hash(group: &str, version: &str, kind: &str) -> Arc<str> {
+    use base64::Engine;
+    use sha2::Digest;
+    let digest = sha2::Sha256::digest(format!("{group}/{version}/{kind}"));
+    let start = digest.get(..8).unwrap_or_default();
+    base64::engine::general_purpose::STANDARD.encode(start).into()
+}
+
+/// Names of other definitions or built-in kinds that stand in the way.
+fn name_conflicts(app: &App, definition: &Value) -> Vec<String> {
+    let group = get_str(definition, &["spec", "group"]).unwrap_or_default();
+    let own = meta::name(definition);
+    let mut taken: Vec<(String, String)> = Vec::new();
+    for resource in app.builtin.all().filter(|r| *r.group == *group) {
+        taken.push((resource.name.to_string(), resource.kind.to_string()));
+    }
+    for object in app.store.list(TABLE, "").1 {
+        let other = object.value();
+        if object.name() == own || get_str(&other, &["spec", "group"]) != Some(group) {
+            continue;
+        }
+        let text = |field: &str| get_str(&other, &["spec", "names", field]).unwrap_or_default().to_owned();
+        taken.push((text("plural"), text("kind")));
+    }
+    let plural = get_str(definition, &["spec", "names", "plural"]).unwrap_or_default();
+    let kind = get_str(definition, &["spec", "names", "kind"]).unwrap_or_default();
+    let mut conflicts = Vec::new();
+    for (other_plural, other_kind) in taken {
+        if other_plural == plural {
+            conflicts.push(format!("{plural:?} is already in use"));
+        }
+        if other_kind == kind {
+            conflicts.push(format!("{kind:?} is already in use"));
+        }
+    }
+    conflicts
+}
+
+/// Writes conditions, accepted names and stored versions: everything is accepted and established at
+/// once unless its names are taken.
+pub fn set_status(app: &App, definition: &mut Value) {
+    let time = now();
+    let conflicts = name_conflicts(app, definition);
+    let stored: Vec<Value> = get(definition, &["spec", "versions"])
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter(|v| object::get_bool(v, &["storage"]) == Some(true))
+        .filter_map(|v| v.get("name").cloned())
+        .collect();
+    let mut versions: Vec<Value> =
+        get(definition, &["status", "storedVersions"]).and_then(Value::as_array).cloned().unwrap_or_default();
+    for version in stored {
+        if !versions.contains(&version) {
+            versions.push(version);
+        }
+    }
+    set(definition, &["status", "storedVersions"], versions.into());
+    if conflicts.is_empty() {
+        let names = get(definition, &["spec", "names"]).cloned().unwrap_or_else(|| json!({}));
+        set(definition, &["status", "acceptedNames"], names);
+        condition(definition, "NamesAccepted", "True", "NoConflicts", "no conflicts found", &time);
+        condition(
+            definition,
+            "Established",
+            "True",
+            "InitialNamesAccepted",
+            "the initial names have been accepted",
+            &time,
+        );
+    } else {
+        if get(definition, &["status", "acceptedNames"]).is_none() {
+            set(definition, &["status", "acceptedNames"], json!({"kind": "", "plural": ""}));
+        }
+        let text = conflicts.join(", ");
+        condition(definition, "NamesAccepted", "False", "PluralConflict", &text, &time);
+        if meta::condition(definition, "Established").is_none() {
+            condition(definition, "Established", "False", "NotAccepted", "not all names are accepted", &time);
+        }
+    }
+    if meta::deletion_timestamp(definition).is_none() {
+        meta::add_finalizer(definition, CLEANUP);
+    }
+}
+
+fn condition(definition: &mut Value, kind: &str, status: &str, reason: &str, message: &str, time: &str) {
+    let mut list =
+        get(definition, &["status", "conditions"]).and_then(Value::as_array).cloned().unwrap_or_default();
+    let old = list.iter().position(|c| get_str(c, &["type"]) == Some(kind));
+    let since = old
+        .and_then(|at| list.get(at))
+        .filter(|c| get_str(c, &["status"]) == Some(status))
+        .and_then(|c| get_str(c, &["lastTransitionTime"]))
+        .unwrap_or(time)
+        .to_owned();
+    let new = json!({"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": since});
+    match old.and_then(|at| list.get_mut(at)) {
+        Some(slot) => *slot = new,
+        None => list.push(new),
+    }
+    set(definition, &["status", "conditions"], list.into());
+}
+
+/// Says in a definition's status that its objects are being deleted.
+pub fn mark_terminating(definition: &mut Value) {
+    let time = now();
+    condition(
+        definition,
+        "Terminating",
+        "True",
+        "InstanceDeletionPending",
+        "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+        &time,
+    );
+}
+
+/// Refuses definitions of groups that Kubernetes itself serves.
+pub fn check_names(app: &App, definition: &Value, causes: &mut Vec<Cause>) {
+    let group = get_str(definition, &["spec", "group"]).unwrap_or_default();
+    let plural = get_str(definition, &["spec", "names", "plural"]).unwrap_or_default();
+    if app.builtin.group(group).is_some()
+        && app.builtin.all().any(|r| *r.group == *group && *r.name == *plural)
+    {
+        causes.push(Cause::invalid(
+            "spec.names.plural",
+            &plural.into(),
+            "is served by the API server itself",
+        ));
+    }
+}
+
+fn spawn_end(app: &Arc<App>, name: &str) {
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+        app.tell(name, "the objects of a deleted definition are removed at the next start".into());
+        return;
+    };
+    let (app, name) = (app.clone(), name.to_owned());
+    runtime.spawn(async move { end(&app, &name).await });
+}
+
+/// Deletes the objects of a definition, waits for their finalizers, and lets the definition go.
+async fn end(app: &Arc<App>, name: &str) {
+    let context = Context::system("apiextensions-apiserver");
+    loop {
+        let Some(definition) = app.tree(TABLE, name) else { return };
+        if meta::deletion_timestamp(&definition).is_none() {
+            return;
+        }
+        let group = get_str(&definition, &["spec", "group"]).unwrap_or_default();
+        let plural = get_str(&definition, &["spec", "names", "plural"]).unwrap_or_default();
+        let table = group_resource(group, plural);
+        let mut changes = app.store.subscribe(&table);
+        changes.borrow_and_update();
+        let Some(resource) = app.catalog().by_table(&table).cloned() else {
+            finish(app, name, &context);
+            return;
+        };
+        let (_, objects) = app.store.list(&table, "");
+        for object in &objects {
+            if meta::deletion_timestamp(&object.value()).is_some() {
+                continue;
+            }
+            let options = DeleteOptions::default();
+            let result = delete_object(app, &resource, object.namespace(), object.name(), &context, &options);
+            if let Err(failure) = result
+                && failure.reason() != "NotFound"
+            {
+                tracing::warn!(object = %object.key, error = failure.message(), "cannot be deleted with its definition");
+            }
+        }
+        if app.store.count(&table, "") == 0 {
+            finish(app, name, &context);
+            return;
+        }
+        tokio::select! {
+            changed = changes.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+            }
+            () = app.stop.cancelled() => return,
+        }
+    }
+}
+
+fn finish(app: &Arc<App>, name: &str, context: &Context) {
+    let Some(resource) =
+        app.catalog().find("apiextensions.k8s.io", "v1", "customresourcedefinitions").cloned()
+    else {
+        return;
+    };
+    let result = write::modify(app, &resource, "", name, context, &mut Vec::new(), |live| {
+        let mut value = live.clone();
+        meta::remove_finalizer(&mut value, CLEANUP);
+        Ok(Proposal::update(value))
+    });
+    if let Err(failure) = result
+        && failure.reason() != "NotFound"
+    {
+        tracing::warn!(name, error = failure.message(), "the definition cannot be removed");
+    }
+}

@@ -1,0 +1,219 @@
+//! From a request to its handler: limits, authentication, authorization, paths.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
+use serde_json::json;
+
+use crate::api::{self, Call};
+use crate::app::App;
+use crate::auth::{self, User};
+use crate::rbac::{self, Attributes};
+use crate::request::{self, Format, Query};
+use crate::server::Body;
+use crate::status::Failure;
+use crate::{discovery, openapi, respond};
+
+/// The largest body that is read, as in Kubernetes.
+const BODY_LIMIT: usize = 3 * 1024 * 1024;
+
+/// Answers a request.
+pub async fn answer<B>(app: Arc<App>, trusted: Option<User>, request: Request<B>) -> Response<Body>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let (parts, body) = request.into_parts();
+    let yaml = request::negotiate(&parts.headers, true).is_some_and(|format| format.yaml);
+    let body = match read_body(&parts.headers, body).await {
+        Ok(body) => body,
+        Err(failure) => return respond::failure(&failure, yaml),
+    };
+    let path = parts.uri.path().to_owned();
+    let query = Query::parse(parts.uri.query());
+    let result = route(app, trusted, &parts.method, &path, query, parts.headers, body).await;
+    match result {
+        Ok(response) => response,
+        Err(failure) => respond::failure(&failure, yaml),
+    }
+}
+
+async fn read_body<B>(headers: &HeaderMap, body: B) -> Result<Bytes, Failure>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let announced =
+        headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok()).unwrap_or(0);
+    if announced > BODY_LIMIT {
+        return Err(Failure::too_large(BODY_LIMIT));
+    }
+    match Limited::new(body, BODY_LIMIT).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(Failure::too_large(BODY_LIMIT)),
+        Err(error) => Err(Failure::bad_request(format!("the body could not be read: {error}"))),
+    }
+}
+
+async fn route(
+    app: Arc<App>,
+    trusted: Option<User>,
+    method: &Method,
+    path: &str,
+    query: Query,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response<Body>, Failure> {
+    let health = matches!(path, "/healthz" | "/livez" | "/readyz")
+        || path.starts_with("/healthz/")
+        || path.starts_with("/livez/")
+        || path.starts_with("/readyz/");
+    if health {
+        return Ok(answer_health(&app, path, &query));
+    }
+    let user = match trusted {
+        Some(user) => user,
+        None => auth::authenticate(&app, &headers)?,
+    };
+    let user = auth::impersonate(&app, user, &headers)?;
+    let segments: Vec<&str> = path.split('/').filter(|s| !s.is_empty()).collect();
+    let is_resource = match segments.as_slice() {
+        ["api", _, _, ..] | ["apis", _, _, _, ..] => true,
+        _ => false,
+    };
+    if !is_resource {
+        let verb = method.as_str().to_ascii_lowercase();
+        let attributes = Attributes { verb: &verb, path: Some(path), ..Attributes::default() };
+        rbac::require(&app, &user, &attributes)?;
+        return plain(&app, method, path, &segments, &headers);
+    }
+    let target = request::target(path).ok_or_else(Failure::page_not_found)?;
+    let catalog = app.catalog();
+    let verb = request::verb(method, &target, &query);
+    let attributes = Attributes {
+        verb,
+        group: &target.group,
+        resource: &target.resource,
+        subresource: target.subresource.as_deref().unwrap_or_default(),
+        namespace: namespace_of(&target),
+        name: target.name.as_deref().unwrap_or_default(),
+        path: None,
+    };
+    rbac::require(&app, &user, &attributes)?;
+    let Some(resource) = catalog.find(&target.group, &target.version, &target.resource).cloned() else {
+        let builtin = app.builtin.version(&target.group, &target.version).is_some();
+        return Err(if builtin { api::unknown_resource() } else { Failure::page_not_found() });
+    };
+    if target.namespace.is_some() && !resource.namespaced {
+        return Err(api::unknown_resource());
+    }
+    let reads = matches!(verb, "get" | "list" | "watch");
+    let format = request::negotiate(&headers, true);
+    let format = match format {
+        Some(format) if reads || format.shape == request::Shape::Whole => format,
+        Some(format) => format,
+        None => {
+            return Err(Failure::not_acceptable(&[
+                "application/json",
+                "application/yaml",
+                "application/vnd.kubernetes.protobuf",
+            ]));
+        }
+    };
+    let call = Call { app, user, method: method.clone(), target, query, headers, resource, format };
+    api::dispatch(call, body).await
+}
+
+/// The namespace that authorization sees: a namespace is in itself.
+fn namespace_of(target: &request::Target) -> &str {
+    if target.group.is_empty() && target.resource == "namespaces" {
+        return target.name.as_deref().unwrap_or_default();
+    }
+    target.namespace.as_deref().unwrap_or_default()
+}
+
+fn plain(
+    app: &Arc<App>,
+    method: &Method,
+    path: &str,
+    segments: &[&str],
+    headers: &HeaderMap,
+) -> Result<Response<Body>, Failure> {
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        return Err(Failure::method_not_allowed());
+    }
+    let catalog = app.catalog();
+    match segments {
+        [] => {
+            let paths = json!({"paths": discovery::paths(&catalog)});
+            Ok(respond::tree(StatusCode::OK, &paths, false))
+        }
+        ["version"] => Ok(respond::tree(StatusCode::OK, &version(), Format::JSON.yaml)),
+        ["openapi", "v2"] => openapi::v2(app, headers),
+        ["openapi", "v3", ..] => {
+            openapi::v3(app, path.strip_prefix("/openapi/v3").unwrap_or_default(), headers)
+        }
+        [".well-known", "openid-configuration"] => Ok(respond::tree(
+            StatusCode::OK,
+            &json!({
+                "issuer": crate::token::ISSUER,
+                "jwks_uri": format!("{}/openid/v1/jwks", crate::token::ISSUER),
+                "response_types_supported": ["id_token"],
+                "subject_types_supported": ["public"],
+                "id_token_signing_alg_values_supported": ["ES256"],
+            }),
+            false,
+        )),
+        ["api" | "apis", ..] => {
+            let address = headers.get(header::HOST).and_then(|v| v.to_str().ok()).unwrap_or("127.0.0.1:6443");
+            discovery::answer(&catalog, segments, headers, address)
+        }
+        _ => Err(Failure::page_not_found()),
+    }
+}
+
+/// The version that clients see.
+fn version() -> serde_json::Value {
+    json!({
+        "major": "1",
+        "minor": "34",
+        "emulationMajor": "1",
+        "emulationMinor": "34",
+        "minCompatibilityMajor": "1",
+        "minCompatibilityMinor": "33",
+        "gitVersion": "v1.34.2",
+        "gitCommit": "",
+        "gitTreeState": "clean",
+        "buildDate": "1970-01-01T00:00:00Z",
+        "goVersion": "",
+        "compiler": "rustc",
+        "platform": format!("{}/{}", std::env::consts::OS, platform_arch()),
+    })
+}
+
+fn platform_arch() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+fn answer_health(app: &App, path: &str, query: &Query) -> Response<Body> {
+    let plain = "text/plain; charset=utf-8";
+    let probe = path.split('/').nth(1).unwrap_or("healthz");
+    if let Some(why) = app.store.disk_failure() {
+        let text = format!("[-]storage failed: {why}\n{probe} check failed\n");
+        return respond::bytes(StatusCode::INTERNAL_SERVER_ERROR, plain, text);
+    }
+    if query.get("verbose").is_some() {
+        return respond::bytes(
+            StatusCode::OK,
+            plain,
+            format!("[+]ping ok\n[+]storage ok\n{probe} check passed\n"),
+        );
+    }
+    respond::bytes(StatusCode::OK, plain, "ok")
+}

@@ -1,0 +1,355 @@
+//! What the server itself writes into objects of built-in kinds, and which writes it takes.
+
+use std::sync::Arc;
+
+use object::{get, get_i64, get_str, meta, remove, set};
+use serde_json::{Value, json};
+
+use crate::api::write::Context;
+use crate::app::App;
+use crate::catalog::Resource;
+use crate::network::Reservation;
+use crate::status::{Cause, Failure};
+
+/// Whether objects count their spec's changes.
+pub fn has_generation(resource: &Resource) -> bool {
+    if resource.custom.is_some() {
+        return true;
+    }
+    match (&*resource.group, &*resource.name) {
+        ("apps", name) => name != "controllerrevisions",
+        ("", name) => matches!(name, "pods" | "replicationcontrollers"),
+        ("batch" | "policy" | "admissionregistration.k8s.io" | "apiextensions.k8s.io", _) => true,
+        ("networking.k8s.io", _) | ("flowcontrol.apiserver.k8s.io", _) => true,
+        ("scheduling.k8s.io", _)
+        | ("discovery.k8s.io", _)
+        | ("resource.k8s.io", "deviceclasses" | "resourceslices") => true,
+        _ => false,
+    }
+}
+
+/// Whether a PUT may create.
+pub fn creates_on_update(resource: &Resource) -> bool {
+    matches!(
+        (&*resource.group, &*resource.name),
+        ("coordination.k8s.io", "leases")
+            | ("" | "events.k8s.io", "events")
+            | ("", "endpoints" | "limitranges" | "podtemplates")
+            | ("rbac.authorization.k8s.io", _)
+    )
+}
+
+/// Whether a PUT without a revision overwrites.
+pub fn updates_blindly(resource: &Resource) -> bool {
+    resource.custom.is_none()
+        && !matches!(
+            &*resource.group,
+            "apiextensions.k8s.io"
+                | "apiregistration.k8s.io"
+                | "coordination.k8s.io"
+                | "admissionregistration.k8s.io"
+                | "flowcontrol.apiserver.k8s.io"
+        )
+}
+
+/// Whether the part that `generation` counts differs.
+pub fn spec_changed(resource: &Resource, subresource: &str, live: &Value, value: &Value) -> bool {
+    if subresource == "status" {
+        return false;
+    }
+    let skip = |key: &str| {
+        matches!(key, "apiVersion" | "kind" | "metadata")
+            || (key == "status" && (resource.custom.is_none() || resource.has_status()))
+    };
+    let parts = |value: &Value| -> Vec<(String, Value)> {
+        value
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter(|(key, _)| !skip(key))
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
+    };
+    parts(live) != parts(value)
+}
+
+/// Fields that a new object gets or loses.
+pub fn prepare_create(
+    app: &Arc<App>,
+    resource: &Resource,
+    context: &Context,
+    value: &mut Value,
+) -> Result<(), Failure> {
+    if resource.has_status() && !keeps_status(resource) {
+        remove(value, &["status"]);
+    }
+    match (&*resource.group, &*resource.name) {
+        ("", "namespaces") => {
+            let name = meta::name(value).to_owned();
+            if !name.is_empty() {
+                meta::set_label(value, "kubernetes.io/metadata.name", &name);
+            }
+            let list = get(value, &["spec", "finalizers"]).and_then(Value::as_array).cloned();
+            let mut list = list.unwrap_or_default();
+            if !list.iter().any(|f| f == "kubernetes") {
+                list.push("kubernetes".into());
+            }
+            set(value, &["spec", "finalizers"], list.into());
+            set(value, &["status"], json!({"phase": "Active"}));
+        }
+        ("", "pods") => {
+            let class = qos_class(value);
+            set(value, &["status"], json!({"phase": "Pending", "qosClass": class}));
+        }
+        ("", "persistentvolumes" | "persistentvolumeclaims") => {
+            set(value, &["status"], json!({"phase": "Pending"}));
+        }
+        ("", "secrets") => fold_string_data(value),
+        ("batch", "jobs") => job_selector(value),
+        ("certificates.k8s.io", _) => {
+            set(value, &["spec", "username"], context.user.name.as_str().into());
+            set(value, &["spec", "groups"], json!(context.user.groups));
+            remove(value, &["status"]);
+        }
+        ("apiextensions.k8s.io", _) => {
+            crate::crd::set_status(app, value);
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Kinds whose creator may set the status.
+fn keeps_status(resource: &Resource) -> bool {
+    matches!(
+        (&*resource.group, &*resource.name),
+        ("", "nodes") | ("apiextensions.k8s.io", _) | ("resource.k8s.io", _)
+    )
+}
+
+/// Fields that an update must leave to others.
+pub fn prepare_update(
+    app: &Arc<App>,
+    resource: &Resource,
+    context: &Context,
+    live: &Value,
+    value: &mut Value,
+) -> Result<(), Failure> {
+    match context.subresource.as_str() {
+        "status" => status_only(resource, live, value),
+        "finalize" => {
+            let finalizers = get(value, &["spec", "finalizers"]).cloned();
+            let metadata = get(value, &["metadata"]).cloned().unwrap_or_default();
+            *value = live.clone();
+            set(value, &["metadata"], metadata);
+            match finalizers {
+                Some(list) => set(value, &["spec", "finalizers"], list),
+                None => {
+                    remove(value, &["spec", "finalizers"]);
+                }
+            }
+        }
+        "approval" => {
+            let conditions = get(value, &["status", "conditions"]).cloned();
+            let spec = live.get("spec").cloned().unwrap_or_default();
+            set(value, &["spec"], spec);
+            if let Some(conditions) = conditions {
+                set(value, &["status", "conditions"], conditions);
+            }
+        }
+        _ if resource.has_status() => copy(live, value, "status"),
+        _ => {}
+    }
+    match (&*resource.group, &*resource.name) {
+        ("", "secrets") => fold_string_data(value),
+        ("", "namespaces") if context.subresource.is_empty() => {
+            // Only the finalize subresource takes finalizers of the namespace itself off.
+            match get(live, &["spec", "finalizers"]) {
+                Some(list) => set(value, &["spec", "finalizers"], list.clone()),
+                None => {
+                    remove(value, &["spec", "finalizers"]);
+                }
+            }
+        }
+        ("apiextensions.k8s.io", _) => crate::crd::set_status(app, value),
+        _ => {}
+    }
+    Ok(())
+}
+
+fn copy(live: &Value, value: &mut Value, field: &str) {
+    match live.get(field) {
+        Some(old) => set(value, &[field], old.clone()),
+        None => {
+            remove(value, &[field]);
+        }
+    }
+}
+
+fn status_only(resource: &Resource, live: &Value, value: &mut Value) {
+    let status = value.get("status").cloned();
+    let managed = crate::fields::take(value);
+    if resource.custom.is_some() {
+        let revision = get(value, &["metadata", "resourceVersion"]).cloned();
+        *value = live.clone();
+        if let Some(revision) = revision {
+            set(value, &["metadata", "resourceVersion"], revision);
+        }
+    } else {
+        let metadata = value.get("metadata").cloned().unwrap_or_default();
+        *value = live.clone();
+        set(value, &["metadata"], metadata);
+        for field in ["ownerReferences", "labels"] {
+            if field == "labels" && !matches!(&*resource.group, "apps" | "batch" | "policy") {
+                continue;
+            }
+            match get(live, &["metadata", field]) {
+                Some(old) => set(value, &["metadata", field], old.clone()),
+                None => {
+                    remove(value, &["metadata", field]);
+                }
+            }
+        }
+    }
+    crate::fields::take(value);
+    crate::fields::put(value, managed);
+    match status {
+        Some(status) => set(value, &["status"], status),
+        None => {
+            remove(value, &["status"]);
+        }
+    }
+}
+
+/// `stringData` is write-only: its texts become `data`.
+fn fold_string_data(value: &mut Value) {
+    use base64::Engine;
+    let Some(Value::Object(texts)) = object::take(value, &["stringData"]) else { return };
+    for (key, text) in texts {
+        let text = text.as_str().unwrap_or_default();
+        let encoded = base64::engine::general_purpose::STANDARD.encode(text);
+        set(value, &["data", &key], encoded.into());
+    }
+}
+
+/// Jobs select their pods by a label that the server makes unique.
+fn job_selector(value: &mut Value) {
+    if object::get_bool(value, &["spec", "manualSelector"]) == Some(true) {
+        return;
+    }
+    let uid = meta::uid(value).to_owned();
+    let name = meta::name(value).to_owned();
+    let labels = [
+        ("batch.kubernetes.io/controller-uid", &uid),
+        ("batch.kubernetes.io/job-name", &name),
+        ("controller-uid", &uid),
+        ("job-name", &name),
+    ];
+    for (key, text) in labels {
+        set(value, &["spec", "template", "metadata", "labels", key], text.as_str().into());
+    }
+    if get(value, &["spec", "selector"]).is_none_or(Value::is_null) {
+        set(
+            value,
+            &["spec", "selector"],
+            json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}),
+        );
+    }
+}
+
+fn containers<'a>(pod: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {
+    get(pod, &["spec", field]).and_then(Value::as_array).into_iter().flatten()
+}
+
+/// `Guaranteed`, `Burstable` or `BestEffort`.
+fn qos_class(pod: &Value) -> &'static str {
+    let mut any = false;
+    let mut guaranteed = true;
+    for container in containers(pod, "containers").chain(containers(pod, "initContainers")) {
+        for resource in ["cpu", "memory"] {
+            let request = get(container, &["resources", "requests", resource]);
+            let limit = get(container, &["resources", "limits", resource]);
+            any |= request.is_some() || limit.is_some();
+            guaranteed &= limit.is_some() && request.is_none_or(|r| Some(r) == limit);
+        }
+    }
+    match (any, guaranteed) {
+        (false, _) => "BestEffort",
+        (true, true) => "Guaranteed",
+        (true, false) => "Burstable",
+    }
+}
+
+/// Rules that need more than the object's own type: other objects, immutability across kinds.
+pub fn validate(app: &App, resource: &Resource, value: &Value, old: Option<&Value>) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    if let Some(old) = old {
+        immutable_data(resource, value, old, &mut causes);
+    }
+    if &*resource.table == crate::crd::TABLE && old.is_none() {
+        crate::crd::check_names(app, value, &mut causes);
+    }
+    causes
+}
+
+fn immutable_data(resource: &Resource, value: &Value, old: &Value, causes: &mut Vec<Cause>) {
+    let keeps = matches!((&*resource.group, &*resource.name), ("", "secrets" | "configmaps"));
+    if !keeps || old.get("immutable") != Some(&Value::Bool(true)) {
+        return;
+    }
+    if value.get("immutable") != Some(&Value::Bool(true)) {
+        causes.push(Cause::forbidden("immutable", "field is immutable when `immutable` is set"));
+    }
+    for field in ["data", "binaryData"] {
+        if value.get(field) != old.get(field) {
+            causes.push(Cause::forbidden(field, "field is immutable when `immutable` is set"));
+        }
+    }
+}
+
+/// Takes cluster addresses and node ports for services.
+pub fn allocate(
+    app: &Arc<App>,
+    resource: &Resource,
+    value: &mut Value,
+    live: Option<&Value>,
+    dry_run: bool,
+) -> Result<Reservation, Failure> {
+    if &*resource.table != "services" {
+        return Ok(Reservation::none());
+    }
+    crate::network::allocate(app, value, live, dry_run)
+}
+
+/// The time that a deleted pod gets to end, `0` when nothing has to end.
+pub fn grace(resource: &Resource, value: &Value, asked: Option<i64>) -> i64 {
+    if !(resource.group.is_empty() && &*resource.name == "pods") {
+        return 0;
+    }
+    let phase = get_str(value, &["status", "phase"]).unwrap_or_default();
+    let scheduled = get_str(value, &["spec", "nodeName"]).is_some_and(|n| !n.is_empty());
+    if !scheduled || matches!(phase, "Succeeded" | "Failed") {
+        return 0;
+    }
+    let own = get_i64(value, &["spec", "terminationGracePeriodSeconds"]).unwrap_or(30);
+    match asked {
+        Some(seconds) if seconds < 0 => 1,
+        Some(seconds) => seconds,
+        None => own.max(0),
+    }
+}
+
+/// Kinds whose delete answers with the object instead of a `Status`.
+pub fn returns_deleted(resource: &Resource) -> bool {
+    resource.group.is_empty()
+        && matches!(
+            &*resource.name,
+            "pods"
+                | "services"
+                | "serviceaccounts"
+                | "persistentvolumeclaims"
+                | "persistentvolumes"
+                | "podtemplates"
+                | "resourcequotas"
+        )
+}
