@@ -456,7 +456,7 @@ mod tests {
 
     #[test]
     fn merges_yaml() {
-        let source = tree(&[("a.yaml", "m: {x: 1, y: 1}\nl: [1, 2]\n"), ("b.yaml", "m: {y: 2}\nl: [3]\n")]);
+        let source = tree(&[("a.yaml", "m: {a: 1, b: 1}\nl: [1, 2]\n"), ("b.yaml", "m: {b: 2}\nl: [3]\n")]);
         let copy = |from: &str| Copy {
             from: from.into(),
             to: "@artifact/v.yaml".into(),
@@ -468,6 +468,6 @@ mod tests {
             compose(&sources, &[copy("@s/a.yaml"), copy("@s/b.yaml")], &Limits::default()).expect("composes");
         let value = yaml::from_str(std::str::from_utf8(&out.read("v.yaml").expect("there")).expect("text"))
             .expect("yaml");
-        assert_eq!(value, serde_json::json!({"m": {"x": 1, "y": 2}, "l": [3]}));
+        assert_eq!(value, serde_json::json!({"m": {"a": 1, "b": 2}, "l": [3]}));
     }
 }

@@ -4,6 +4,9 @@
 //! needs them calls [`shared`] first: on a machine without them it is skipped by name, in CI
 //! (`CI=true`) it fails, so that a missing folder can never look like a pass.
 
+pub mod http;
+pub mod remotes;
+
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};

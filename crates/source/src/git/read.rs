@@ -20,11 +20,10 @@ pub(crate) fn open(path: &Path) -> Result<gix::Repository> {
 /// An error of Git's with all its causes, on one line.
 pub(crate) fn explain(error: &gix::error::Error) -> String {
     let mut parts: Vec<String> = Vec::new();
-    for line in format!("{error:#}").lines().chain(format!("{error:?}").lines()) {
-        let line = line.trim().trim_start_matches(['|', '└', '─', '├', '-', '>', ' ']).trim();
-        let line = line.split(", at ").next().unwrap_or(line).trim();
-        if !line.is_empty() && !parts.iter().any(|part| part.contains(line)) {
-            parts.push(line.to_string());
+    for cause in error.iter_errors() {
+        let text = cause.to_string();
+        if !text.is_empty() && !parts.iter().any(|part| part.contains(&text)) {
+            parts.push(text);
         }
     }
     parts.join(": ")

@@ -197,7 +197,12 @@ impl Session<'_> {
         let mut connection = remote.connect(Direction::Fetch).map_err(|error| self.failed(&error))?;
         let credentials = self.request.credentials.clone();
         if self.request.url.starts_with("http") {
-            connection.set_transport_options(Box::new(http_options(&credentials, self.request.timeout)));
+            let plain = self.request.url.starts_with("http://");
+            connection.set_transport_options(Box::new(http_options(
+                &credentials,
+                plain,
+                self.request.timeout,
+            )));
         }
         connection.set_credentials(move |action| {
             let gix::credentials::helper::Action::Get(context) = action else { return Ok(None) };
@@ -225,6 +230,9 @@ impl Session<'_> {
         let cause = read::explain(error);
         let lower = cause.to_lowercase();
         let says = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+        if says(&["not our ref", "err upload-pack"]) {
+            return Error::Other(format!("{url}: {cause}"));
+        }
         if says(&[
             "401",
             "403",
@@ -242,10 +250,14 @@ impl Session<'_> {
     }
 }
 
-fn http_options(credentials: &Credentials, timeout: Duration) -> http::Options {
+fn http_options(credentials: &Credentials, plain: bool, timeout: Duration) -> http::Options {
     let mut options = http::Options { user_agent: Some("landfall".to_string()), ..http::Options::default() };
-    if let Some(token) = &credentials.bearer_token {
-        options.extra_headers.push(format!("Authorization: Bearer {token}"));
+    // The credentials helper sends passwords over TLS only; for plain HTTP, which is somebody's explicit wish,
+    // and for tokens the header is set directly.
+    if (plain || credentials.bearer_token.is_some())
+        && let Some(value) = crate::transport::authorization(credentials)
+    {
+        options.extra_headers.push(format!("Authorization: {value}"));
     }
     let credentials = credentials.clone();
     let backend = http::reqwest::Options {

@@ -1,0 +1,231 @@
+//! Git sources: working copies, local repositories, and smart HTTP from a server on loopback.
+
+use source::git::{Reference, Request};
+use source::{Credentials, Error, Fetcher, Limits, Maps, Options, Revision, WorkingCopy};
+use std::fs;
+use std::path::Path;
+use testkit::remotes::{Access, GitServer, git};
+
+/// A repository with two commits, tags and a branch.
+fn repository(folder: &Path) -> (String, String) {
+    git(folder, &["init", "-q", "."]);
+    fs::create_dir_all(folder.join("apps")).expect("a folder");
+    fs::write(folder.join("apps/a.yaml"), "a: 1\n").expect("writes");
+    fs::write(folder.join("logo.png"), "png").expect("writes");
+    git(folder, &["add", "-A"]);
+    git(folder, &["commit", "-qm", "one"]);
+    let first = git(folder, &["rev-parse", "HEAD"]);
+    for tag in ["v1.0.0", "v1.1.0-rc.1"] {
+        git(folder, &["tag", tag]);
+    }
+    git(folder, &["tag", "-a", "v1.1.0", "-m", "annotated"]);
+    git(folder, &["branch", "dev"]);
+    fs::write(folder.join("apps/a.yaml"), "a: 2\n").expect("writes");
+    git(folder, &["commit", "-qam", "two"]);
+    (first, git(folder, &["rev-parse", "HEAD"]))
+}
+
+fn on(url: &str, reference: Reference) -> Request {
+    Request { reference, ..Request::new(url) }
+}
+
+fn branch(name: &str) -> Reference {
+    Reference { branch: Some(name.into()), ..Reference::default() }
+}
+
+fn text(tree: &source::Tree, path: &str) -> String {
+    String::from_utf8(tree.read(path).expect(path).to_vec()).expect("text")
+}
+
+async fn every_reference(fetcher: &Fetcher, url: &str, first: &str, second: &str) {
+    let by = |set: fn(&mut Reference, String), value: &str| {
+        let mut reference = Reference::default();
+        set(&mut reference, value.to_string());
+        reference
+    };
+    for (reference, revision, content) in [
+        (branch("main"), format!("main@sha1:{second}"), "a: 2\n"),
+        (branch("dev"), format!("dev@sha1:{first}"), "a: 1\n"),
+        (by(|r, v| r.tag = Some(v), "v1.1.0"), format!("v1.1.0@sha1:{first}"), "a: 1\n"),
+        (by(|r, v| r.semver = Some(v), ">=1.0.0"), format!("v1.1.0@sha1:{first}"), "a: 1\n"),
+        (by(|r, v| r.semver = Some(v), "1.0.x"), format!("v1.0.0@sha1:{first}"), "a: 1\n"),
+        (by(|r, v| r.name = Some(v), "refs/heads/dev"), format!("refs/heads/dev@sha1:{first}"), "a: 1\n"),
+        (by(|r, v| r.commit = Some(v), first), format!("sha1:{first}"), "a: 1\n"),
+        (
+            Reference { commit: Some(second.into()), ..branch("main") },
+            format!("main@sha1:{second}"),
+            "a: 2\n",
+        ),
+    ] {
+        let artifact = fetcher
+            .git(&on(url, reference.clone()))
+            .await
+            .unwrap_or_else(|error| panic!("{reference:?}: {error}"));
+        assert_eq!(artifact.revision.to_string(), revision);
+        assert_eq!(text(&artifact.tree, "apps/a.yaml"), content);
+        assert!(!artifact.tree.is_file("logo.png"), "left out by default");
+    }
+    for (reference, says) in [
+        (branch("nope"), "has no branch nope"),
+        (Reference::default(), "has no branch master"),
+        (by(|r, v| r.tag = Some(v), "v9"), "has no tag v9"),
+        (by(|r, v| r.semver = Some(v), ">=9"), "no tag is in the range >=9"),
+        (by(|r, v| r.semver = Some(v), "nonsense"), "is not a range"),
+        (by(|r, v| r.commit = Some(v), "abc"), "not a full SHA"),
+        (by(|r, v| r.commit = Some(v), "0123456789012345678901234567890123456789"), "has no commit"),
+    ] {
+        let error = fetcher.git(&on(url, reference)).await.expect_err(says).to_string();
+        assert!(error.contains(says), "{says}: {error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn local_repositories_are_read_where_they_lie() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (first, second) = repository(folder.path());
+    let fetcher = Fetcher::new(Options::default()).expect("a fetcher");
+    every_reference(&fetcher, &format!("file://{}", folder.path().display()), &first, &second).await;
+    // An uncommitted edit is not part of a branch unless a map says that this is the working copy.
+    fs::write(folder.path().join("apps/a.yaml"), "a: 3\n").expect("writes");
+    let artifact =
+        fetcher.git(&on(&folder.path().display().to_string(), branch("main"))).await.expect("reads");
+    assert_eq!(text(&artifact.tree, "apps/a.yaml"), "a: 2\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn smart_http() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let work = folder.path().join("work");
+    fs::create_dir(&work).expect("a folder");
+    let (first, second) = repository(&work);
+    git(folder.path(), &["clone", "-q", "--bare", "work", "repo.git"]);
+    let server = GitServer::start(folder.path(), Access::Open);
+    let cache = folder.path().join("cache");
+    let fetcher =
+        Fetcher::new(Options { cache: Some(cache.clone()), ..Options::default() }).expect("a fetcher");
+    let url = format!("{}/repo.git", server.url());
+    every_reference(&fetcher, &url, &first, &second).await;
+
+    // A new commit is seen, and the cache serves a second fetcher.
+    fs::write(work.join("apps/a.yaml"), "a: 4\n").expect("writes");
+    git(&work, &["commit", "-qam", "three"]);
+    git(&work, &["push", "-q", "../repo.git", "main"]);
+    let again = Fetcher::new(Options { cache: Some(cache), ..Options::default() }).expect("a fetcher");
+    for fetcher in [&fetcher, &again] {
+        let artifact = fetcher.git(&on(&url, branch("main"))).await.expect("fetches");
+        assert_eq!(text(&artifact.tree, "apps/a.yaml"), "a: 4\n");
+    }
+    let missing = fetcher.git(&on(&format!("{}/none.git", server.url()), branch("main"))).await;
+    assert!(matches!(missing, Err(Error::NotFound(_))), "{missing:?}");
+    let nobody =
+        fetcher.git(&on("http://127.0.0.1:9/x.git", branch("main"))).await.expect_err("nobody listens");
+    assert!(nobody.to_string().contains("--map http://127.0.0.1:9/x.git="), "{nobody}");
+    let scp = fetcher.git(&on("git@github.com:org/repo", branch("main"))).await.expect_err("scp syntax");
+    assert!(matches!(scp, Error::Invalid(_)), "{scp}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let work = folder.path().join("work");
+    fs::create_dir(&work).expect("a folder");
+    repository(&work);
+    git(folder.path(), &["clone", "-q", "--bare", "work", "repo.git"]);
+    let server = GitServer::start(folder.path(), Access::Basic("me".into(), "secret".into()));
+    let fetcher = Fetcher::new(Options::default()).expect("a fetcher");
+    let mut request = on(&format!("{}/repo.git", server.url()), branch("main"));
+    let denied = fetcher.git(&request).await.expect_err("no credentials");
+    assert!(matches!(denied, Error::Denied { .. }), "{denied}");
+    request.credentials = Credentials {
+        username: Some("me".into()),
+        password: Some("secret".into()),
+        ..Credentials::default()
+    };
+    fetcher.git(&request).await.expect("let in");
+    request.credentials = Credentials { bearer_token: Some("secret".into()), ..Credentials::default() };
+    fetcher.git(&request).await.expect("let in");
+    request.credentials =
+        Credentials { username: Some("me".into()), password: Some("wrong".into()), ..Credentials::default() };
+    let denied = fetcher.git(&request).await.expect_err("wrong credentials");
+    assert!(matches!(denied, Error::Denied { .. }), "{denied}");
+    assert!(!format!("{denied} {request:?}").contains("wrong"), "no secret in errors");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_map_serves_the_working_copy() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path();
+    let (first, second) = repository(root);
+    let mut maps = Maps::default();
+    maps.add("https://github.com/org/repo", root);
+    let fetcher = Fetcher::new(Options { maps, ..Options::default() }).expect("a fetcher");
+    let url = "ssh://git@github.com/org/repo.git";
+    let fetch = async |reference| fetcher.git(&on(url, reference)).await.expect("reads");
+
+    let clean = fetch(branch("main")).await;
+    assert_eq!(clean.revision.to_string(), format!("main@sha1:{second}"));
+    fs::write(root.join("apps/a.yaml"), "a: 5\n").expect("writes");
+    let dirty = fetch(branch("main")).await;
+    assert!(dirty.revision.is_dirty() && dirty.revision.hex() == second, "{}", dirty.revision);
+    assert_eq!(text(&dirty.tree, "apps/a.yaml"), "a: 5\n");
+    assert_eq!(dirty.tree.changed(&clean.tree), ["apps/a.yaml"]);
+    fs::write(root.join("apps/a.yaml"), "a: 6\n").expect("writes");
+    assert_ne!(fetch(branch("main")).await.revision, dirty.revision);
+
+    // Untracked files count unless Git ignores them; tracked ones count although it does.
+    fs::write(root.join(".gitignore"), "*.tmp\nbuild/\na.yaml\n").expect("writes");
+    fs::create_dir(root.join("build")).expect("a folder");
+    for path in ["x.tmp", "build/y.yaml", "new.yaml"] {
+        fs::write(root.join(path), "x: 1\n").expect("writes");
+    }
+    let tree = fetch(branch("main")).await.tree;
+    let paths: Vec<&str> = tree.files().map(|(path, _)| path).collect();
+    assert_eq!(paths, ["apps/a.yaml", "new.yaml"]);
+
+    // Whoever asks for a tag gets the tag.
+    let tag = fetch(Reference { tag: Some("v1.0.0".into()), ..Reference::default() }).await;
+    assert_eq!(tag.revision.to_string(), format!("v1.0.0@sha1:{first}"));
+
+    git(root, &["add", "-A"]);
+    git(root, &["commit", "-qm", "three"]);
+    assert!(!fetch(branch("main")).await.revision.is_dirty());
+}
+
+#[test]
+fn folders_and_odd_files() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path();
+    fs::create_dir(root.join("sub")).expect("a folder");
+    fs::write(root.join("sub/x.yaml"), "x").expect("writes");
+    fs::write(root.join("big.yaml"), vec![b'#'; 2000]).expect("writes");
+    fs::write(root.join(".sourceignore"), "/sub/skip*\n").expect("writes");
+    fs::write(root.join("sub/skipped.yaml"), "x").expect("writes");
+    #[cfg(unix)]
+    std::os::unix::fs::symlink("/etc/passwd", root.join("sub/link")).expect("a link");
+    let limits = Limits { file_bytes: 1000, ..Limits::default() };
+    let mut copy = WorkingCopy::open(&root.join("sub"), limits).expect("opens");
+    assert!(!copy.is_git());
+    let snapshot = copy.snapshot(None).expect("reads");
+    assert_eq!(snapshot.revision, Revision::new("", snapshot.tree.digest()));
+    let tree = source::Tree::from_dir(root, None, &limits).expect("reads");
+    let paths: Vec<&str> = tree.files().map(|(path, _)| path).collect();
+    assert_eq!(paths, [".sourceignore", "big.yaml", "sub/x.yaml"]);
+    assert!(tree.read("big.yaml").expect_err("too large").to_string().contains("big.yaml: 1 KiB is more"));
+    #[cfg(unix)]
+    assert!(tree.read("sub/link").expect_err("a link").to_string().contains("symbolic link to /etc/passwd"));
+    let few = Limits { entries: 1, ..Limits::default() };
+    assert!(source::Tree::from_dir(root, None, &few).is_err());
+    assert!(WorkingCopy::open(&root.join("none"), limits).is_err());
+}
+
+#[tokio::test]
+async fn watching() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir(folder.path().join("deep")).expect("a folder");
+    let watcher =
+        source::Watcher::start(folder.path(), std::time::Duration::from_millis(20)).expect("watches");
+    let mut changes = watcher.changes();
+    fs::write(folder.path().join("deep/x.yaml"), "x: 1\n").expect("writes");
+    let seen = tokio::time::timeout(std::time::Duration::from_secs(10), changes.changed()).await;
+    seen.expect("in time").expect("still watching");
+}
