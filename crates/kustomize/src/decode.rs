@@ -40,6 +40,8 @@ pub(crate) struct Decoder<'a> {
     pub root: &'a str,
     /// Refuse fields that the type does not have.
     pub strict: bool,
+    /// Take numbers and booleans for texts where texts are wanted, as reading YAML into a Go type does.
+    pub lenient: bool,
 }
 
 impl Decoder<'_> {
@@ -70,6 +72,9 @@ impl Decoder<'_> {
         match shape {
             Shape::Any => Ok(Some(value.clone())),
             Shape::Text if value.is_string() => Ok(Some(value.clone())),
+            Shape::Text if self.lenient && (value.is_boolean() || value.is_number()) => {
+                Ok(Some(Value::String(value.to_string())))
+            }
             Shape::Flag if value.is_boolean() => Ok(Some(value.clone())),
             Shape::Int if value.is_i64() || value.is_u64() => Ok(Some(value.clone())),
             Shape::AnyMap if value.is_object() => Ok(Some(value.clone())),

@@ -31,10 +31,6 @@ impl Gvk {
         Gvk { kind: kind.to_owned(), ..Gvk::default() }
     }
 
-    pub fn api_version(&self) -> String {
-        if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
-    }
-
     /// Does this one fit the selector?
     pub fn is_selected(&self, selector: &Gvk) -> bool {
         fits(&self.kind, &selector.kind)

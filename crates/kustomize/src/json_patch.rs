@@ -33,7 +33,10 @@ impl JsonPatch {
                 }
                 Ok(JsonPatch { operations })
             }
-            _ => Err("json: cannot unmarshal object into Go value of type jsonpatch.Patch".to_owned()),
+            other => Err(format!(
+                "json: cannot unmarshal {} into Go value of type jsonpatch.Patch",
+                go_kind(&other)
+            )),
         }
     }
 
@@ -54,6 +57,16 @@ impl JsonPatch {
         }
         *node = tree::from_value(&document);
         Ok(())
+    }
+}
+
+fn go_kind(value: &Value) -> &'static str {
+    match value {
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        _ => "object",
     }
 }
 
@@ -236,16 +249,16 @@ fn replace(document: &mut Value, path: &str, value: Value) -> Result<(), String>
         *document = value;
         return Ok(());
     }
-    let missing =
-        |key: &str| format!("replace operation does not apply: doc is missing key: {key}: missing value");
+    let missing = || format!("replace operation does not apply: doc is missing key: {path}: missing value");
     let (container, key) = container(document, path).map_err(|_| {
         format!("replace operation does not apply: doc is missing path: {path}: missing value")
     })?;
     let slot = match container {
-        Value::Object(map) => map.get_mut(&key),
+        // An object takes a key it did not have.
+        Value::Object(map) => Some(map.entry(key).or_insert(Value::Null)),
         Value::Array(items) => array_index(&key, items.len()).ok().and_then(|index| items.get_mut(index)),
         _ => None,
     };
-    *slot.ok_or_else(|| missing(path))? = value;
+    *slot.ok_or_else(missing)? = value;
     Ok(())
 }

@@ -278,7 +278,7 @@ impl Kustomization {
     pub fn parse(text: &str, root: &str, warnings: &mut Vec<String>) -> Result<Kustomization, Error> {
         let invalid = |error: String| Error::new(format!("invalid Kustomization: {error}"));
         let value = yaml::from_str(text).map_err(|error| invalid(error.to_string()))?;
-        let decoder = Decoder { root: "types.Kustomization", strict: true };
+        let decoder = Decoder { root: "types.Kustomization", strict: true, lenient: false };
         let value = decoder
             .decode(&value, &KUSTOMIZATION, "")
             .map_err(invalid)?

@@ -167,9 +167,9 @@ impl<'s> Merger<'s> {
         let field_place = place.and_then(|place| place.field(key));
         let cleared = change.as_ref().is_some_and(Node::is_null);
         let style = match (&old, &change) {
-            (Some(Node::Scalar(old)), Some(Node::Scalar(_))) => Some(old.quoted),
-            (None, _) => None,
-            _ => Some(false),
+            (Some(Node::Scalar(old)), Some(Node::Scalar(_))) => Some((old.quoted, old.folded)),
+            (None, _) | (_, None) => None,
+            _ => Some((false, false)),
         };
         path.push(key.to_owned());
         let mut merged = self.walk(old, change, field_place, path)?;
@@ -177,8 +177,9 @@ impl<'s> Merger<'s> {
         if cleared {
             return Ok(None);
         }
-        if let (Some(quoted), Some(Node::Scalar(scalar))) = (style, &mut merged) {
+        if let (Some((quoted, folded)), Some(Node::Scalar(scalar))) = (style, &mut merged) {
             scalar.quoted = quoted;
+            scalar.folded = folded;
         }
         Ok(merged)
     }

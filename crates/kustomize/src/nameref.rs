@@ -5,7 +5,6 @@ use crate::fieldspec::{self, Create, FieldSpec, NameReference};
 use crate::ids::{Gvk, ResId};
 use crate::resmap::ResMap;
 use crate::resource::Resource;
-use crate::schema::Schema;
 use crate::tree::{self, Node};
 use std::collections::HashMap;
 
@@ -46,9 +45,6 @@ pub(crate) fn fix(map: &mut ResMap, references: &[NameReference]) -> Result<(), 
             namespace: resource.namespace().to_owned(),
         });
     }
-    if by_name.is_empty() {
-        return Ok(());
-    }
     let mut specs = SpecIndex::new(references);
     // Referrers are changed as copies: who is referred to is decided by what stands before.
     let mut changed: Vec<(usize, Node)> = Vec::new();
@@ -58,7 +54,7 @@ pub(crate) fn fix(map: &mut ResMap, references: &[NameReference]) -> Result<(), 
             continue;
         }
         let referrals = Referrals { candidates: &candidates, by_name: &by_name, resources: map.list() };
-        let referrer = Referrer::new(at, resource, &candidates, &schema)?;
+        let referrer = Referrer::new(at, resource, &candidates)?;
         let mut node: Option<Node> = None;
         for (target, spec) in filters {
             if !may_touch(node.as_ref().unwrap_or(&resource.node), &spec.path) {
@@ -150,12 +146,7 @@ struct Referrer<'a> {
 }
 
 impl<'a> Referrer<'a> {
-    fn new(
-        at: usize,
-        resource: &'a Resource,
-        candidates: &'a [Candidate],
-        _schema: &Schema,
-    ) -> Result<Self, Error> {
+    fn new(at: usize, resource: &'a Resource, candidates: &'a [Candidate]) -> Result<Self, Error> {
         let id = candidates
             .get(at)
             .map(|candidate| &candidate.current)

@@ -157,15 +157,6 @@ fn fresh_for(next: Option<&str>, leaf: &Node) -> Node {
     }
 }
 
-/// What a path with wildcards and patterns matches.
-#[derive(Debug, Default)]
-pub(crate) struct Matches {
-    /// Ways to the matches, in order.
-    pub routes: Vec<Route>,
-    /// Something was there to be matched, be it an empty list.
-    pub any: bool,
-}
-
 /// Finds everything that a path matches: names, indices, `*`, `[key=pattern]` and `[=pattern]`. With
 /// `create`, what is missing is made and `create` stands at the end.
 pub(crate) fn find(node: &mut Node, path: &[String], create: Option<&Node>) -> Result<Vec<Route>, String> {

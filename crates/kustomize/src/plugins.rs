@@ -4,7 +4,6 @@ use crate::decode::{Decoder, GENERATOR_PLUGIN, HELM_CHART, REPLACEMENT, Shape, T
 use crate::error::Error;
 use crate::fieldspec::{FieldSpec, Tables};
 use crate::generate::{self, Generated};
-use crate::ids::Gvk;
 use crate::kustomization::{
     self, GeneratorArgs, HelmChart, Image, PatchOptions, Replacement, Replica, SortOptions,
 };
@@ -41,6 +40,11 @@ pub(crate) enum Transformer {
 }
 
 impl Transformer {
+    /// Does it merge by the schemas of kinds?
+    pub fn merges(&self) -> bool {
+        matches!(self, Transformer::Patch(_) | Transformer::StrategicMerge(_))
+    }
+
     /// Runs it on all objects.
     pub fn run(&self, map: &mut ResMap, world: &dyn World) -> Result<(), Error> {
         match self {
@@ -93,7 +97,7 @@ pub(crate) fn add_hashes(map: &mut ResMap) -> Result<(), Error> {
 pub(crate) fn read_tables(text: &str) -> Result<Tables, String> {
     let value =
         yaml::from_str_strict(text).map_err(|error| format!("error converting YAML to JSON: {error}"))?;
-    let decoder = Decoder { root: "builtinconfig.TransformerConfig", strict: true };
+    let decoder = Decoder { root: "builtinconfig.TransformerConfig", strict: true, lenient: true };
     let value = decoder
         .decode(&value, &TABLES, "")
         .map_err(|error| format!("error unmarshaling JSON: while decoding JSON: {error}"))?
@@ -165,7 +169,7 @@ fn refuse_external(config: &Resource, context: &Context<'_>) -> Result<(), Error
 fn decode(config: &Resource, shape: &Shape) -> Result<Value, Error> {
     let value = tree::to_value(&config.node).map_err(Error::new)?;
     let kind = config.kind();
-    let decoder = Decoder { root: &format!("builtins.{kind}Plugin"), strict: false };
+    let decoder = Decoder { root: &format!("builtins.{kind}Plugin"), strict: false, lenient: true };
     let decoded = decoder
         .decode(&value, shape, "")
         .map_err(|error| Error::new(format!("error unmarshaling JSON: while decoding JSON: {error}")))?;
@@ -252,7 +256,7 @@ fn iam_policy(config: &Resource) -> Result<Resource, Error> {
         return Err(Error::new(format!("cloud provider {cloud} not supported yet")));
     }
     let account = text(&["serviceAccount", "name"]);
-    let project = text(&["projectId"]);
+    let project = text(&["serviceAccount", "projectId"]);
     let namespace = text(&["kubernetesService", "namespace"]);
     let name = text(&["kubernetesService", "name"]);
     let mut document = serde_json::json!({
@@ -461,7 +465,7 @@ fn value_add(settings: Settings, loader: &Loader<'_>) -> Result<Transformer, Err
     if !settings.target_file_path.is_empty() {
         let text = loader.load_text(&settings.target_file_path)?;
         let value = yaml::from_str(&text).map_err(|error| Error::new(error.to_string()))?;
-        let decoder = Decoder { root: "builtins.targets", strict: false };
+        let decoder = Decoder { root: "builtins.targets", strict: false, lenient: true };
         let decoded =
             decoder.decode(&value, &TRANSFORMER_PLUGIN, "").map_err(Error::new)?.unwrap_or_default();
         if let Some(more) = decoded.get("targets") {
@@ -510,7 +514,7 @@ pub(crate) fn read_replacements(text: &str) -> Result<Vec<Replacement>, Error> {
             ));
         }
     };
-    let decoder = Decoder { root: "types.Replacement", strict: false };
+    let decoder = Decoder { root: "types.Replacement", strict: false, lenient: true };
     list.iter()
         .map(|value| from_value(decoder.decode(value, &REPLACEMENT, "").map_err(fail)?.unwrap_or_default()))
         .collect()
@@ -546,10 +550,4 @@ pub(crate) fn same_objects(before: &ResMap, after: &ResMap) -> Result<(), String
         }
     }
     Ok(())
-}
-
-/// Kinds are matched whole here.
-#[allow(dead_code)]
-fn kind_of(config: &Resource) -> Gvk {
-    config.gvk()
 }

@@ -31,10 +31,12 @@ impl ResMap {
         &self.schema
     }
 
-    /// Uses another table from now on.
-    pub fn set_schema(&mut self, schema: Rc<Schema>) {
-        self.schema = schema;
-        self.ids = None;
+    /// Uses the table that has been chosen by now.
+    pub fn use_schema(&mut self, schema: &Rc<Schema>) {
+        if !Rc::ptr_eq(&self.schema, schema) {
+            self.schema = schema.clone();
+            self.ids = None;
+        }
     }
 
     pub fn list(&self) -> &[Resource] {

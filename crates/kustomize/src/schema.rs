@@ -40,7 +40,20 @@ pub(crate) struct Schema {
     types: Vec<Type>,
     kinds: HashMap<String, HashMap<String, usize>>,
     scopes: HashMap<String, HashMap<String, bool>>,
+    /// Types by the names of their definitions.
+    names: HashMap<String, usize>,
     builtin_kinds: bool,
+}
+
+/// What is known already when an OpenAPI document is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// Nothing: the document is all there is.
+    Nothing,
+    /// The built-in types, which win over the document's of the same name.
+    BuiltinWins,
+    /// The built-in types, but the document's win.
+    DocumentWins,
 }
 
 /// Where in the table a node is.
@@ -143,26 +156,43 @@ impl Schema {
     }
 
     /// A table from an OpenAPI v2 document (JSON or YAML).
-    pub fn from_openapi(text: &str) -> Result<Schema, String> {
+    pub fn from_openapi(text: &str, known: Known) -> Result<Schema, String> {
         let document = yaml::from_str(text).map_err(|error| error.to_string())?;
-        let mut schema = Schema::default();
+        let mut schema = match known {
+            Known::Nothing => Schema { types: vec![Type::default()], ..Schema::default() },
+            Known::BuiltinWins | Known::DocumentWins => Schema::builtin().clone(),
+        };
         let empty = serde_json::Map::new();
         let definitions = document.get("definitions").and_then(Value::as_object).unwrap_or(&empty);
-        let index: HashMap<&str, usize> =
-            definitions.keys().enumerate().map(|(at, name)| (name.as_str(), at + 1)).collect();
-        schema.types.resize(definitions.len() + 1, Type::default());
-        for (at, definition) in definitions.values().enumerate().map(|(at, definition)| (at + 1, definition))
-        {
+        let mut mine = Vec::with_capacity(definitions.len());
+        for (name, definition) in definitions {
+            let at = match schema.names.get(name) {
+                Some(_) if known == Known::BuiltinWins => continue,
+                Some(at) => *at,
+                None => {
+                    schema.types.push(Type::default());
+                    schema.types.len() - 1
+                }
+            };
+            schema.names.insert(name.clone(), at);
+            mine.push((at, definition));
+        }
+        for (at, definition) in mine {
             for (api_version, kind) in kinds_of(definition) {
                 schema.kinds.entry(kind).or_default().insert(api_version, at);
             }
-            let made = openapi_type(definition, &index, &mut schema.types, 0);
+            let made = openapi_type(definition, &schema.names, &mut schema.types, 0);
             if let Some(slot) = schema.types.get_mut(at) {
                 *slot = made;
             }
         }
         schema.read_scopes(&document);
         Ok(schema)
+    }
+
+    /// Is the scope of this kind known without an OpenAPI document?
+    pub fn knows_scope(api_version: &str, kind: &str) -> bool {
+        Schema::builtin().scopes.get(kind).is_some_and(|versions| versions.contains_key(api_version))
     }
 
     fn read_scopes(&mut self, document: &Value) {
@@ -199,7 +229,7 @@ fn kinds_of(definition: &Value) -> Vec<(String, String)> {
 
 fn openapi_type(
     definition: &Value,
-    index: &HashMap<&str, usize>,
+    index: &HashMap<String, usize>,
     types: &mut Vec<Type>,
     depth: usize,
 ) -> Type {
@@ -220,7 +250,7 @@ fn openapi_type(
 
 fn openapi_field(
     property: &Value,
-    index: &HashMap<&str, usize>,
+    index: &HashMap<String, usize>,
     types: &mut Vec<Type>,
     depth: usize,
 ) -> Field {
@@ -244,7 +274,12 @@ fn openapi_field(
     Field { shape, strategy, merge_key: text("x-kubernetes-patch-merge-key"), map_keys, target }
 }
 
-fn openapi_target(value: &Value, index: &HashMap<&str, usize>, types: &mut Vec<Type>, depth: usize) -> usize {
+fn openapi_target(
+    value: &Value,
+    index: &HashMap<String, usize>,
+    types: &mut Vec<Type>,
+    depth: usize,
+) -> usize {
     if let Some(reference) = value.get("$ref").and_then(Value::as_str) {
         let name = reference.rsplit('/').next().unwrap_or(reference);
         return index.get(name).copied().unwrap_or(0);
@@ -264,7 +299,10 @@ fn parse_table(text: &str) -> Schema {
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let mut words = line.split(' ');
         match words.next() {
-            Some("T") => schema.types.push(Type::default()),
+            Some("T") => {
+                schema.names.insert(word(words.next()), schema.types.len());
+                schema.types.push(Type::default());
+            }
             Some("K") => {
                 let (api_version, kind) = (word(words.next()), word(words.next()));
                 let index: usize = words.next().and_then(|word| word.parse().ok()).unwrap_or(0);

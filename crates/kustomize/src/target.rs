@@ -11,7 +11,7 @@ use crate::origin::Origin;
 use crate::plugins::{self, Transformer};
 use crate::resmap::ResMap;
 use crate::resource::{self, Resource};
-use crate::schema::Schema;
+use crate::schema::{Known, Schema};
 use crate::transform::{Affix, NamespaceSettings};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -26,6 +26,8 @@ pub(crate) struct Context<'o> {
     /// An OpenAPI document or version has been chosen; later choices do not count.
     pub schema_chosen: bool,
     pub warnings: Vec<String>,
+    /// What an OpenAPI document would come on top of.
+    known: Known,
     depth: usize,
 }
 
@@ -36,6 +38,7 @@ impl<'o> Context<'o> {
             schema: Rc::new(Schema::builtin().clone()),
             schema_chosen: false,
             warnings: Vec::new(),
+            known: Known::Nothing,
             depth: 0,
         }
     }
@@ -112,7 +115,7 @@ impl<'w> Target<'w> {
             if version.is_some() {
                 return Err(at(Error::new("builtin version and custom schema provided, cannot use both")));
             }
-            let schema = Schema::from_openapi(&text)
+            let schema = Schema::from_openapi(&text, context.known)
                 .map_err(|error| at(Error::new(format!("invalid schema file: {error}"))))?;
             context.schema = Rc::new(schema);
             context.schema_chosen = true;
@@ -134,10 +137,12 @@ impl<'w> Target<'w> {
         let at = |error: Error| error.in_file(self.file());
         self.accumulate_resources(context, acc, &self.kustomization.resources)
             .map_err(|error| at(error.wrap("accumulating resources").in_field("resources")))?;
+        acc.map.use_schema(&context.schema);
         self.add_tables(acc).map_err(at)?;
         self.run_generators(context, acc).map_err(at)?;
         self.accumulate_components(context, acc)
             .map_err(|error| at(error.wrap("accumulating components").in_field("components")))?;
+        acc.map.use_schema(&context.schema);
         self.run_transformers(context, acc).map_err(at)?;
         self.run_validators(context, acc).map_err(at)?;
         crate::vars::add(acc, &self.kustomization.vars).map_err(|error| at(error.in_field("vars")))
@@ -174,7 +179,7 @@ impl<'w> Target<'w> {
         paths: &[String],
     ) -> Result<(), Error> {
         for path in paths {
-            let Err(failed) = self.accumulate_file(acc, path) else { continue };
+            let Err(failed) = self.accumulate_file(context, acc, path) else { continue };
             if failed.http {
                 return Err(failed.error);
             }
@@ -194,7 +199,12 @@ impl<'w> Target<'w> {
         Ok(())
     }
 
-    fn accumulate_file(&self, acc: &mut Accumulator, path: &str) -> Result<(), LoadError> {
+    fn accumulate_file(
+        &self,
+        context: &mut Context<'_>,
+        acc: &mut Accumulator,
+        path: &str,
+    ) -> Result<(), LoadError> {
         let text = self.loader.load_text(path).map_err(|failed| LoadError {
             error: failed.error.wrap(format!("accumulating resources from '{path}'")),
             http: failed.http,
@@ -204,6 +214,11 @@ impl<'w> Target<'w> {
         let parsed = parsed.and_then(|list| unique(list, acc));
         let mut resources =
             parsed.map_err(|error| plain(error.wrap(format!("accumulating resources from '{path}'"))))?;
+        let strange = |resource: &Resource| !Schema::knows_scope(resource.api_version(), resource.kind());
+        if context.known == Known::Nothing && !context.schema_chosen && resources.iter().any(strange) {
+            // The built-in document had to be asked for the scope of a kind.
+            context.known = Known::BuiltinWins;
+        }
         if let Some(origin) = &self.origin {
             let text = origin.append(path).to_yaml();
             for resource in &mut resources {
@@ -353,6 +368,9 @@ impl<'w> Target<'w> {
             .map_err(|error| error.in_field("transformers"))?;
         all.extend(more);
         for (transformer, origin) in all {
+            if transformer.merges() && !context.schema_chosen {
+                context.known = Known::DocumentWins;
+            }
             transformer.run(&mut acc.map, self.loader.world())?;
             if let Some(origin) = origin {
                 crate::origin::annotate(&mut acc.map, &origin);

@@ -61,6 +61,8 @@ pub(crate) struct Scalar {
     pub tag: Tag,
     /// Written in quotes or as a block: a string whatever it looks like.
     pub quoted: bool,
+    /// Written as a folded block, whose line breaks do not all survive being printed and read again.
+    pub folded: bool,
 }
 
 /// A mapping's fields, in the order written.
@@ -77,17 +79,17 @@ pub(crate) enum Node {
 impl Node {
     /// A scalar whose type its text decides.
     pub fn plain(text: impl Into<String>) -> Node {
-        Node::Scalar(Scalar { text: text.into(), tag: Tag::None, quoted: false })
+        Node::Scalar(Scalar { text: text.into(), tag: Tag::None, quoted: false, folded: false })
     }
 
     /// A string.
     pub fn string(text: impl Into<String>) -> Node {
-        Node::Scalar(Scalar { text: text.into(), tag: Tag::Str, quoted: false })
+        Node::Scalar(Scalar { text: text.into(), tag: Tag::Str, quoted: false, folded: false })
     }
 
     /// A scalar of a known type.
     pub fn tagged(text: impl Into<String>, tag: Tag) -> Node {
-        Node::Scalar(Scalar { text: text.into(), tag, quoted: false })
+        Node::Scalar(Scalar { text: text.into(), tag, quoted: false, folded: false })
     }
 
     /// A null.
@@ -249,6 +251,7 @@ fn guard_text(value: &mut Node) {
 fn take_style(value: &mut Node, old: &Node) {
     if let Node::Scalar(scalar) = value {
         scalar.quoted = matches!(old, Node::Scalar(Scalar { quoted: true, .. }));
+        scalar.folded = matches!(old, Node::Scalar(Scalar { folded: true, .. }));
     }
 }
 
@@ -397,7 +400,8 @@ fn scalar_of(node: yaml::Node) -> Node {
     } else {
         Tag::of(&node.tag)
     };
-    Node::Scalar(Scalar { text: node.value, tag, quoted })
+    let folded = node.style == yaml::Style::Folded;
+    Node::Scalar(Scalar { text: node.value, tag, quoted, folded })
 }
 
 /// Writes anchors out.
@@ -563,8 +567,21 @@ pub(crate) fn to_value(node: &Node) -> Result<Value, String> {
     })
 }
 
+/// A folded text as it comes back from being printed and read.
+fn refold(text: &str) -> Result<Value, String> {
+    let mut node = yaml::Node::string(text);
+    node.style = yaml::Style::Folded;
+    let printed = yaml::emit(&yaml::Node::mapping_of([("text", node)]));
+    let read = yaml::parse_first_node(&printed).map_err(|error| error.to_string())?;
+    let text = read.as_ref().and_then(|node| node.get_str("text")).unwrap_or_default();
+    Ok(Value::String(text.to_owned()))
+}
+
 fn scalar_value(scalar: &Scalar) -> Result<Value, String> {
     let text = &scalar.text;
+    if scalar.folded && matches!(scalar.tag, Tag::Str | Tag::None) {
+        return refold(text);
+    }
     match scalar.tag {
         Tag::Str => return Ok(Value::String(text.clone())),
         Tag::None if scalar.quoted => return Ok(Value::String(text.clone())),
