@@ -307,6 +307,7 @@ impl<'a> Scanner<'a> {
                 return Ok(());
             }
             if matches!(self.tokens.back(), Some(Token { kind: TokenKind::StreamEnd, .. })) {
+                self.head_may_be_key()?;
                 return Ok(());
             }
             self.fetch_next()?;

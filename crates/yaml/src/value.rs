@@ -37,10 +37,27 @@ fn decode(document: &Document<'_>, strict: bool) -> Result<Value, Error> {
         let message = format!("yaml: unmarshal errors:\n  {}", decoder.duplicates.join("\n  "));
         return Err(Error::new(message, line, column));
     }
-    if let Some(error) = decoder.bad_key.or(decoder.not_finite) {
+    if let Some(error) = decoder.bad_key {
         return Err(error);
     }
-    Ok(value)
+    // A later key of the same name may have replaced the number.
+    match decoder.not_finite.and_then(|(line, column)| Some((line, column, find_not_finite(&value)?))) {
+        Some((line, column, word)) => Err(Error::new(format!("json: unsupported value: {word}"), line, column)),
+        None => Ok(value),
+    }
+}
+
+/// Stands for a number JSON cannot have until the whole document is read. A text that holds the same
+/// string is not hurt: it is looked for only when there was such a number.
+const NOT_FINITE: &str = "\0not finite\0";
+
+fn find_not_finite(value: &Value) -> Option<&str> {
+    match value {
+        Value::String(text) => text.strip_prefix(NOT_FINITE),
+        Value::Array(items) => items.iter().find_map(find_not_finite),
+        Value::Object(fields) => fields.values().find_map(find_not_finite),
+        _ => None,
+    }
 }
 
 /// A mapping's key as a type and the text it ends up as.
@@ -62,7 +79,7 @@ struct Decoder<'d, 'a> {
     /// A key JSON cannot have; told only when nothing else is wrong.
     bad_key: Option<Error>,
     /// A number JSON cannot have; told last of all.
-    not_finite: Option<Error>,
+    not_finite: Option<(usize, usize)>,
 }
 
 /// How much of a document may come from aliases: almost all of a small one, a tenth of a large one.
@@ -196,10 +213,8 @@ impl<'d, 'a> Decoder<'d, 'a> {
                     f64::INFINITY => "+Inf",
                     _ => "-Inf",
                 };
-                let message = format!("json: unsupported value: {word}");
-                let place = (entry.line as usize + 1, entry.column as usize + 1);
-                self.not_finite.get_or_insert_with(|| Error::new(message, place.0, place.1));
-                Value::Null
+                self.not_finite.get_or_insert((entry.line as usize + 1, entry.column as usize + 1));
+                Value::String(format!("{NOT_FINITE}{word}"))
             }
         }
     }
