@@ -46,6 +46,6 @@ pub use manifest::Manifest;
 pub use release::{Event, Hook, Release, Status};
 pub use render::{
     NoCluster, RenderOptions, Rendered, TemplateOptions, World, check_installable, computed_values,
-    fill_random, render, template_text,
+    fill_random, release_name, render, template_text,
 };
 pub use values::Values;

@@ -166,6 +166,66 @@ fn next_separator(text: &str, at_start: bool) -> Option<(&str, &str)> {
     Some((before, after))
 }
 
+/// Splits a stream of YAML documents as Helm 4 does: a `---` at the start of a line, and blanks before a
+/// separator stay, because a block scalar may want them.
+pub fn split_lines(text: &str) -> Vec<String> {
+    let mut out = Vec::new();
+    let mut current = String::new();
+    let mut finish = |document: &mut String| {
+        if !document.trim().is_empty() {
+            out.push(document.trim_start().to_owned());
+        }
+        document.clear();
+    };
+    for line in text.split_inclusive('\n') {
+        match line.strip_prefix("---") {
+            Some(rest) => {
+                finish(&mut current);
+                current.push_str(rest.trim_start_matches([' ', '\t']));
+            }
+            None => current.push_str(line),
+        }
+    }
+    finish(&mut current);
+    out
+}
+
+/// The annotation under which [`annotate_and_merge`] notes the file of a document.
+pub const POSTRENDER_FILE: &str = "postrenderer.helm.sh/postrender-filename";
+
+/// All documents of the rendered files as one stream for a post-renderer, each noting its file, as Helm 4
+/// does it. Partials and empty files are left out.
+pub fn annotate_and_merge(files: &BTreeMap<String, String>) -> Result<String> {
+    let mut parts = Vec::new();
+    for (path, content) in files {
+        if crate::path::base(path).starts_with('_') {
+            continue;
+        }
+        for document in split_lines(content) {
+            let nodes = yaml::parse_nodes(&document).map_err(|error| {
+                Error::new(Stage::Manifest, format!("parsing {path}: {error}"))
+                    .at(path, error.line, error.column)
+                    .with_excerpt(&document)
+            })?;
+            for mut node in nodes {
+                if annotate(&mut node, path) {
+                    parts.push(yaml::emit(&node));
+                }
+            }
+        }
+    }
+    Ok(parts.join("---\n"))
+}
+
+/// Sets the annotation; `false` for a document that is no mapping.
+fn annotate(node: &mut yaml::Node, path: &str) -> bool {
+    let mut value = yaml::Node::scalar(path);
+    value.style = yaml::Style::SingleQuoted;
+    let metadata = node.root_mut().get_or_insert_mapping("metadata");
+    let annotations = metadata.and_then(|metadata| metadata.get_or_insert_mapping("annotations"));
+    annotations.is_some_and(|annotations| annotations.set(POSTRENDER_FILE, value))
+}
+
 /// Manifests and hooks of a render.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Sorted {

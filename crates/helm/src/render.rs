@@ -241,6 +241,11 @@ fn take_notes(files: BTreeMap<String, String>, chart: &str, all: bool) -> (BTree
     (kept, notes)
 }
 
+/// The name that `--name-template` makes.
+pub fn release_name(template: &str, world: &dyn World) -> Result<String> {
+    crate::engine::text(template, world)
+}
+
 /// What of a [`Rendered`] is printed.
 #[derive(Debug, Clone, Default)]
 pub struct TemplateOptions {

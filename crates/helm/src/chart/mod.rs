@@ -4,6 +4,7 @@ mod archive;
 mod ignore;
 mod load;
 mod metadata;
+mod package;
 
 pub use archive::{ArchiveLimits, read_archive, write_archive};
 pub use ignore::Rules;

@@ -5,14 +5,15 @@ mod errors;
 mod files;
 mod glob;
 mod host;
+mod values;
 
 use crate::capabilities::Capabilities;
 use crate::chart::Dependency;
 use crate::dependencies::{Forest, Index};
-use crate::error::Result;
 use crate::render::{RenderOptions, World};
 use crate::values::coalesce::{Table, Warnings, table};
-use gotemplate::{Elem, Env, Map, Templates, Value};
+use crate::{Error, Result, Stage};
+use gotemplate::{Env, Map, Templates, Value};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -38,7 +39,7 @@ pub(crate) fn run(
     let capabilities = chart::capabilities(&options.capabilities);
     let mut sources = BTreeMap::new();
     let root = Scope { release, capabilities };
-    collect(forest, Forest::ROOT, Value::Map(named_values(values)), &root, &mut sources);
+    collect(forest, Forest::ROOT, values.clone(), &root, &mut sources);
     let mut sources: Vec<Source> = sources.into_values().collect();
     sources.sort_by(|a, b| by_depth(&b.path, &a.path));
 
@@ -70,6 +71,16 @@ pub(crate) fn run(
     Ok(out)
 }
 
+/// A template by itself, without data.
+pub(crate) fn text(template: &str, world: &dyn World) -> Result<String> {
+    const NAME: &str = "name-template";
+    let mut templates = Templates::helm(false);
+    templates.parse(NAME, template).map_err(|error| Error::new(Stage::Values, error.message))?;
+    let host = host::Door::new(world, false);
+    let text = templates.execute(NAME, &Value::Nil, &mut Env::new(&host));
+    text.map_err(|error| Error::new(Stage::Values, error.message))
+}
+
 /// Deeper paths are later, so that reading them backwards lets the top charts define last.
 fn by_depth(a: &str, b: &str) -> Ordering {
     let depth = |path: &str| path.matches('/').count();
@@ -91,7 +102,7 @@ struct Scope {
 fn collect(
     forest: &Forest<'_>,
     index: Index,
-    values: Value,
+    values: Table,
     scope: &Scope,
     sources: &mut BTreeMap<String, Source>,
 ) -> Value {
@@ -108,12 +119,12 @@ fn collect(
     for child in forest.children(index) {
         let name = forest.name(*child);
         let inner = match values.get(name) {
-            Some(inner @ Value::Map(_)) => inner,
-            _ => Value::Map(table()),
+            Some(Value::Map(inner)) => inner,
+            _ => table(),
         };
         subcharts.insert(name, collect(forest, *child, inner, scope, sources));
     }
-    data.insert("Values", values);
+    data.insert("Values", values::values(&values));
     for file in &source.templates {
         if source.is_library() && !crate::path::base(&file.name).starts_with('_') {
             continue;
@@ -126,14 +137,9 @@ fn collect(
     Value::Map(data)
 }
 
-/// The root's values under Go's name for their type.
-fn named_values(values: &Table) -> Rc<Map> {
-    Rc::new(Map::named("chartutil.Values", Elem::Any, values.borrow().clone()))
-}
-
 fn template_object(source: &Source) -> Value {
     Value::named_map(
-        "chartutil.Values",
+        values::TYPE,
         [
             ("Name".to_owned(), Value::from(source.path.as_str())),
             ("BasePath".to_owned(), Value::from(source.base.as_str())),

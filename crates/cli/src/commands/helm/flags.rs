@@ -1,0 +1,90 @@
+//! Flags that several verbs share.
+
+use anyhow::{Context, anyhow};
+use helm::{Capabilities, KubeVersion, Values};
+use std::io::Read as _;
+
+/// Where values come from, in the order in which they are put on top of each other.
+#[derive(clap::Args, Default)]
+pub struct ValueFlags {
+    /// A values file (`-` for standard input); the last one wins
+    #[arg(short = 'f', long = "values", value_name = "FILE", value_delimiter = ',')]
+    files: Vec<String>,
+    /// Values by path, a.b=1,c=x
+    #[arg(long, value_name = "PATH=VALUE")]
+    set: Vec<String>,
+    /// As --set, always strings
+    #[arg(long, value_name = "PATH=VALUE")]
+    set_string: Vec<String>,
+    /// Values from files, a.b=path
+    #[arg(long, value_name = "PATH=FILE")]
+    set_file: Vec<String>,
+    /// JSON values, a.b={"c":1}
+    #[arg(long, value_name = "PATH=JSON")]
+    set_json: Vec<String>,
+    /// One string, taken as it is
+    #[arg(long, value_name = "PATH=TEXT")]
+    set_literal: Vec<String>,
+}
+
+impl ValueFlags {
+    /// All values, merged.
+    pub fn read(&self) -> anyhow::Result<Values> {
+        let mut values = Values::new();
+        for path in &self.files {
+            let text = read_text(path)?;
+            let over = Values::parse(&text).map_err(|error| anyhow!("failed to parse {path}: {error}"))?;
+            values.merge(over.unwrap_or_default());
+        }
+        for text in &self.set_json {
+            values.set_json(text).map_err(|_| anyhow!("failed parsing --set-json data {text}"))?;
+        }
+        for text in &self.set {
+            values.set(text).context("failed parsing --set data")?;
+        }
+        for text in &self.set_string {
+            values.set_string(text).context("failed parsing --set-string data")?;
+        }
+        for text in &self.set_file {
+            let mut read = |path: &str| read_text(path).map_err(|error| format!("{error:#}"));
+            values.set_file(text, &mut read).context("failed parsing --set-file data")?;
+        }
+        for text in &self.set_literal {
+            values.set_literal(text).context("failed parsing --set-literal data")?;
+        }
+        Ok(values)
+    }
+}
+
+fn read_text(path: &str) -> anyhow::Result<String> {
+    if path.trim() == "-" {
+        let mut bytes = Vec::new();
+        std::io::stdin().read_to_end(&mut bytes)?;
+        return Ok(String::from_utf8_lossy(&bytes).into_owned());
+    }
+    let bytes = std::fs::read(path).map_err(|error| super::locate::go_error("open", path, &error))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// What the chart is told of the cluster.
+#[derive(clap::Args, Default)]
+pub struct CapabilityFlags {
+    /// The Kubernetes version in .Capabilities.KubeVersion
+    #[arg(long, value_name = "VERSION")]
+    kube_version: Option<String>,
+    /// More API versions for .Capabilities.APIVersions
+    #[arg(short, long, value_name = "VERSION", value_delimiter = ',')]
+    api_versions: Vec<String>,
+}
+
+impl CapabilityFlags {
+    /// The capabilities with what the flags say.
+    pub fn read(&self) -> anyhow::Result<Capabilities> {
+        let mut capabilities = Capabilities::default();
+        if let Some(version) = &self.kube_version {
+            capabilities.kube_version = KubeVersion::parse(version)?;
+        }
+        capabilities.api_versions.extend(self.api_versions.iter().cloned());
+        Ok(capabilities)
+    }
+}

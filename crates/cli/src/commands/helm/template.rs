@@ -1,0 +1,177 @@
+//! `landfall helm template`.
+
+use super::flags::{CapabilityFlags, ValueFlags};
+use super::{Settings, locate, world};
+use anyhow::{anyhow, bail};
+use helm::{RenderOptions, Rendered, TemplateOptions};
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::path::Path;
+
+/// Arguments of `helm template`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// [NAME] CHART
+    #[arg(required = true, num_args = 1.., value_name = "NAME CHART")]
+    words: Vec<String>,
+    #[command(flatten)]
+    values: ValueFlags,
+    #[command(flatten)]
+    capabilities: CapabilityFlags,
+    /// Make up a name
+    #[arg(short, long)]
+    generate_name: bool,
+    /// A template for the name
+    #[arg(long, value_name = "TEMPLATE")]
+    name_template: Option<String>,
+    /// Print the CRDs too
+    #[arg(long)]
+    include_crds: bool,
+    /// Leave CRDs out (they are, unless --include-crds)
+    #[arg(long)]
+    skip_crds: bool,
+    /// Leave tests out
+    #[arg(long)]
+    skip_tests: bool,
+    /// Leave hooks out
+    #[arg(long)]
+    no_hooks: bool,
+    /// Render as an upgrade
+    #[arg(long)]
+    is_upgrade: bool,
+    /// Print only what comes of these templates
+    #[arg(short, long, value_name = "TEMPLATE")]
+    show_only: Vec<String>,
+    /// Write files below this folder instead of printing
+    #[arg(long, value_name = "DIR")]
+    output_dir: Option<String>,
+    /// Put the release's name into the paths below --output-dir
+    #[arg(long)]
+    release_name: bool,
+    /// A program that the manifests go through
+    #[arg(long, value_name = "PROGRAM")]
+    post_renderer: Option<String>,
+    /// Its arguments
+    #[arg(long, value_name = "ARG")]
+    post_renderer_args: Vec<String>,
+    /// Let values through that break values.schema.json
+    #[arg(long)]
+    skip_schema_validation: bool,
+    /// Show the notes of subcharts too
+    #[arg(long)]
+    render_subchart_notes: bool,
+    /// Accepted for scripts written for helm; without a cluster it changes nothing
+    #[arg(long, num_args = 0..=1, default_missing_value = "client", value_name = "MODE")]
+    dry_run: Option<String>,
+}
+
+/// Renders and prints.
+pub fn run(args: &Args, settings: &Settings) -> anyhow::Result<()> {
+    let world = world::world()?;
+    let (name, path) = name_and_chart(args, &world)?;
+    let values = args.values.read()?;
+    let capabilities = args.capabilities.read()?;
+    let chart = locate::chart(&path)?;
+    helm::check_installable(&chart)?;
+    locate::warn_deprecated(&chart);
+    let options = RenderOptions {
+        release_name: name.clone(),
+        namespace: settings.namespace.clone(),
+        is_install: !args.is_upgrade,
+        is_upgrade: args.is_upgrade,
+        capabilities,
+        skip_schema_validation: args.skip_schema_validation,
+        sub_notes: args.render_subchart_notes,
+        ..RenderOptions::default()
+    };
+    let rendered = helm::render(&chart, &values, &options, &world);
+    let mut rendered = rendered.map_err(|error| locate::with_debug_hint(error, settings.debug))?;
+    for warning in &rendered.warnings {
+        eprintln!("{warning}");
+    }
+    if let Some(program) = &args.post_renderer {
+        rendered.post_render(&mut |text| post_render(program, &args.post_renderer_args, text))?;
+    }
+    let output = TemplateOptions {
+        include_crds: args.include_crds && !args.skip_crds,
+        no_hooks: args.no_hooks,
+        skip_tests: args.skip_tests,
+        show_only: args.show_only.clone(),
+    };
+    match &args.output_dir {
+        Some(folder) => write(&rendered, &output, folder, args.release_name.then_some(name.as_str())),
+        None => super::print(&rendered.to_template(&output)?),
+    }
+}
+
+/// Helm's rules for the name and the chart.
+fn name_and_chart(args: &Args, world: &helm::NoCluster) -> anyhow::Result<(String, String)> {
+    match args.words.as_slice() {
+        [name, chart] => {
+            if args.generate_name {
+                bail!("cannot set --generate-name and also specify a name");
+            }
+            if args.name_template.is_some() {
+                bail!("cannot set --name-template and also specify a name");
+            }
+            Ok((name.clone(), chart.clone()))
+        }
+        [chart] => {
+            let name = match &args.name_template {
+                Some(template) => helm::release_name(template, world)?,
+                None => "release-name".to_owned(),
+            };
+            Ok((name, chart.clone()))
+        }
+        [_, _, rest @ ..] => {
+            bail!("expected at most two arguments, unexpected arguments: {}", rest.join(", "))
+        }
+        [] => bail!("\"helm template\" requires at least 1 argument"),
+    }
+}
+
+fn post_render(program: &str, arguments: &[String], text: &str) -> Result<String, String> {
+    use std::process::{Command, Stdio};
+    let mut command = Command::new(program);
+    let mut child = command
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("unable to start {program}: {error}"))?;
+    let mut input = child.stdin.take().ok_or("the program takes no input")?;
+    // The program may write before it has read everything: both sides must move.
+    let text = text.to_owned();
+    let writer = std::thread::spawn(move || input.write_all(text.as_bytes()));
+    let output = child.wait_with_output().map_err(|error| error.to_string())?;
+    let written = writer.join();
+    if !output.status.success() {
+        let words = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("error while running command {program}. error output:\n{words}: {}", output.status));
+    }
+    if let Ok(Err(error)) = written
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        return Err(error.to_string());
+    }
+    String::from_utf8(output.stdout).map_err(|error| error.to_string())
+}
+
+/// Writes the files and says which. CRDs stand directly below the folder, also with a release's name.
+fn write(rendered: &Rendered, output: &TemplateOptions, folder: &str, name: Option<&str>) -> anyhow::Result<()> {
+    let crds: BTreeSet<&str> = rendered.crds.iter().map(|crd| crd.path.as_str()).collect();
+    for (path, text) in rendered.to_files(output) {
+        let target = match name {
+            Some(name) if !crds.contains(path.as_str()) => format!("{folder}/{name}/{path}"),
+            _ => format!("{folder}/{path}"),
+        };
+        if let Some(parent) = Path::new(&target).parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        std::fs::write(&target, text).map_err(|error| anyhow!("open {target}: {error}"))?;
+        println!("wrote {target}");
+    }
+    // What goes to standard output is then only the end of an empty text.
+    super::print("\n")
+}
