@@ -87,6 +87,8 @@ pub(crate) struct Parser<'a> {
     tag_directives: Vec<(Cow<'a, str>, Cow<'a, str>)>,
     comments: Comments,
     stem: String,
+    /// An error met while only looking ahead: the event in hand is not given out.
+    pending: Option<Box<Fault>>,
 }
 
 /// What kind of token is next, without its contents.
@@ -159,6 +161,7 @@ impl<'a> Parser<'a> {
             tag_directives: Vec::new(),
             comments: Comments::default(),
             stem: String::new(),
+            pending: None,
         }
     }
 
@@ -220,6 +223,14 @@ impl<'a> Parser<'a> {
 
     /// The next event; `StreamEnd` again and again at the end.
     pub fn next(&mut self) -> Scan<Event<'a>> {
+        let event = self.step()?;
+        match self.pending.take() {
+            Some(fault) => Err(fault),
+            None => Ok(event),
+        }
+    }
+
+    fn step(&mut self) -> Scan<Event<'a>> {
         match self.state {
             State::StreamStart => {
                 self.take()?;
@@ -490,8 +501,14 @@ impl<'a> Parser<'a> {
         if length == 0 {
             return Ok(());
         }
-        // An error here is told again by the next look at the token.
-        if let Ok((Next::BlockSequenceStart | Next::BlockMappingStart, _)) = self.peek() {
+        let next = match self.peek() {
+            Ok((next, _)) => next,
+            Err(fault) => {
+                self.pending = Some(fault);
+                return Ok(());
+            }
+        };
+        if matches!(next, Next::BlockSequenceStart | Next::BlockMappingStart) {
             let head = std::mem::take(&mut self.comments.head);
             self.stem = head.get(..length).unwrap_or_default().to_string();
             self.comments.head = head.get(length + 1..).unwrap_or_default().to_string();

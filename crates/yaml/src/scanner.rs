@@ -393,12 +393,18 @@ impl<'a> Scanner<'a> {
         }
         let token = Token { kind, start: mark, end: mark };
         match number {
-            Some(number) => {
-                self.tokens.insert(number.saturating_sub(self.parsed).min(self.tokens.len()), token)
-            }
+            Some(number) => self.insert(number, token),
             None => self.tokens.push_back(token),
         }
         Ok(())
+    }
+
+    /// Puts a token before the one with this number; when that is handed out already, at the end.
+    fn insert(&mut self, number: usize, token: Token<'a>) {
+        match number.checked_sub(self.parsed).filter(|at| *at <= self.tokens.len()) {
+            Some(at) => self.tokens.insert(at, token),
+            None => self.tokens.push_back(token),
+        }
     }
 
     fn unroll_indent(&mut self, column: isize, scan_mark: Mark) {
@@ -592,8 +598,7 @@ impl<'a> Scanner<'a> {
         let level = self.simple_keys.len().saturating_sub(1);
         if self.key_is_valid(level)? {
             let key = self.simple_keys.get(level).copied().unwrap_or_default();
-            let at = key.token.saturating_sub(self.parsed).min(self.tokens.len());
-            self.tokens.insert(at, Token { kind: TokenKind::Key, start: key.mark, end: key.mark });
+            self.insert(key.token, Token { kind: TokenKind::Key, start: key.mark, end: key.mark });
             self.roll_indent(key.mark.column, Some(key.token), TokenKind::BlockMappingStart, key.mark)?;
             if let Some(key) = self.simple_keys.get_mut(level) {
                 key.possible = false;

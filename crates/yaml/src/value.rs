@@ -42,7 +42,9 @@ fn decode(document: &Document<'_>, strict: bool) -> Result<Value, Error> {
     }
     // A later key of the same name may have replaced the number.
     match decoder.not_finite.and_then(|(line, column)| Some((line, column, find_not_finite(&value)?))) {
-        Some((line, column, word)) => Err(Error::new(format!("json: unsupported value: {word}"), line, column)),
+        Some((line, column, word)) => {
+            Err(Error::new(format!("json: unsupported value: {word}"), line, column))
+        }
         None => Ok(value),
     }
 }
