@@ -161,7 +161,7 @@ fn slice(args: &[Value]) -> Res {
         Value::Str(text) => Value::Str(Str::from(text.as_bytes().get(from..to).unwrap_or_default())),
         Value::List(list) => {
             let items = list.items.get(from..to).unwrap_or_default().to_vec();
-            Value::List(Rc::new(List { elem: list.elem, items, name: list.name, nil: false }))
+            Value::List(Rc::new(List { elem: list.elem, items, name: list.name, nil: false, spare: 0 }))
         }
         other => other.clone(),
     })

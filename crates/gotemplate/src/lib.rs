@@ -35,5 +35,5 @@ pub use env::{Env, FixedHost, Host, Limits};
 pub use error::{ExecError, ParseError};
 pub use func::{Context, FuncError, Function, Native, Param};
 pub use templates::{MissingKey, Options, Templates};
-pub use time::Time;
-pub use value::{Elem, IntType, Kind, List, Map, Object, Str, UintType, Value, method};
+pub use time::{Time, Zone};
+pub use value::{Elem, IntType, Kind, List, Map, MapMethods, Object, Str, UintType, Value, method};

@@ -289,7 +289,7 @@ impl Reader<'_> {
                 Some(b',') => self.at += 1,
                 Some(b']') => {
                     self.at += 1;
-                    return Ok(Value::list(items));
+                    return Ok(Value::List(Rc::new(List::appended(items))));
                 }
                 _ => return Err(self.invalid("after array element")),
             }

@@ -179,6 +179,7 @@ fn assign(value: Value, param: Param) -> Result<Value, Value> {
         (Value::List(list), Param::Strings) => list.elem == Elem::String,
         (Value::Map(map), Param::Map) => map.elem == Elem::Any,
         (Value::NilPtr(kind), Param::Named(name)) => *kind == name,
+        (Value::Int(_, IntType::Duration), Param::Named(name)) => name == "time.Duration",
         (Value::Object(object), Param::Named(name)) => {
             let kind = object.type_name();
             kind == name || kind.strip_prefix('*') == Some(name)

@@ -1,6 +1,21 @@
-//! Versions and constraints as Masterminds/semver reads them.
+//! Versions and constraints as Masterminds/semver (Helm, sprig) reads them.
 
-/// A version.
+mod constraint;
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::sync::OnceLock;
+
+use regex::Regex;
+
+pub use constraint::Constraint;
+
+/// The longest version that is read.
+const MAX_LENGTH: usize = 256;
+
+const INVALID: &str = "invalid semantic version";
+
+/// A version. Equality is that of all parts; order leaves the metadata out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
     /// The major number.
@@ -17,37 +32,148 @@ pub struct Version {
     pub original: String,
 }
 
+fn number(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| {
+        let reason = if text.is_empty() { "invalid syntax" } else { "value out of range" };
+        format!("strconv.ParseUint: parsing {}: {reason}", crate::fmt::quote(text))
+    })
+}
+
+fn loose() -> Option<&'static Regex> {
+    static LOOSE: OnceLock<Option<Regex>> = OnceLock::new();
+    const PATTERN: &str = r"^v?([0-9]+)(\.[0-9]+)?(\.[0-9]+)?(-([0-9A-Za-z\-]+(?:\.[0-9A-Za-z\-]+)*))?(\+([0-9A-Za-z\-]+(?:\.[0-9A-Za-z\-]+)*))?$";
+    LOOSE.get_or_init(|| Regex::new(PATTERN).ok()).as_ref()
+}
+
 impl Version {
-    /// Reads a version leniently (`v1.2` is 1.2.0), as `semver.NewVersion` does.
+    /// Reads a version leniently, as `semver.NewVersion` does: `v1.2` is 1.2.0.
     pub fn parse(text: &str) -> Result<Self, String> {
-        Err(format!("{text}: not built yet"))
+        if text.len() > MAX_LENGTH {
+            return Err(format!("version string is too long (max {MAX_LENGTH} bytes)"));
+        }
+        let Some(parts) = loose().and_then(|regex| regex.captures(text)) else {
+            return Err(INVALID.to_owned());
+        };
+        let part = |index: usize| parts.get(index).map_or("", |part| part.as_str());
+        let segment = |index: usize| match part(index).trim_start_matches('.') {
+            "" => Ok(0),
+            digits => number(digits).map_err(|error| format!("error parsing version segment: {error}")),
+        };
+        let version = Version {
+            major: segment(1)?,
+            minor: segment(2)?,
+            patch: segment(3)?,
+            pre: part(5).to_owned(),
+            metadata: part(7).to_owned(),
+            original: text.to_owned(),
+        };
+        check_prerelease(&version.pre)?;
+        Ok(version)
     }
 
     /// Reads a version strictly, as `semver.StrictNewVersion` does.
     pub fn parse_strict(text: &str) -> Result<Self, String> {
-        Err(format!("{text}: not built yet"))
+        if text.is_empty() {
+            return Err("version string empty".to_owned());
+        }
+        if text.len() > MAX_LENGTH {
+            return Err(format!("version string is too long (max {MAX_LENGTH} bytes)"));
+        }
+        let parts: Vec<&str> = text.splitn(3, '.').collect();
+        let [major, minor, rest] = parts.as_slice() else {
+            return Err(INVALID.to_owned());
+        };
+        let (rest, metadata) = rest.split_once('+').map_or((*rest, None), |(rest, extra)| (rest, Some(extra)));
+        let (patch, pre) = rest.split_once('-').map_or((rest, None), |(rest, extra)| (rest, Some(extra)));
+        if metadata.is_some_and(|metadata| !identifiers(metadata)) {
+            return Err("invalid metadata string".to_owned());
+        }
+        match pre {
+            Some("") => return Err("invalid prerelease string".to_owned()),
+            Some(pre) => check_prerelease(pre)?,
+            None => {}
+        }
+        for segment in [*major, *minor, patch] {
+            if !segment.bytes().all(|byte| byte.is_ascii_digit()) {
+                return Err("invalid characters in version".to_owned());
+            }
+            if segment.len() > 1 && segment.starts_with('0') {
+                return Err("version segment starts with 0".to_owned());
+            }
+        }
+        Ok(Version {
+            major: number(major)?,
+            minor: number(minor)?,
+            patch: number(patch)?,
+            pre: pre.unwrap_or_default().to_owned(),
+            metadata: metadata.unwrap_or_default().to_owned(),
+            original: text.to_owned(),
+        })
+    }
+
+    /// The order of versions: by numbers, then prereleases before releases; metadata does not count.
+    pub fn compare(&self, other: &Self) -> Ordering {
+        let numbers = (self.major, self.minor, self.patch).cmp(&(other.major, other.minor, other.patch));
+        numbers.then_with(|| match (self.pre.is_empty(), other.pre.is_empty()) {
+            (true, true) => Ordering::Equal,
+            (true, false) => Ordering::Greater,
+            (false, true) => Ordering::Less,
+            (false, false) => compare_prerelease(&self.pre, &other.pre),
+        })
     }
 }
 
-/// Alternatives (`||`) of conjunctions of comparisons: `>=1.2 <2 || ~3.1`.
-#[derive(Clone, Debug)]
-pub struct Constraint;
-
-impl Constraint {
-    /// Reads a constraint, as `semver.NewConstraint` does.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        Err(format!("{text}: not built yet"))
-    }
-
-    /// Whether `version` satisfies it. Prereleases only match where the constraint names one.
-    pub fn check(&self, version: &Version) -> bool {
-        let _ = version;
-        false
-    }
-
-    /// As [`Constraint::check`], with the reasons why not.
-    pub fn validate(&self, version: &Version) -> Result<(), Vec<String>> {
-        let _ = version;
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)?;
+        if !self.pre.is_empty() {
+            write!(f, "-{}", self.pre)?;
+        }
+        if !self.metadata.is_empty() {
+            write!(f, "+{}", self.metadata)?;
+        }
         Ok(())
+    }
+}
+
+fn identifiers(text: &str) -> bool {
+    let good = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    text.split('.').all(good)
+}
+
+fn check_prerelease(pre: &str) -> Result<(), String> {
+    if pre.is_empty() {
+        return Ok(());
+    }
+    if !identifiers(pre) {
+        return Err("invalid prerelease string".to_owned());
+    }
+    let padded = |part: &str| part.len() > 1 && part.starts_with('0') && part.bytes().all(|byte| byte.is_ascii_digit());
+    if pre.split('.').any(padded) {
+        return Err("version segment starts with 0".to_owned());
+    }
+    Ok(())
+}
+
+/// Part by part: numbers by value and before words; what is missing comes first.
+fn compare_prerelease(a: &str, b: &str) -> Ordering {
+    let (mut a, mut b) = (a.split('.'), b.split('.'));
+    loop {
+        let order = match (a.next(), b.next()) {
+            (None, None) => return Ordering::Equal,
+            (None, Some(_)) => Ordering::Less,
+            (Some(_), None) => Ordering::Greater,
+            (Some(a), Some(b)) if a == b => Ordering::Equal,
+            (Some(a), Some(b)) => match (a.parse::<u64>(), b.parse::<u64>()) {
+                (Ok(x), Ok(y)) => x.cmp(&y),
+                // As the original has it: a number against a word is less.
+                (Ok(_), Err(_)) => Ordering::Less,
+                (Err(_), Ok(_)) => Ordering::Greater,
+                (Err(_), Err(_)) => a.cmp(b),
+            },
+        };
+        if order != Ordering::Equal {
+            return order;
+        }
     }
 }

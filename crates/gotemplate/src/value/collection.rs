@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, Ref, RefCell};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use super::{Str, Value};
 
@@ -64,19 +65,36 @@ pub struct List {
     pub name: Option<&'static str>,
     /// Whether it is a nil slice: empty, and `null` in JSON.
     pub nil: bool,
+    /// How many items Go's slice has room for beyond its length: sprig's `slice` can reach them.
+    pub spare: usize,
 }
 
 impl List {
     /// A slice of `items`.
     pub fn new(elem: Elem, items: Vec<Value>) -> Self {
-        List { elem, items, name: None, nil: false }
+        List { elem, items, name: None, nil: false, spare: 0 }
     }
 
     /// A nil slice.
     pub fn nil(elem: Elem) -> Self {
-        List { elem, items: Vec::new(), name: None, nil: true }
+        List { elem, items: Vec::new(), name: None, nil: true, spare: 0 }
+    }
+
+    /// Go's capacity of the slice.
+    pub fn capacity(&self) -> usize {
+        self.items.len() + self.spare
+    }
+
+    /// A `[]interface {}` that was appended to item by item, as decoders make them.
+    pub(crate) fn appended(items: Vec<Value>) -> Self {
+        let length = items.len();
+        let capacity = if length <= 256 { length.next_power_of_two() } else { length };
+        List { spare: if length == 0 { 0 } else { capacity - length }, ..List::new(Elem::Any, items) }
     }
 }
+
+/// The methods of a defined map type: given the receiver and a name, the method.
+pub type MapMethods = fn(&Rc<Map>, &str) -> Option<Rc<crate::func::Function>>;
 
 /// A map with string keys, in key order.
 pub struct Map {
@@ -84,6 +102,13 @@ pub struct Map {
     pub elem: Elem,
     /// The name of a defined map type (`chartutil.Values`), if it has one.
     pub name: Option<&'static str>,
+    /// The methods of that type, by name.
+    pub methods: Option<MapMethods>,
+    data: Rc<Data>,
+}
+
+/// What all views of a map share.
+struct Data {
     nil: Cell<bool>,
     entries: RefCell<BTreeMap<Str, Value>>,
 }
@@ -91,7 +116,7 @@ pub struct Map {
 impl Map {
     /// A map of `entries`.
     pub fn new(elem: Elem, entries: BTreeMap<Str, Value>) -> Self {
-        Map { elem, name: None, nil: Cell::new(false), entries: RefCell::new(entries) }
+        Map { elem, name: None, methods: None, data: Rc::new(Data { nil: Cell::new(false), entries: RefCell::new(entries) }) }
     }
 
     /// A map of a defined type, such as `chartutil.Values`.
@@ -101,43 +126,60 @@ impl Map {
 
     /// A nil map: empty, `null` in JSON, and an error to write to.
     pub fn nil(elem: Elem) -> Self {
-        Map { nil: Cell::new(true), ..Map::new(elem, BTreeMap::new()) }
+        let map = Map::new(elem, BTreeMap::new());
+        map.data.nil.set(true);
+        map
+    }
+
+    /// The same map as a value of the unnamed type.
+    pub fn unnamed(&self) -> Self {
+        Map { elem: self.elem, name: None, methods: None, data: self.data.clone() }
+    }
+
+    /// The same map as a value of the defined type `name` with these methods.
+    pub fn typed(&self, name: &'static str, methods: MapMethods) -> Self {
+        Map { elem: self.elem, name: Some(name), methods: Some(methods), data: self.data.clone() }
+    }
+
+    /// Whether both are the same map, under whatever type.
+    pub fn same(&self, other: &Map) -> bool {
+        Rc::ptr_eq(&self.data, &other.data)
     }
 
     /// Whether it is a nil map.
     pub fn is_nil(&self) -> bool {
-        self.nil.get()
+        self.data.nil.get()
     }
 
     /// The entry of `key`.
     pub fn get(&self, key: &str) -> Option<Value> {
-        self.entries.borrow().get(key.as_bytes()).cloned()
+        self.data.entries.borrow().get(key.as_bytes()).cloned()
     }
 
     /// The entry of a key that may not be UTF-8.
     pub fn get_bytes(&self, key: &[u8]) -> Option<Value> {
-        self.entries.borrow().get(key).cloned()
+        self.data.entries.borrow().get(key).cloned()
     }
 
     /// Whether `key` is present.
     pub fn contains(&self, key: &Str) -> bool {
-        self.entries.borrow().contains_key(key)
+        self.data.entries.borrow().contains_key(key)
     }
 
     /// Sets an entry; all holders of the map see it.
     pub fn insert(&self, key: impl Into<Str>, value: Value) {
-        self.nil.set(false);
-        self.entries.borrow_mut().insert(key.into(), value);
+        self.data.nil.set(false);
+        self.data.entries.borrow_mut().insert(key.into(), value);
     }
 
     /// Removes an entry.
     pub fn remove(&self, key: &Str) -> Option<Value> {
-        self.entries.borrow_mut().remove(key)
+        self.data.entries.borrow_mut().remove(key)
     }
 
     /// The number of entries.
     pub fn len(&self) -> usize {
-        self.entries.borrow().len()
+        self.data.entries.borrow().len()
     }
 
     /// Whether it has no entries.
@@ -147,11 +189,11 @@ impl Map {
 
     /// The entries, for reading; the map must not be written to while the guard lives.
     pub fn borrow(&self) -> Ref<'_, BTreeMap<Str, Value>> {
-        self.entries.borrow()
+        self.data.entries.borrow()
     }
 
     /// A copy of the entries (the values are shared).
     pub fn entries(&self) -> Vec<(Str, Value)> {
-        self.entries.borrow().iter().map(|(k, v)| (k.clone(), v.clone())).collect()
+        self.data.entries.borrow().iter().map(|(k, v)| (k.clone(), v.clone())).collect()
     }
 }

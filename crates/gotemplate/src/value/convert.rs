@@ -96,7 +96,7 @@ fn convert(json: &Json, number: &dyn Fn(&Number) -> Value) -> Value {
         Json::String(text) => Value::Str(text.as_str().into()),
         Json::Array(items) => {
             let items = items.iter().map(|item| convert(item, number)).collect();
-            Value::List(Rc::new(List::new(Elem::Any, items)))
+            Value::List(Rc::new(List::appended(items)))
         }
         Json::Object(entries) => {
             let entries = entries.iter().map(|(key, value)| (key.as_str().into(), convert(value, number))).collect();

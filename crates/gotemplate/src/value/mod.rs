@@ -8,7 +8,7 @@ mod text;
 
 use std::rc::Rc;
 
-pub use collection::{Elem, List, Map};
+pub use collection::{Elem, List, Map, MapMethods};
 pub use object::{Kind, Object, method};
 pub(crate) use reflect::method_of;
 pub use text::Str;

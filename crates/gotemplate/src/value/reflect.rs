@@ -172,7 +172,7 @@ fn deep_equal(a: &Value, b: &Value, depth: usize) -> bool {
             if a.elem != b.elem || a.name != b.name || a.is_nil() != b.is_nil() || a.len() != b.len() {
                 return false;
             }
-            if Rc::ptr_eq(a, b) {
+            if a.same(b) {
                 return true;
             }
             let (a, b) = (a.borrow(), b.borrow());
@@ -203,6 +203,7 @@ fn deep_equal(a: &Value, b: &Value, depth: usize) -> bool {
 pub(crate) fn method_of(value: &Value, name: &str) -> Option<Rc<Function>> {
     match value {
         Value::Object(object) => object.method(name),
+        Value::Map(map) => map.methods.and_then(|methods| methods(map, name)),
         Value::Time(time) => crate::time::method(time, name),
         Value::Int(value, kind @ (IntType::Duration | IntType::Month | IntType::Weekday)) => {
             crate::time::int_method(*value, *kind, name)

@@ -1,3 +1,0 @@
-//! The sprig functions.
-use crate::func::Function;
-pub(crate) fn functions() -> Vec<Function> { Vec::new() }

@@ -1,0 +1,63 @@
+//! The peers' suites: single calls as Helm answers them, and the tables of Go's, sprig's and Helm's tests.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
+
+use gotemplate::{Env, FixedHost, MissingKey, Options, Templates, Value};
+use serde_json::Value as Json;
+
+/// The moment of the fixed clock; the suites hold nothing that depends on it.
+const NOW: i64 = 1_700_000_000;
+
+fn run(set: &Templates, name: &str, data: &Value) -> Result<String, String> {
+    let host = FixedHost::new(NOW, 1);
+    set.execute(name, data, &mut Env::new(&host)).map_err(|error| error.to_string())
+}
+
+fn table(name: &str) -> Vec<Json> {
+    let Some(path) = testkit::shared(&format!("suites/unit-tables/{name}.json")) else {
+        return Vec::new();
+    };
+    let text = std::fs::read_to_string(path).unwrap();
+    let table: Json = serde_json::from_str(&text).unwrap();
+    table["cases"].as_array().unwrap().clone()
+}
+
+/// The cases that fail, with a reason each; a failing case that is not named fails the test.
+fn check(suite: &str, failures: &[String], total: usize, known: &[&str]) {
+    let unknown: Vec<&String> =
+        failures.iter().filter(|line| !known.iter().any(|id| line.starts_with(&format!("{id}:")))).collect();
+    println!("{suite} {}/{total}", total - failures.len());
+    let shown: Vec<&str> = unknown.iter().take(40).map(|line| line.as_str()).collect();
+    assert!(unknown.is_empty(), "{} of {total} in {suite}:\n{}", unknown.len(), shown.join("\n"));
+}
+
+#[test]
+fn helm_calls() {
+    let Some(path) = testkit::shared("suites/helm-calls/cases.jsonl.zst") else { return };
+    let cases = testkit::jsonl_zst(&path);
+    let values = yaml::from_str(cases[0]["values"].as_str().unwrap()).unwrap();
+    let values = Value::decoded(&values);
+    let mut failures = Vec::new();
+    for case in &cases[1..] {
+        // The file itself is on the scale of a chart: everything but the values is fixed.
+        let root = Value::map([
+            ("Values", values.clone()),
+            ("Release", Value::map([("Name", Value::from("r")), ("Namespace", Value::from("n"))])),
+            ("Template", Value::map([("Name", Value::from("c/templates/t")), ("BasePath", Value::from("c/templates"))])),
+        ]);
+        let mut set = Templates::helm(false);
+        let text = case["Template"].as_str().unwrap();
+        let result = set.parse("c/templates/t", text).map_err(|error| error.to_string());
+        let result = result.and_then(|()| run(&set, "c/templates/t", &root)).map(|out| out.replace("<no value>", ""));
+        let expected = match case["Err"].as_str() {
+            Some(error) => Err(error.to_owned()),
+            None => Ok(case["Out"].as_str().unwrap_or_default().to_owned()),
+        };
+        if result != expected {
+            failures.push(format!("{}: {text}\n  want {expected:?}\n  got  {result:?}", case["ID"].as_str().unwrap()));
+        }
+    }
+    if let Some(path) = std::env::var_os("GOTEMPLATE_FAILURES") {
+        std::fs::write(path, failures.join("\n")).unwrap();
+    }
+    check("helm-calls", &failures, cases.len() - 1, &[]);
+}
