@@ -171,7 +171,7 @@ impl<'a> Exec<'a, '_, '_> {
     ) -> Result2<Slot> {
         let has_args = args.len() > 1 || last.is_some();
         match &receiver.value {
-            Value::Map(map) => return self.entry(map, name, has_args),
+            Value::Map(map) if map.methods.is_none() => return self.entry(map, name, has_args),
             Value::Invalid => {
                 if self.set.shared.options.missing_key == MissingKey::Error {
                     return self.error(format!("nil data; no entry for key {}", crate::fmt::quote(name)));
@@ -185,6 +185,9 @@ impl<'a> Exec<'a, '_, '_> {
         if let Some(method) = crate::value::method_of(&receiver.value, name) {
             let args = args.get(1..).unwrap_or_default();
             return self.call(dot, &method, At::Expr(expr), name, args, last);
+        }
+        if let Value::Map(map) = &receiver.value {
+            return self.entry(map, name, has_args);
         }
         if let Value::Object(object) = &receiver.value {
             if let Some(value) = object.field(name) {
