@@ -142,7 +142,7 @@ fn adopt(parent: &mut Node, mut child: Node) {
         return;
     }
     let length = parent.content.len();
-    if length % 2 == 0 {
+    if length.is_multiple_of(2) {
         // A foot on a key of a block mapping stands below the field before.
         if parent.style != Style::Flow && !child.foot_comment.is_empty() && length >= 2 {
             parent.content[length - 2].foot_comment = std::mem::take(&mut child.foot_comment);

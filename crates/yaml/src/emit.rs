@@ -393,11 +393,7 @@ impl<'n> Emitter<'n> {
             return;
         }
         match value.kind {
-            Kind::Scalar => {
-                if self.line.is_empty() {
-                    self.line = std::mem::take(&mut self.key_line);
-                }
-            }
+            Kind::Scalar if self.line.is_empty() => self.line = std::mem::take(&mut self.key_line),
             Kind::Mapping | Kind::Sequence if !is_flow(value) => {
                 std::mem::swap(&mut self.line, &mut self.key_line);
                 self.process_line();

@@ -286,7 +286,7 @@ pub(crate) fn parse_timestamp(text: &str) -> Option<Time> {
 /// Standard base64 with padding; line breaks are passed over.
 pub(crate) fn decode_base64(text: &str) -> Option<Vec<u8>> {
     let clean: Vec<u8> = text.bytes().filter(|c| !matches!(c, b'\n' | b'\r')).collect();
-    if clean.len() % 4 != 0 {
+    if !clean.len().is_multiple_of(4) {
         return None;
     }
     let mut out = Vec::with_capacity(clean.len() / 4 * 3);

@@ -450,7 +450,7 @@ impl<'a> Scanner<'a> {
             return Ok(());
         }
         let scan_mark = self.mark;
-        self.to_next_token()?;
+        self.skip_to_token()?;
         self.unroll_indent(self.mark.column as isize, scan_mark);
         let c = self.at(0);
         if c == 0 {
@@ -664,7 +664,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Moves over white space and comments.
-    fn to_next_token(&mut self) -> Scan<()> {
+    fn skip_to_token(&mut self) -> Scan<()> {
         let scan_mark = self.mark;
         loop {
             if self.mark.index == 0 && self.bytes.starts_with(b"\xEF\xBB\xBF") {

@@ -37,7 +37,8 @@ fn decode(document: &Document<'_>, strict: bool) -> Result<Value, Error> {
         let message = format!("yaml: unmarshal errors:\n  {}", decoder.duplicates.join("\n  "));
         return Err(Error::new(message, line, column));
     }
-    if let Some(error) = decoder.bad_key {
+    // A later key of the same name may have replaced what holds the bad one.
+    if let Some(error) = decoder.bad_key.filter(|_| has_bad_key(&value)) {
         return Err(error);
     }
     // A later key of the same name may have replaced the number.
@@ -59,6 +60,19 @@ fn find_not_finite(value: &Value) -> Option<&str> {
         Value::Array(items) => items.iter().find_map(find_not_finite),
         Value::Object(fields) => fields.values().find_map(find_not_finite),
         _ => None,
+    }
+}
+
+/// Marks a key JSON cannot have until the whole document is read, as [`NOT_FINITE`] does a number.
+const BAD_KEY: &str = "\0bad key\0";
+
+fn has_bad_key(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(has_bad_key),
+        Value::Object(fields) => {
+            fields.iter().any(|(key, value)| key.starts_with(BAD_KEY) || has_bad_key(value))
+        }
+        _ => false,
     }
 }
 
@@ -235,7 +249,10 @@ impl<'d, 'a> Decoder<'d, 'a> {
                 fields.map.insert(name.text, value);
             } else if fields.seen.contains(&name) {
                 let line = entry.line as usize + 1;
-                let shown = if name.tag == "string" { gotext::quote(&name.text) } else { name.text };
+                let shown = match name.tag {
+                    "string" => gotext::quote(&name.text),
+                    _ => name.text.strip_prefix(BAD_KEY).unwrap_or(&name.text).to_string(),
+                };
                 self.duplicates.push(format!("line {line}: key {shown} already set in map"));
                 self.duplicate_at.get_or_insert((line, entry.column as usize + 1));
             } else {
@@ -302,13 +319,13 @@ impl<'d, 'a> Decoder<'d, 'a> {
                 Tagged::Scalar(scalar) => match scalar {
                     Scalar::Null => {
                         self.note_bad_key("%!s(<nil>)", "<nil>", entry, value);
-                        key("nil", "<nil>".into())
+                        key("nil", format!("{BAD_KEY}<nil>"))
                     }
                     Scalar::Bool(b) => key("bool", b.to_string()),
                     Scalar::Int(int) => key("int", int.to_string()),
                     Scalar::Uint(uint) => {
                         self.note_bad_key("uint64", &format!("{uint:#x}"), entry, value);
-                        key("uint64", format!("{uint:#x}"))
+                        key("uint64", format!("{BAD_KEY}{uint:#x}"))
                     }
                     Scalar::Float(float) => key("float64", gotext::format_g32(float)),
                     _ => key("string", text.to_string()),
