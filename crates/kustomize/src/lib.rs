@@ -10,6 +10,7 @@ mod error;
 mod fieldspec;
 mod functions;
 mod generate;
+mod generated;
 mod helm_charts;
 mod ids;
 mod json_patch;
@@ -36,6 +37,7 @@ mod vars;
 mod world;
 
 pub use error::Error;
+pub use generated::{generate_kustomization, read_kustomization};
 pub use remote::RepoSpec;
 pub use world::{HelmPull, MemoryWorld, Overlay, Root, World, WorldError};
 
@@ -80,6 +82,10 @@ pub struct Options {
     pub helm_kube_version: String,
     /// `--helm-api-versions`.
     pub helm_api_versions: Vec<String>,
+    /// The time that charts see, in seconds since 1970.
+    pub helm_time: i64,
+    /// What the random values of charts are made from: the same seed, the same values.
+    pub helm_seed: [u8; 32],
 }
 
 /// What a build made.
@@ -177,17 +183,3 @@ fn finish(
 
 /// The version of Kustomize that this crate does as.
 pub const VERSION: &str = "v5.8.2";
-
-/// The kustomization file of `dir` (its path and its content as data), `None` when the folder has none.
-pub fn read_kustomization(
-    _world: &dyn World,
-    dir: &str,
-) -> Result<Option<(String, serde_json::Value)>, Error> {
-    Err(Error::new(format!("cannot read {dir}: not built yet")))
-}
-
-/// A kustomization for a folder that has none, as Flux generates it: every YAML file below it that holds
-/// Kubernetes objects, and every folder with a kustomization of its own, in path order.
-pub fn generate_kustomization(_world: &dyn World, dir: &str) -> Result<serde_json::Value, Error> {
-    Err(Error::new(format!("cannot generate for {dir}: not built yet")))
-}
