@@ -25,7 +25,7 @@ impl Embedded {
         let on_notice = std::sync::Arc::new(|notice: apiserver::Notice| {
             tracing::info!(about = notice.about, "{}", notice.message);
         });
-        let options = Options { storage, crds: flux::crds(), on_notice: Some(on_notice), ..Options::default() };
+        let options = Options { storage, crds: schema::crds::flux(), on_notice: Some(on_notice), ..Options::default() };
         let server = Server::open(options).await.map_err(open_error)?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let serving = server.serve(address).await.map_err(serve_error)?;

@@ -108,7 +108,7 @@ pub fn bootstrap(files: &dyn Files, entry: &Entry, url: &str, branch: &str) -> B
             if let Some(url) = object::get_str(&object, &["spec", "url"]) {
                 own_urls.push(url.to_owned());
             }
-            let namespace = object::meta::namespace(&object);
+            let namespace = object::meta::namespace(&object).unwrap_or_default();
             if !namespace.is_empty() && !objects.iter().any(|made| object::meta::name(made) == namespace) {
                 objects.insert(
                     1,

@@ -1,23 +1,22 @@
 //! Looking at a cluster from outside the engine: the units from their own status.
 
 use controller::{Snapshot, Unit};
-use cluster::{Cluster, ErrorKind, ListOptions};
+use crate::errors::usage;
+use cluster::{Cluster, ListOptions};
 use health::Status;
+use object::selector::LabelSelector;
 use object::{Gvk, Key, Value, get, get_str, meta};
 
 /// The units of the cluster as their objects tell.
 pub async fn snapshot(cluster: &Cluster, selector: Option<&str>) -> anyhow::Result<Snapshot> {
-    let mut objects = Vec::new();
-    for kind in super::named::DELIVERED {
-        let options = ListOptions { labels: selector.unwrap_or_default().to_owned(), ..ListOptions::default() };
-        match cluster.list(&kind.gvk(), &options).await {
-            Ok(found) => objects.extend(found),
-            // A kind that this cluster does not serve has no objects.
-            Err(error) if error.kind == ErrorKind::MissingKind => {}
-            Err(error) => return Err(error.into()),
-        }
+    let mut objects = flux::list(cluster).await?;
+    if let Some(selector) = selector {
+        let wanted = LabelSelector::parse(selector).map_err(|error| usage(format!("-l {selector}: {error}")))?;
+        objects.retain(|object| wanted.matches_object(object));
     }
-    Ok(flux::snapshot(&objects))
+    // Kinds describe objects without fetching anything; the fetcher stays unused.
+    let fetcher = source::Fetcher::new(source::Options::default())?;
+    Ok(Snapshot::of_objects(&flux::kinds(flux::Options::new(fetcher)), &objects))
 }
 
 /// The line that explains a unit: its first cause, and below an unhealthy workload what its pods say.
@@ -57,7 +56,7 @@ async fn pod_trouble(cluster: &Cluster, workload: &Value) -> anyhow::Result<Opti
         labels.iter().filter_map(|(key, value)| value.as_str().map(|value| format!("{key}={value}"))).collect();
     let gvk = Gvk { group: String::new(), version: "v1".into(), kind: "Pod".into() };
     let options = ListOptions {
-        namespace: meta::namespace(workload).to_owned(),
+        namespace: meta::namespace(workload).unwrap_or_default().to_owned(),
         labels: selector.join(","),
         ..ListOptions::default()
     };

@@ -139,7 +139,7 @@ fn announce(embedded: Option<&Embedded>, state: Option<&State>, started: Instant
 async fn plant(cluster: &Cluster, real: bool, seed: &entry::Bootstrap) -> anyhow::Result<()> {
     let apply = Apply::forced("landfall");
     if real {
-        for crd in flux::crds() {
+        for crd in schema::crds::flux() {
             cluster.apply(&crd, &apply).await.context("cannot install the kinds")?;
         }
         let until = Instant::now() + Duration::from_secs(30);
