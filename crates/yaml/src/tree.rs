@@ -9,7 +9,7 @@ use crate::scanner::Rules;
 use crate::text::Mark;
 
 /// Nesting beyond this is refused: what is deeper is an attack, and dropping it would exhaust the stack.
-pub(crate) const MAX_DEPTH: usize = 1000;
+pub(crate) const MAX_DEPTH: usize = 300;
 
 #[derive(Debug)]
 pub(crate) enum Item<'a> {

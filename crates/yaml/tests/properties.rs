@@ -133,6 +133,18 @@ proptest! {
 }
 
 #[test]
+fn the_deepest_allowed_nesting_fits_the_stack() {
+    let flow = format!("{}{}", "[".repeat(299), "]".repeat(299));
+    let pairs = format!("{}1{}", "{a: ".repeat(299), "}".repeat(299));
+    let blocks: String = (0..299).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
+    for text in [flow, pairs, blocks] {
+        assert!(yaml::from_str(&text).is_ok());
+        assert!(yaml::parse_nodes(&text).expect("nodes").remove(0).to_value().is_ok());
+        exercise(&text);
+    }
+}
+
+#[test]
 fn bombs_are_refused() {
     let nested = "[".repeat(200_000);
     assert!(yaml::from_str(&nested).is_err());
