@@ -1,6 +1,8 @@
 //! The kinds that Kubernetes itself serves: resource table and types, from generated facts.
 
 mod compile;
+pub(crate) use compile::{list_kind, map_type};
+
 mod openapi;
 
 use std::collections::HashMap;
@@ -161,6 +163,21 @@ pub fn builtin() -> &'static Builtin {
 }
 
 impl Builtin {
+    /// The nodes of one definition and all it refers to, and its own; the first two nodes are the open types.
+    pub(crate) fn definition_nodes(&self, name: &str) -> (Vec<crate::Node>, crate::NodeId) {
+        compile::nodes(self.definitions(), name)
+    }
+
+    /// The type of `metadata` of every object.
+    pub fn object_meta(&self) -> TypeRef {
+        static META: OnceLock<TypeRef> = OnceLock::new();
+        META.get_or_init(|| {
+            let (nodes, id) = self.definition_nodes("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta");
+            TypeRef::new(std::sync::Arc::new(crate::Schema::new(nodes)), id)
+        })
+        .clone()
+    }
+
     fn definitions(&self) -> &Definitions {
         self.definitions.get_or_init(Definitions::read)
     }

@@ -1,8 +1,17 @@
 //! CustomResourceDefinitions: their own defaulting and validation, and what they say about their objects.
 
+mod definition;
+pub(crate) mod format;
+mod rules;
+mod structural;
+mod validate;
+
 use object::Value;
 
-use crate::{FieldError, TypeRef};
+use crate::FieldError;
+
+pub use definition::{default_definition, validate_definition};
+pub use structural::Structural;
 
 /// A CustomResourceDefinition, read.
 #[derive(Debug, Clone)]
@@ -40,7 +49,9 @@ pub struct Version {
     pub served: bool,
     /// Whether objects are stored in it.
     pub storage: bool,
-    /// The warning to answer with, when it is deprecated.
+    /// Whether it is deprecated.
+    pub deprecated: bool,
+    /// The warning to answer with when it is deprecated; without one, servers make their own.
     pub deprecation_warning: Option<String>,
     /// Whether there is a `status` subresource.
     pub status: bool,
@@ -82,31 +93,13 @@ pub struct Column {
     pub json_path: String,
 }
 
-/// The structural schema of a version.
-#[derive(Debug, Clone)]
-pub struct Structural {
-    types: TypeRef,
-}
-
-/// Sets the defaults of a CustomResourceDefinition object itself (names, conversion, list kind …).
-pub fn default_definition(definition: &mut Value) {
-    let _ = definition;
-}
-
-/// Validates a CustomResourceDefinition object; `old` is the stored one on update.
-pub fn validate_definition(definition: &Value, old: Option<&Value>) -> Vec<FieldError> {
-    let _ = (definition, old);
-    Vec::new()
-}
-
 impl Crd {
     /// Reads a (defaulted) CustomResourceDefinition.
     ///
     /// # Errors
     /// When it is none, or its schemas are not structural.
     pub fn parse(definition: &Value) -> Result<Crd, Vec<FieldError>> {
-        let _ = definition;
-        Err(vec![FieldError::required("spec", "")])
+        definition::parse(definition)
     }
 
     /// The version with this name.
@@ -117,39 +110,5 @@ impl Crd {
     /// The version that objects are stored in.
     pub fn storage_version(&self) -> Option<&Version> {
         self.versions.iter().find(|version| version.storage)
-    }
-}
-
-impl Structural {
-    /// From an `openAPIV3Schema`.
-    ///
-    /// # Errors
-    /// When it is not structural.
-    pub fn parse(schema: &Value) -> Result<Structural, Vec<FieldError>> {
-        let _ = schema;
-        Ok(Structural { types: TypeRef::deduced() })
-    }
-
-    /// The type for merging; apiVersion, kind and metadata included.
-    pub fn type_ref(&self) -> &TypeRef {
-        &self.types
-    }
-
-    /// Sets defaults.
-    pub fn default(&self, object: &mut Value) {
-        let _ = object;
-    }
-
-    /// Removes fields that the schema does not know; answers their paths (`spec.foo`).
-    pub fn prune(&self, object: &mut Value) -> Vec<String> {
-        let _ = object;
-        Vec::new()
-    }
-
-    /// Validates an object against the schema and its CEL rules. With `old`, transition rules run and
-    /// errors of unchanged parts are forgiven (ratcheting).
-    pub fn validate(&self, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
-        let _ = (object, old);
-        Vec::new()
     }
 }

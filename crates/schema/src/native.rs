@@ -1,49 +1,64 @@
 //! What the API server does to objects of built-in kinds: decoding, defaulting, validation.
+//!
+//! The order of a request is [`decode`], [`default`], (admission,) [`validate`].
+
+mod decode;
+mod defaults;
+pub(crate) mod names;
+mod validate;
+mod workloads;
 
 use object::{Gvk, Value};
 
-use crate::{FieldError, TypeRef};
+use crate::{FieldError, TypeRef, builtin};
 
-/// What a request does to the object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operation {
-    /// It creates it.
-    Create,
-    /// It changes it.
-    Update,
-}
-
-/// Fields that the type does not know, as strict and warning field validation name them
-/// (`unknown field "spec.foo"`).
-pub fn unknown_fields(ty: &TypeRef, value: &Value) -> Vec<String> {
-    let _ = (ty, value);
-    Vec::new()
-}
-
-/// Decodes as the API server does: unknown fields go, zero values appear or go as Go's types write them.
-/// Values of the wrong type are errors (`json: cannot unmarshal …`).
-///
-/// # Errors
-/// The text of the 400 answer.
-pub fn decode(ty: &TypeRef, value: &mut Value) -> Result<(), String> {
-    let _ = (ty, value);
-    Ok(())
-}
+pub use decode::{decode, unknown_fields};
+pub use validate::NameRule;
+pub use validate::metadata as validate_metadata;
 
 /// Sets the defaults of a built-in kind. Idempotent.
 pub fn default(gvk: &Gvk, object: &mut Value) {
-    let _ = (gvk, object);
+    if let Some(ty) = builtin().type_of(gvk) {
+        defaults::set(gvk, &ty, object);
+    }
 }
 
-/// Validates an object of a built-in kind; `old` is the stored object on update.
+/// Validates an object of a built-in kind; `old` is the stored object on update. The object must be decoded and
+/// defaulted.
 pub fn validate(gvk: &Gvk, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
-    let _ = (gvk, object, old);
-    Vec::new()
+    validate::object(gvk, object, old)
 }
 
-/// Top-level fields that a write to the main resource must not change (they belong to the `status`
-/// subresource), or that a write to `status` must not change.
+/// Removes fields that `metadata` does not have; answers their paths.
+pub fn prune_metadata(metadata: &mut Value, path: &str) -> Vec<String> {
+    decode::prune(&builtin().object_meta(), metadata, path)
+}
+
+/// Decodes `metadata` of an object of any kind as the API server does.
+///
+/// # Errors
+/// When a field has the wrong type.
+pub fn decode_metadata(object: &mut Value) -> Result<(), String> {
+    match object.get_mut("metadata") {
+        Some(metadata) => decode::decode_at(&builtin().object_meta(), metadata, "metadata"),
+        None => Ok(()),
+    }
+}
+
+/// Top-level fields that a write to this endpoint does not change: `status` on the main resource, everything but
+/// `status` (and metadata) on the `status` subresource. Empty when the kind has no such split.
 pub fn reset_fields(gvk: &Gvk, subresource: &str) -> &'static [&'static [&'static str]] {
-    let _ = (gvk, subresource);
-    &[]
+    let has_status = builtin()
+        .by_kind(gvk)
+        .is_some_and(|resource| resource.subresources.iter().any(|sub| sub.name == "status"));
+    match subresource {
+        "" if has_status => &[&["status"]],
+        "status" => &[&["spec"]],
+        _ => &[],
+    }
+}
+
+/// The type of a built-in kind; [`TypeRef::deduced`] for any other.
+pub fn type_or_deduced(gvk: &Gvk) -> TypeRef {
+    builtin().type_of(gvk).unwrap_or_else(TypeRef::deduced)
 }

@@ -16,6 +16,14 @@ const RAW: &str = "io.k8s.apimachinery.pkg.runtime.RawExtension";
 
 /// Compiles the definition `name` and all it refers to.
 pub(super) fn compile(definitions: &Definitions, name: &str) -> Option<TypeRef> {
+    definitions.by_name.contains_key(name).then(|| {
+        let (nodes, root) = nodes(definitions, name);
+        TypeRef::new(Arc::new(Schema::new(nodes)), root)
+    })
+}
+
+/// As [`compile`], as nodes; an unknown name is the open type.
+pub(super) fn nodes(definitions: &Definitions, name: &str) -> (Vec<Node>, NodeId) {
     let mut compiler = Compiler {
         definitions,
         nodes: vec![Node::untyped_atomic(UNTYPED), Node::deduced_separable(DEDUCED, UNTYPED)],
@@ -23,7 +31,7 @@ pub(super) fn compile(definitions: &Definitions, name: &str) -> Option<TypeRef> 
         leaves: HashMap::new(),
         overrides: Vec::new(),
     };
-    let root = compiler.named(name)?;
+    let root = compiler.named(name).unwrap_or(DEDUCED);
     for (id, base, atomic) in std::mem::take(&mut compiler.overrides) {
         let mut node = compiler.nodes.get(base as usize).cloned().unwrap_or_default();
         if let Some(map) = &mut node.map {
@@ -33,7 +41,7 @@ pub(super) fn compile(definitions: &Definitions, name: &str) -> Option<TypeRef> 
             *slot = node;
         }
     }
-    Some(TypeRef::new(Arc::new(Schema::new(compiler.nodes)), root))
+    (compiler.nodes, root)
 }
 
 const UNTYPED: NodeId = 0;

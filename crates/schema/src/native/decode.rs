@@ -1,0 +1,275 @@
+//! Decoding into Kubernetes' typed structures, without the structures.
+
+use object::{Map, Quantity, Value};
+
+use crate::types::{MapType, Node, NodeId, Scalar, Schema, TypeRef, Zero, ZeroValue};
+
+/// Deepest nesting of an object.
+const MAX_DEPTH: usize = 256;
+
+/// Fields that the type does not know, as strict and warning field validation name them
+/// (`unknown field "spec.foo"`).
+pub fn unknown_fields(ty: &TypeRef, value: &Value) -> Vec<String> {
+    let mut paths = Vec::new();
+    find_unknown(ty.schema(), ty.id(), value, "", &mut paths);
+    paths.into_iter().map(|path| format!("unknown field \"{path}\"")).collect()
+}
+
+fn below(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+fn find_unknown(schema: &Schema, id: NodeId, value: &Value, path: &str, found: &mut Vec<String>) {
+    let node = schema.node(id);
+    match value {
+        Value::Object(values) => {
+            let Some(map) = &node.map else { return };
+            for (key, value) in values {
+                let path = below(path, key);
+                match map.fields.get(key).map(|field| field.node).or(map.element) {
+                    Some(id) => find_unknown(schema, id, value, &path, found),
+                    None if node.preserve_unknown => {}
+                    None => found.push(path),
+                }
+            }
+        }
+        Value::Array(values) => {
+            let Some(list) = &node.list else { return };
+            for (index, value) in values.iter().enumerate() {
+                find_unknown(schema, list.item, value, &format!("{path}[{index}]"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Removes fields that the type does not know; answers their paths.
+pub(super) fn prune(ty: &TypeRef, value: &mut Value, path: &str) -> Vec<String> {
+    let mut gone = Vec::new();
+    find_unknown(ty.schema(), ty.id(), value, path, &mut gone);
+    if !gone.is_empty() {
+        remove_unknown(ty.schema(), ty.id(), value);
+    }
+    gone
+}
+
+fn remove_unknown(schema: &Schema, id: NodeId, value: &mut Value) {
+    let node = schema.node(id);
+    match value {
+        Value::Object(values) => {
+            let Some(map) = &node.map else { return };
+            let known = |key: &str| map.fields.get(key).map(|field| field.node).or(map.element);
+            values.retain(|key, _| node.preserve_unknown || known(key).is_some());
+            for (key, value) in values.iter_mut() {
+                if let Some(id) = known(key) {
+                    remove_unknown(schema, id, value);
+                }
+            }
+        }
+        Value::Array(values) => {
+            if let Some(list) = &node.list {
+                values.iter_mut().for_each(|value| remove_unknown(schema, list.item, value));
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Decodes as the API server does: unknown fields go, quantities become canonical, zero values appear or go as
+/// Go's types write them. Values of the wrong type are errors (`json: cannot unmarshal …`).
+///
+/// # Errors
+/// The text of the 400 answer.
+pub fn decode(ty: &TypeRef, value: &mut Value) -> Result<(), String> {
+    decode_at(ty, value, "")
+}
+
+pub(super) fn decode_at(ty: &TypeRef, value: &mut Value, path: &str) -> Result<(), String> {
+    Decoder { schema: ty.schema() }.visit(ty.id(), value, path, "", 0)
+}
+
+struct Decoder<'a> {
+    schema: &'a Schema,
+}
+
+impl Decoder<'_> {
+    /// `owner` is the Go structure that holds the field at `path`.
+    fn visit(
+        &self,
+        id: NodeId,
+        value: &mut Value,
+        path: &str,
+        owner: &str,
+        depth: usize,
+    ) -> Result<(), String> {
+        if depth > MAX_DEPTH {
+            return Err("exceeded max depth".to_owned());
+        }
+        let node = self.schema.node(id);
+        if value.is_null() || node.preserve_unknown {
+            return Ok(());
+        }
+        match value {
+            Value::Object(values) => match &node.map {
+                Some(map) => self.fields(map, values, path, depth),
+                None => Err(mismatch("object", path, owner, node)),
+            },
+            Value::Array(values) => match &node.list {
+                Some(list) => values
+                    .iter_mut()
+                    .try_for_each(|value| self.visit(list.item, value, path, owner, depth + 1)),
+                None => Err(mismatch("array", path, owner, node)),
+            },
+            scalar => check_scalar(node, scalar, path, owner),
+        }
+    }
+
+    fn fields(&self, map: &MapType, values: &mut Map, path: &str, depth: usize) -> Result<(), String> {
+        if map.fields.is_empty() {
+            let Some(element) = map.element else { return Ok(()) };
+            let text = self.schema.node(element).scalar == Some(Scalar::String);
+            for (key, value) in values.iter_mut() {
+                if value.is_null() && text {
+                    *value = Value::String(String::new());
+                }
+                self.visit(element, value, &below(path, key), &map.name, depth + 1)?;
+            }
+            return Ok(());
+        }
+        values.retain(|key, _| map.fields.contains_key(key));
+        for (key, value) in values.iter_mut() {
+            if let Some(field) = map.fields.get(key) {
+                self.visit(field.node, value, &below(path, key), &map.name, depth + 1)?;
+            }
+        }
+        for (key, field) in &map.fields {
+            self.zero(values, key, field.zero, field.node, path, depth)?;
+        }
+        Ok(())
+    }
+
+    fn zero(
+        &self,
+        values: &mut Map,
+        key: &str,
+        zero: Zero,
+        id: NodeId,
+        path: &str,
+        depth: usize,
+    ) -> Result<(), String> {
+        let present = values.get(key);
+        match zero {
+            Zero::Keep => {
+                let structure = self.schema.node(id).map.as_ref().is_some_and(|map| !map.name.is_empty());
+                let gone = match present {
+                    Some(Value::Null) => true,
+                    Some(Value::Array(list)) => list.is_empty(),
+                    Some(Value::Object(map)) => map.is_empty() && !structure,
+                    _ => false,
+                };
+                if gone {
+                    values.remove(key);
+                }
+            }
+            Zero::Omit => {
+                let gone = match present {
+                    Some(Value::Null | Value::Bool(false)) => true,
+                    Some(Value::String(text)) => text.is_empty(),
+                    Some(Value::Number(number)) => number.as_f64() == Some(0.0),
+                    _ => false,
+                };
+                if gone {
+                    values.remove(key);
+                }
+            }
+            Zero::OmitNull => {
+                if present.is_some_and(Value::is_null) {
+                    values.remove(key);
+                }
+            }
+            Zero::Always(zero) if present.is_none_or(Value::is_null) => {
+                let mut value = match zero {
+                    ZeroValue::Null => Value::Null,
+                    ZeroValue::String => Value::String(String::new()),
+                    ZeroValue::Number => Value::from(0),
+                    ZeroValue::Boolean => Value::Bool(false),
+                    ZeroValue::Struct => Value::Object(Map::new()),
+                    ZeroValue::Quantity => Value::from("0"),
+                    ZeroValue::Duration => Value::from("0s"),
+                };
+                if zero == ZeroValue::Struct {
+                    self.visit(id, &mut value, &below(path, key), "", depth + 1)?;
+                }
+                values.insert(key.to_owned(), value);
+            }
+            Zero::Always(_) => {}
+        }
+        Ok(())
+    }
+}
+
+fn go_kind(node: &Node) -> String {
+    match (&node.map, &node.list, node.scalar) {
+        (_, _, Some(Scalar::String)) => "string".to_owned(),
+        (_, _, Some(Scalar::Integer)) => if node.wide { "int64" } else { "int32" }.to_owned(),
+        (_, _, Some(Scalar::Number)) => "float64".to_owned(),
+        (_, _, Some(Scalar::Boolean)) => "bool".to_owned(),
+        (Some(map), _, _) if !map.name.is_empty() => format!("v1.{}", map.name),
+        (Some(_), _, _) => "map[string]string".to_owned(),
+        (_, Some(_), _) => "[]string".to_owned(),
+        _ => "string".to_owned(),
+    }
+}
+
+fn mismatch(found: &str, path: &str, owner: &str, node: &Node) -> String {
+    let wanted = go_kind(node);
+    if path.is_empty() || owner.is_empty() {
+        return format!("json: cannot unmarshal {found} into Go value of type {wanted}");
+    }
+    format!("json: cannot unmarshal {found} into Go struct field {owner}.{path} of type {wanted}")
+}
+
+fn check_scalar(node: &Node, value: &mut Value, path: &str, owner: &str) -> Result<(), String> {
+    if node.quantity {
+        let quantity = Quantity::from_value(value).map_err(|error| error.to_string())?;
+        *value = Value::String(quantity.to_string());
+        return Ok(());
+    }
+    let found = match value {
+        Value::String(_) => "string",
+        Value::Bool(_) => "bool",
+        _ => "number",
+    };
+    if node.int_or_string {
+        return if found == "bool" { Err(mismatch(found, path, owner, node)) } else { Ok(()) };
+    }
+    if node.time {
+        let Value::String(text) = &*value else { return Err(mismatch(found, path, owner, node)) };
+        if !crate::crd::format::is_date_time(text) {
+            let layout = "2006-01-02T15:04:05Z07:00";
+            return Err(format!("parsing time {text:?} as {layout:?}: cannot parse {text:?} as \"2006\""));
+        }
+        return Ok(());
+    }
+    let fits = match node.scalar {
+        Some(Scalar::String) => value.is_string(),
+        Some(Scalar::Boolean) => value.is_boolean(),
+        Some(Scalar::Number) => value.is_number(),
+        Some(Scalar::Integer) => match &*value {
+            Value::Number(number) if node.wide => number.is_i64(),
+            Value::Number(number) => number.as_i64().is_some_and(|number| i32::try_from(number).is_ok()),
+            _ => false,
+        },
+        Some(Scalar::Untyped) => true,
+        None => false,
+    };
+    if fits {
+        return Ok(());
+    }
+    match (node.scalar, &*value) {
+        (Some(Scalar::Integer), Value::Number(number)) => {
+            Err(mismatch(&format!("number {number}"), path, owner, node))
+        }
+        _ => Err(mismatch(found, path, owner, node)),
+    }
+}
