@@ -29,7 +29,7 @@ pub struct CustomVersion {
     pub selectable: Vec<String>,
     /// Whether unknown fields are kept (`spec.preserveUnknownFields`).
     pub preserve_unknown: bool,
-    /// Whether the definition is being deleted.
+    /// Whether the definition is being deleted: no new objects are taken.
     pub terminating: bool,
 }
 

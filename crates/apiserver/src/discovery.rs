@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::catalog::{Catalog, Group, Resource, Subresource, Version, api_version};
 use crate::respond;
 use crate::server::Body;
-use crate::status::{Failure, group_resource};
+use crate::status::Failure;
 
 /// Answers `/api`, `/apis`, `/apis/GROUP`, `/api/VERSION`, `/apis/GROUP/VERSION`.
 pub fn answer(
@@ -257,9 +257,4 @@ pub fn paths(catalog: &Catalog) -> Vec<String> {
     }
     paths.sort();
     paths
-}
-
-/// `pods` or `deployments.apps`, for messages.
-pub fn display(resource: &Resource) -> String {
-    group_resource(&resource.group, &resource.name)
 }

@@ -1,13 +1,11 @@
 //! Ownership of fields: `managedFields` of every write, and server-side apply.
 
-use std::sync::Arc;
-
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::api::write::{Context, Proposal};
-use crate::app::App;
 use crate::catalog::Resource;
 use crate::status::Failure;
+use crate::types;
 
 /// Takes `managedFields` out of an object.
 pub fn take(value: &mut Value) -> Option<Value> {
@@ -24,30 +22,81 @@ pub fn put(value: &mut Value, managed: Option<Value>) {
 /// Records who owns what after a create, update or patch. `managed` is what the request itself
 /// said about managed fields.
 pub fn on_write(
-    _app: &Arc<App>,
-    _resource: &Resource,
+    resource: &Resource,
     live: Option<&Value>,
     value: &mut Value,
     managed: Option<Value>,
-    _context: &Context,
+    context: &Context,
 ) -> Result<(), Failure> {
-    let kept = managed.or_else(|| live.and_then(|l| object::get(l, &["metadata", "managedFields"]).cloned()));
-    put(value, kept);
+    put(value, managed);
+    let types = types::type_of(resource);
+    let manager = manager(resource, context);
+    let ignored = ignored(resource, &context.subresource);
+    *value =
+        merge::update(live, value, &manager, &types, &ignored).map_err(|error| refused(resource, &error))?;
     Ok(())
+}
+
+fn manager(resource: &Resource, context: &Context) -> merge::Manager {
+    merge::Manager {
+        name: context.manager.clone(),
+        api_version: resource.api_version(),
+        subresource: context.subresource.clone(),
+        time: crate::app::now(),
+    }
+}
+
+/// What this endpoint does not write: the status belongs to its subresource, and the reverse.
+fn ignored(resource: &Resource, subresource: &str) -> Vec<&'static [&'static str]> {
+    match subresource {
+        "" if resource.has_status() => vec![&["status"]],
+        "status" => vec![&["spec"], &["metadata", "labels"], &["metadata", "ownerReferences"]],
+        _ => Vec::new(),
+    }
 }
 
 /// Server-side apply: the object after it, with its `managedFields`.
 pub fn apply(
-    _app: &Arc<App>,
-    _resource: &Resource,
+    resource: &Resource,
     live: Option<&Value>,
     applied: &Value,
-    _context: &Context,
-    _force: bool,
+    context: &Context,
+    force: bool,
 ) -> Result<Proposal, Failure> {
-    let mut value = live.cloned().unwrap_or_else(|| applied.clone());
-    object::merge_patch::apply(&mut value, applied);
-    Ok(Proposal { value, owned: live.is_some() })
+    let types = types::type_of(resource);
+    let manager = manager(resource, context);
+    let ignored = ignored(resource, &context.subresource);
+    let result = merge::apply(live, applied, &manager, force, &types, &ignored)
+        .map_err(|error| refused(resource, &error))?;
+    let mut value = result.object;
+    let managed = take(&mut value);
+    types::drop_unknown(resource, &mut value, &mut Vec::new())?;
+    put(&mut value, managed);
+    Ok(Proposal { value, owned: true })
+}
+
+fn refused(resource: &Resource, error: &merge::Error) -> Failure {
+    let text = error.to_string();
+    match error {
+        merge::Error::Conflicts(conflicts) => {
+            let causes: Vec<Value> = conflicts
+                .iter()
+                .map(|conflict| {
+                    json!({
+                        "reason": "FieldManagerConflict",
+                        "message": conflict.message(),
+                        "field": conflict.field,
+                    })
+                })
+                .collect();
+            Failure::new(409, "Conflict", text).detail("causes", causes)
+        }
+        merge::Error::Invalid(_) => Failure::bad_request(text),
+        merge::Error::Internal(_) => {
+            tracing::debug!(kind = %resource.kind, error = text, "an apply does not fit its type");
+            Failure::new(500, "", text)
+        }
+    }
 }
 
 /// Keeps the old `managedFields` when nothing else changed, so that a write without effect leaves

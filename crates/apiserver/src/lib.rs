@@ -20,6 +20,7 @@ mod listen;
 mod metadata;
 mod network;
 mod openapi;
+mod protobuf;
 mod rbac;
 mod request;
 mod respond;

@@ -53,15 +53,6 @@ impl Cause {
         Cause { reason: "FieldValueForbidden", field: field.into(), message: format!("Forbidden: {why}") }
     }
 
-    /// A value that appears twice.
-    pub fn duplicate(field: impl Into<String>, value: &Value) -> Cause {
-        Cause {
-            reason: "FieldValueDuplicate",
-            field: field.into(),
-            message: format!("Duplicate value: {}", show_value(value)),
-        }
-    }
-
     /// A value outside a fixed set.
     pub fn unsupported(field: impl Into<String>, value: &Value, allowed: &[&str]) -> Cause {
         let mut allowed: Vec<String> = allowed.iter().map(|v| format!("{v:?}")).collect();

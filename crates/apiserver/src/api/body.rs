@@ -76,6 +76,7 @@ pub fn read(media: &str, body: &[u8], kind: &str, problems: &mut Vec<String>) ->
             }
             Ok(value)
         }
+        "application/vnd.kubernetes.protobuf" => crate::protobuf::decode(body).map_err(Failure::bad_request),
         _ => Err(Failure::unsupported_media_type(OBJECT_TYPES)),
     }
 }

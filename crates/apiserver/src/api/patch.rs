@@ -147,8 +147,6 @@ async fn apply(
         return Err(Failure::invalid("meta.k8s.io", "PatchOptions", "", &[cause]));
     }
     let (mut applied, problems) = read_applied(body)?;
-    let mut problems = problems;
-    types::drop_unknown(resource, &mut applied, &mut problems)?;
     let mut warnings = body::judge_problems(call, mode, problems)?;
     check_applied(call, &mut applied)?;
     let force = call.query.flag("force");
@@ -163,7 +161,7 @@ async fn apply(
                 call.name(),
                 context,
                 &mut warnings,
-                |live| fields::apply(&call.app, resource, Some(live), &applied, context, force),
+                |live| fields::apply(resource, Some(live), &applied, context, force),
             );
             match result {
                 Err(failure) if failure.reason() == "NotFound" && context.subresource.is_empty() => {
@@ -209,8 +207,8 @@ fn create_applied(
             ),
         ));
     }
-    let proposal = fields::apply(&call.app, &call.resource, None, applied, context, force)?;
-    write::create_object(&call.app, &call.resource, context, proposal.value, warnings)
+    let proposal = fields::apply(&call.resource, None, applied, context, force)?;
+    write::create_proposal(&call.app, &call.resource, context, proposal, warnings)
 }
 
 fn read_applied(body: &Bytes) -> Result<(Value, Vec<String>), Failure> {

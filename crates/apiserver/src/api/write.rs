@@ -122,11 +122,40 @@ pub fn create_object(
     app: &Arc<App>,
     resource: &Arc<Resource>,
     context: &Context,
-    mut value: Value,
+    value: Value,
     warnings: &mut Vec<String>,
 ) -> Result<Written, Failure> {
+    create_proposal(app, resource, context, Proposal::update(value), warnings)
+}
+
+/// Where the `managedFields` of a new object come from.
+#[derive(Clone)]
+enum Managed {
+    /// The request carried them (or none).
+    Requested(Option<Value>),
+    /// Server-side apply computed them.
+    Computed(Option<Value>),
+}
+
+/// Creates an object whose `managedFields` may already be computed.
+pub fn create_proposal(
+    app: &Arc<App>,
+    resource: &Arc<Resource>,
+    context: &Context,
+    proposal: Proposal,
+    warnings: &mut Vec<String>,
+) -> Result<Written, Failure> {
+    let Proposal { mut value, owned } = proposal;
+    if resource.custom.as_ref().is_some_and(|custom| custom.terminating) {
+        return Err(Failure::new(
+            405,
+            "MethodNotAllowed",
+            "create not allowed while custom resource definition is terminating",
+        ));
+    }
     types::default(resource, &mut value);
-    let had_managed = fields::take(&mut value);
+    let managed = fields::take(&mut value);
+    let managed = if owned { Managed::Computed(managed) } else { Managed::Requested(managed) };
     begin(resource, &mut value);
     let generate = meta::name(&value).is_empty() && !meta::generate_name(&value).is_empty();
     for attempt in 0..NAME_ATTEMPTS {
@@ -135,7 +164,7 @@ pub fn create_object(
             let base = meta::generate_name(&candidate).to_owned();
             meta::set_name(&mut candidate, &generated_name(&base));
         }
-        let result = try_create(app, resource, context, candidate, had_managed.clone(), warnings);
+        let result = try_create(app, resource, context, candidate, managed.clone(), warnings);
         match result {
             Err(failure) if generate && failure.reason() == "AlreadyExists" => {
                 if attempt + 1 == NAME_ATTEMPTS {
@@ -153,14 +182,19 @@ fn try_create(
     resource: &Arc<Resource>,
     context: &Context,
     mut value: Value,
-    managed: Option<Value>,
+    managed: Managed,
     warnings: &mut Vec<String>,
 ) -> Result<Written, Failure> {
     let namespace = meta::namespace(&value).unwrap_or_default().to_owned();
     let name = meta::name(&value).to_owned();
     admission::on_create(app, resource, context, &mut value, warnings)?;
     strategy::prepare_create(app, resource, context, &mut value)?;
-    fields::on_write(app, resource, None, &mut value, managed, context)?;
+    match managed {
+        Managed::Requested(managed) => {
+            fields::on_write(resource, None, &mut value, managed, context)?;
+        }
+        Managed::Computed(managed) => fields::put(&mut value, managed),
+    }
     let mut causes = metadata::validate(resource, &value);
     causes.extend(types::validate(app, resource, &value, None));
     causes.extend(strategy::validate(app, resource, &value, None));
@@ -356,7 +390,7 @@ fn prepare_update(
     if owned {
         fields::put(&mut value, owned_fields);
     } else {
-        fields::on_write(app, resource, Some(live), &mut value, managed, context)?;
+        fields::on_write(resource, Some(live), &mut value, managed, context)?;
     }
     let mut causes = metadata::validate(resource, &value);
     causes.extend(metadata::validate_update(live, &value));

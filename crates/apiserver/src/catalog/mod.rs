@@ -117,7 +117,9 @@ impl Catalog {
     /// The built-in resources alone.
     pub fn builtin() -> Catalog {
         let mut catalog = Catalog::default();
-        for known in schema::builtin().resources() {
+        // As in Kubernetes, alpha and beta versions are off by default.
+        let stable = |version: &str| VersionRank::of(version).0 == 0;
+        for known in schema::builtin().resources().iter().filter(|r| stable(&r.version)) {
             catalog.add(builtin_resource(known));
         }
         catalog.index();

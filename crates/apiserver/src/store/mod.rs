@@ -65,9 +65,9 @@ pub enum Write {
     Remove,
 }
 
-/// The expectation did not hold; what is there instead.
+/// The expectation did not hold: another write came first.
 #[derive(Debug)]
-pub struct Mismatch(pub Option<Arc<Object>>);
+pub struct Mismatch;
 
 /// Resolves when the write is on disk.
 pub struct Durable(Option<oneshot::Receiver<Result<(), DiskError>>>);
@@ -197,21 +197,6 @@ impl Store {
         })
     }
 
-    /// The names of the tables that hold objects under a prefix.
-    pub fn tables_with(&self, prefix: &str) -> Vec<Arc<str>> {
-        let state = self.state.read();
-        let mut names: Vec<Arc<str>> = state
-            .tables
-            .iter()
-            .filter(|(_, t)| {
-                t.objects.range::<str, _>(from(prefix)).next().is_some_and(|(k, _)| k.starts_with(prefix))
-            })
-            .map(|(name, _)| name.clone())
-            .collect();
-        names.sort();
-        names
-    }
-
     /// The objects as they were at an older revision.
     pub fn list_at(&self, table: &str, prefix: &str, revision: u64) -> Result<Vec<Arc<Object>>, Compacted> {
         let state = self.state.read();
@@ -258,13 +243,13 @@ impl Store {
         match (expect, &previous) {
             (Expect::Absent, None) => {}
             (Expect::Revision(revision), Some(object)) if object.revision == revision => {}
-            _ => return Err(Mismatch(previous)),
+            _ => return Err(Mismatch),
         }
         let (change, object) = match (write, &previous) {
             (Write::Put(draft), Some(_)) => (Change::Modified, Arc::new(draft.finish(key, next))),
             (Write::Put(draft), None) => (Change::Added, Arc::new(draft.finish(key, next))),
             (Write::Remove, Some(old)) => (Change::Deleted, Arc::new(old.at_revision(next))),
-            (Write::Remove, None) => return Err(Mismatch(None)),
+            (Write::Remove, None) => return Err(Mismatch),
         };
         if change == Change::Deleted {
             table.objects.remove(key);
