@@ -133,6 +133,11 @@ impl Context {
         let _ = self.messages.send(Message::Touched(key.clone()));
     }
 
+    /// A handle that runs this unit again whenever somebody outside of the cluster has a reason.
+    pub fn waker(&self) -> Waker {
+        Waker { key: self.key.clone(), messages: self.messages.clone() }
+    }
+
     /// Something that happens now, for people who watch.
     pub fn progress(&self, text: impl Into<String>) {
         let _ = self.messages.send(Message::Progress(self.key.clone(), text.into()));
@@ -169,5 +174,24 @@ impl Context {
             done = future => Some(done),
             () = self.cancel.cancelled() => None,
         }
+    }
+}
+
+/// Runs a unit again.
+#[derive(Clone)]
+pub struct Waker {
+    key: Key,
+    messages: mpsc::UnboundedSender<Message>,
+}
+
+impl Waker {
+    /// Whose.
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// Now. `false` when the engine has ended.
+    pub fn wake(&self) -> bool {
+        self.messages.send(Message::Poke(self.key.clone())).is_ok()
     }
 }

@@ -15,7 +15,7 @@ mod wait;
 mod work;
 
 pub use clock::{Clock, SystemClock};
-pub use context::{Aspect, Context, Relation, aspect};
+pub use context::{Aspect, Context, Relation, Waker, aspect};
 pub use engine::{Engine, Options};
 pub use kind::{Cause, Description, Kind, Next, ObjectRef, Outcome, Ready};
 pub use snapshot::{Edge, Hop, Snapshot, Unit};

@@ -1,0 +1,458 @@
+//! Carrying out a plan: stages of server-side apply, then deletions.
+//!
+//! What was applied is remembered with what was live afterwards. As long as neither differs, the object costs
+//! no request; when something differs, one apply tells, and the server leaves what is equal alone.
+
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{Hash, Hasher};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use cluster::{Apply, Cluster, Delete, Error, ErrorKind, PatchKind, PatchOptions};
+use controller::{Context, Judgement, WaitError, wait_for};
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use object::{Gvk, Key, Value, meta};
+use plan::{Action, ObjectRef, Plan, Step};
+use serde_json::json;
+
+use crate::{health, standin};
+
+/// Applies in flight for one unit.
+const PIPELINE: usize = 16;
+/// How long definitions may take to be served.
+const ESTABLISH: Duration = Duration::from_secs(60);
+
+/// What was done with an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    Created,
+    Configured,
+    Unchanged,
+    Skipped,
+    Deleted,
+}
+
+impl Change {
+    /// Flux's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Change::Created => "created",
+            Change::Configured => "configured",
+            Change::Unchanged => "unchanged",
+            Change::Skipped => "skipped",
+            Change::Deleted => "deleted",
+        }
+    }
+}
+
+/// What came of a plan.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Each object, in order.
+    pub entries: Vec<(ObjectRef, Change)>,
+    /// What failed.
+    pub errors: Vec<(Key, Error)>,
+    /// The pass was cancelled.
+    pub preempted: bool,
+}
+
+impl Report {
+    /// One line for each object that changed.
+    pub fn log(&self) -> String {
+        let changed =
+            self.entries.iter().filter(|(_, change)| !matches!(change, Change::Unchanged | Change::Skipped));
+        changed
+            .map(|(target, change)| format!("{} {}", target.key, change.as_str()))
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    /// One line that names what failed.
+    pub fn error_text(&self) -> String {
+        let lines: Vec<String> = self.errors.iter().map(|(key, error)| failure_line(key, error)).collect();
+        lines.join("\n")
+    }
+}
+
+fn failure_line(key: &Key, error: &Error) -> String {
+    let reason = if error.reason.is_empty() { String::new() } else { format!(" ({})", error.reason) };
+    format!("{key} apply failed{reason}: {}", error.message)
+}
+
+struct Remembered {
+    desired: u64,
+    live: u64,
+}
+
+/// What was applied by whom.
+#[derive(Default)]
+pub struct Memory {
+    known: Mutex<HashMap<(String, Key), Remembered>>,
+}
+
+fn digest(value: &Value) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.to_string().hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The live object without what changes by itself.
+fn essence(live: &Value) -> u64 {
+    let mut live = live.clone();
+    object::remove(&mut live, &["status"]);
+    for field in ["resourceVersion", "generation", "managedFields"] {
+        object::remove(&mut live, &["metadata", field]);
+    }
+    digest(&live)
+}
+
+impl Memory {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(String, Key), Remembered>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remember(&self, manager: &str, key: &Key, desired: &Value, live: &Value) {
+        let entry = Remembered { desired: digest(desired), live: essence(live) };
+        self.lock().insert((manager.to_owned(), key.clone()), entry);
+    }
+
+    fn forget(&self, manager: &str, key: &Key) {
+        self.lock().remove(&(manager.to_owned(), key.clone()));
+    }
+
+    /// Would applying `desired` change `live`? `true` when that is not known.
+    pub fn would_change(&self, manager: &str, live: &Value, desired: &Value) -> bool {
+        let Ok(key) = Key::of(desired) else { return true };
+        let known = self.lock().get(&(manager.to_owned(), key)).map(|known| (known.desired, known.live));
+        match known {
+            Some((was_desired, was_live)) => was_desired != digest(desired) || was_live != essence(live),
+            None => cold_change(manager, live, desired),
+        }
+    }
+}
+
+/// The same question right after a start: answered from the object's managed fields, for kinds whose types
+/// are built in; others are applied once.
+fn cold_change(manager: &str, live: &Value, desired: &Value) -> bool {
+    let Some(ty) = schema::builtin().type_of(&Gvk::of(desired)) else { return true };
+    let manager = merge::Manager {
+        name: manager.to_owned(),
+        api_version: meta::api_version(desired).to_owned(),
+        subresource: String::new(),
+        time: String::new(),
+    };
+    merge::would_change(Some(live), desired, &manager, true, &ty).unwrap_or(true)
+}
+
+/// Who applies, and with what rights.
+pub struct Applier<'a> {
+    /// The pass.
+    pub context: &'a Context,
+    /// The cluster, possibly as another user.
+    pub cluster: Cluster,
+    /// The field manager.
+    pub manager: &'a str,
+    /// What was applied before.
+    pub memory: &'a Memory,
+    /// Are kubectl's fields taken over?
+    pub take_over: bool,
+}
+
+impl Applier<'_> {
+    /// Watches every kind involved, so that the plan sees what is live. Cluster-scoped objects lose a
+    /// namespace that a renderer gave them. Kinds that are not served yet are left for later.
+    ///
+    /// # Errors
+    /// When the cluster cannot be asked: what is live is then unknown, and nothing may be planned.
+    pub async fn prepare(&self, objects: &mut [Value], inventory: &[ObjectRef]) -> Result<(), Error> {
+        let mut kinds: BTreeSet<Gvk> = objects.iter().map(Gvk::of).collect();
+        kinds.extend(inventory.iter().map(ObjectRef::gvk));
+        let mut scopes: BTreeMap<Gvk, bool> = BTreeMap::new();
+        for gvk in kinds {
+            match self.context.watch(&gvk).await {
+                Ok(()) => {}
+                Err(error) if error.kind == ErrorKind::MissingKind => continue,
+                Err(error) => return Err(error),
+            }
+            let resource = self.cluster.resource(&gvk).await?;
+            scopes.insert(gvk, resource.namespaced);
+        }
+        for object in objects {
+            if scopes.get(&Gvk::of(object)) == Some(&false) {
+                object::remove(object, &["metadata", "namespace"]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies the stages of a plan. A failed object does not stop the others of its stage; a failed stage
+    /// stops the stages after it.
+    pub async fn apply(&self, plan: &Plan) -> Report {
+        let mut report = Report::default();
+        for stage in &plan.stages {
+            let (last, first): (Vec<&Step>, Vec<&Step>) =
+                stage.iter().partition(|step| step.target.key.kind.ends_with("WebhookConfiguration"));
+            for wave in [first, last] {
+                self.wave(&wave, &mut report).await;
+                if report.preempted {
+                    return report;
+                }
+            }
+            if !report.errors.is_empty() {
+                return report;
+            }
+            self.establish(stage, &mut report).await;
+            if report.preempted || !report.errors.is_empty() {
+                return report;
+            }
+        }
+        report
+    }
+
+    async fn wave(&self, steps: &[&Step], report: &mut Report) {
+        let mut jobs: Vec<BoxFuture<'_, (&Step, Result<Change, Error>)>> = Vec::with_capacity(steps.len());
+        for step in steps {
+            jobs.push(Box::pin(async move { (*step, self.step(step).await) }));
+        }
+        let mut jobs = futures::stream::iter(jobs).buffered(PIPELINE);
+        loop {
+            let next = tokio::select! {
+                biased;
+                () = self.context.cancel.cancelled() => {
+                    report.preempted = true;
+                    return;
+                }
+                next = jobs.next() => next,
+            };
+            match next {
+                None => return,
+                Some((step, Ok(change))) => report.entries.push((step.target.clone(), change)),
+                Some((step, Err(error))) => {
+                    if error.kind == ErrorKind::MissingKind {
+                        self.context.needs_definitions();
+                    }
+                    report.errors.push((step.target.key.clone(), error));
+                }
+            }
+        }
+    }
+
+    async fn step(&self, step: &Step) -> Result<Change, Error> {
+        let Some(desired) = &step.desired else { return Ok(Change::Skipped) };
+        match step.action {
+            Action::Skip | Action::Delete => return Ok(Change::Skipped),
+            Action::Unchanged => return Ok(Change::Unchanged),
+            Action::Create | Action::Change | Action::Adopt => {}
+        }
+        let key = &step.target.key;
+        let before = self.cluster.store().get(key);
+        if self.take_over
+            && !step.merge
+            && let Some(live) = &before
+        {
+            self.take_over_fields(live).await?;
+        }
+        let options = Apply::forced(self.manager);
+        let live = match self.cluster.apply(desired, &options).await {
+            Ok(live) => live,
+            Err(error)
+                if step.force
+                    && matches!(
+                        error.kind,
+                        ErrorKind::Immutable | ErrorKind::Invalid | ErrorKind::Conflict
+                    ) =>
+            {
+                self.recreate(step, desired, &options).await?
+            }
+            Err(error) => return Err(error),
+        };
+        self.memory.remember(self.manager, key, desired, &live);
+        Ok(match before {
+            None => Change::Created,
+            Some(before) if meta::resource_version(&before) == meta::resource_version(&live) => {
+                Change::Unchanged
+            }
+            Some(before) if essence(&before) == essence(&live) => Change::Unchanged,
+            Some(_) => Change::Configured,
+        })
+    }
+
+    async fn recreate(&self, step: &Step, desired: &Value, options: &Apply) -> Result<Value, Error> {
+        let (gvk, key) = (step.target.gvk(), &step.target.key);
+        self.cluster.delete(&gvk, &key.namespace, &key.name, &Delete::default()).await?;
+        let gone = wait_for(self.context, std::slice::from_ref(key), ESTABLISH, |_, live| match live {
+            None => Judgement::Done,
+            Some(_) => Judgement::Pending("being deleted".into()),
+        });
+        if gone.await.is_err() {
+            return Err(Error::new(ErrorKind::Other, "it was deleted to be recreated, but is not gone yet"));
+        }
+        self.cluster.apply(desired, options).await
+    }
+
+    /// Fields that kubectl (or we, before server-side apply) set become ours, so that they can go.
+    async fn take_over_fields(&self, live: &Value) -> Result<(), Error> {
+        let Some(fields) = object::get(live, &["metadata", "managedFields"]).and_then(Value::as_array) else {
+            return Ok(());
+        };
+        let Some(changed) = taken_over(fields, self.manager, meta::api_version(live)) else { return Ok(()) };
+        let patch = json!([
+            {"op": "test", "path": "/metadata/resourceVersion", "value": meta::resource_version(live)},
+            {"op": "replace", "path": "/metadata/managedFields", "value": changed},
+        ]);
+        let options = PatchOptions { manager: self.manager.to_owned(), ..PatchOptions::default() };
+        let namespace = meta::namespace(live).unwrap_or_default();
+        let done = self
+            .cluster
+            .patch(&Gvk::of(live), namespace, meta::name(live), PatchKind::Json, &patch, &options)
+            .await;
+        match done {
+            Ok(_) => Ok(()),
+            // Somebody was faster: the next pass sees the new state.
+            Err(error)
+                if matches!(error.kind, ErrorKind::Conflict | ErrorKind::Invalid | ErrorKind::NotFound) =>
+            {
+                tracing::debug!(%error, "fields were not taken over");
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits until definitions and namespaces of a stage can be used.
+    async fn establish(&self, stage: &[Step], report: &mut Report) {
+        let keys: Vec<Key> = stage
+            .iter()
+            .filter(|step| plan::stage_of(&step.target.key, &[]) == 0 && step.action != Action::Skip)
+            .filter(|step| matches!(step.target.key.kind.as_str(), "CustomResourceDefinition" | "Namespace"))
+            .map(|step| step.target.key.clone())
+            .collect();
+        if keys.is_empty() {
+            return;
+        }
+        let now = self.context.clock().now().as_second();
+        match wait_for(self.context, &keys, ESTABLISH, |key, live| health::judge(key, live, &[], now)).await {
+            Ok(()) => {}
+            Err(WaitError::Preempted) => report.preempted = true,
+            Err(WaitError::TimedOut(rest) | WaitError::Failed(rest)) => {
+                for (key, why) in rest {
+                    report
+                        .errors
+                        .push((key, Error::new(ErrorKind::Other, format!("not established: {why}"))));
+                }
+            }
+        }
+        let new_kinds = report.entries.iter().any(|(target, change)| {
+            target.key.kind == "CustomResourceDefinition"
+                && !matches!(change, Change::Unchanged | Change::Skipped)
+        });
+        if new_kinds {
+            for step in stage.iter().filter(|step| step.target.key.kind == "CustomResourceDefinition") {
+                let group =
+                    step.desired.as_ref().and_then(|desired| object::get_str(desired, &["spec", "group"]));
+                self.cluster.forget_group(group.unwrap_or_default());
+            }
+        }
+    }
+
+    /// Carries out the deletions of a plan. The rest is what could not be deleted.
+    pub async fn delete(&self, steps: &[Step]) -> Report {
+        let mut report = Report::default();
+        for step in steps {
+            if self.context.cancel.is_cancelled() {
+                report.preempted = true;
+                return report;
+            }
+            if step.action != Action::Delete {
+                continue;
+            }
+            let (gvk, key) = (step.target.gvk(), &step.target.key);
+            // Exactly the object that was planned for, not one that took its name meanwhile.
+            let uid = self.cluster.store().get(key).map(|live| meta::uid(&live).to_owned());
+            let options = Delete { uid: uid.filter(|uid| !uid.is_empty()), ..Delete::default() };
+            match self.cluster.delete(&gvk, &key.namespace, &key.name, &options).await {
+                Ok(_) => {
+                    self.memory.forget(self.manager, key);
+                    report.entries.push((step.target.clone(), Change::Deleted));
+                }
+                Err(error) if error.kind == ErrorKind::Conflict => {
+                    report.entries.push((step.target.clone(), Change::Skipped));
+                }
+                Err(error) => report.errors.push((key.clone(), error)),
+            }
+        }
+        report
+    }
+}
+
+/// Marks stand-ins among objects.
+pub fn mark_stand_ins(objects: &mut [Value]) {
+    for object in objects.iter_mut().filter(|object| standin::is_stand_in(object)) {
+        standin::mark(object);
+    }
+}
+
+/// The managed fields with kubectl's merged into ours; `None` when there is nothing to take over.
+fn taken_over(fields: &[Value], manager: &str, api_version: &str) -> Option<Vec<Value>> {
+    let text = |entry: &Value, field: &str| object::get_str(entry, &[field]).unwrap_or_default().to_owned();
+    let taken = |entry: &Value| {
+        let (name, operation) = (text(entry, "manager"), text(entry, "operation"));
+        let foreign = name.starts_with("kubectl")
+            || (operation == "Update" && (name == "before-first-apply" || name == manager));
+        foreign && text(entry, "subresource").is_empty()
+    };
+    if !fields.iter().any(taken) {
+        return None;
+    }
+    let mut ours = json!({
+        "manager": manager, "operation": "Apply", "apiVersion": api_version, "fieldsType": "FieldsV1", "fieldsV1": {},
+    });
+    let mut rest = Vec::new();
+    for entry in fields {
+        let own = text(entry, "manager") == manager
+            && text(entry, "operation") == "Apply"
+            && text(entry, "subresource").is_empty();
+        if own {
+            for field in ["time", "apiVersion"] {
+                if let Some(value) = entry.get(field) {
+                    ours[field] = value.clone();
+                }
+            }
+        }
+        if own || taken(entry) {
+            union(&mut ours["fieldsV1"], entry.get("fieldsV1").unwrap_or(&Value::Null));
+        } else {
+            rest.push(entry.clone());
+        }
+    }
+    rest.push(ours);
+    Some(rest)
+}
+
+fn union(into: &mut Value, from: &Value) {
+    let (Some(into), Some(from)) = (into.as_object_mut(), from.as_object()) else { return };
+    for (key, value) in from {
+        union(into.entry(key.clone()).or_insert_with(|| json!({})), value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kubectls_fields_become_ours() {
+        let fields = vec![
+            json!({"manager": "kubectl-edit", "operation": "Update", "fieldsV1": {"f:data": {"f:a": {}}}}),
+            json!({"manager": "kustomize-controller", "operation": "Apply", "apiVersion": "v1",
+                "fieldsV1": {"f:data": {"f:b": {}}}}),
+            json!({"manager": "kubectl", "operation": "Update", "subresource": "status", "fieldsV1": {"f:status": {}}}),
+        ];
+        let merged = taken_over(&fields, "kustomize-controller", "v1").unwrap();
+        assert_eq!(merged.len(), 2);
+        assert_eq!(merged[1]["fieldsV1"], json!({"f:data": {"f:a": {}, "f:b": {}}}));
+        assert_eq!(taken_over(&merged, "kustomize-controller", "v1"), None);
+    }
+}

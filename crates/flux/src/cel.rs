@@ -1,0 +1,102 @@
+//! CEL as Flux uses it: `readyExpr` of dependencies and `healthCheckExprs`.
+
+use kube_cel::KubeCelExt;
+use kube_cel::cel::{Context, Program, Value as CelValue, to_value};
+use object::Value;
+
+/// Evaluates an expression that must give a boolean, over named objects.
+///
+/// # Errors
+/// When the expression cannot be read, fails, or gives something else.
+pub fn boolean(expression: &str, variables: &[(&str, &Value)]) -> Result<bool, Fault> {
+    match evaluate(expression, variables)? {
+        CelValue::Bool(value) => Ok(value),
+        _ => Err(Fault::Evaluation(format!("failed to evaluate CEL expression as boolean: '{expression}'"))),
+    }
+}
+
+/// The same for text.
+///
+/// # Errors
+/// As [`boolean`].
+pub fn string(expression: &str, variables: &[(&str, &Value)]) -> Result<String, Fault> {
+    match evaluate(expression, variables)? {
+        CelValue::String(value) => Ok(value.to_string()),
+        _ => Err(Fault::Evaluation(format!("failed to evaluate CEL expression as string: '{expression}'"))),
+    }
+}
+
+/// Why an expression gave nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// It is no expression: only a changed spec can help.
+    #[error("{0}")]
+    Syntax(String),
+    /// It does not fit the objects it met.
+    #[error("{0}")]
+    Evaluation(String),
+}
+
+fn compile(expression: &str) -> Result<Program, Fault> {
+    // The parser may not survive everything people type.
+    let compiled = std::panic::catch_unwind(|| Program::compile(expression));
+    match compiled {
+        Ok(Ok(program)) => Ok(program),
+        Ok(Err(error)) => {
+            Err(Fault::Syntax(format!("failed to parse the CEL expression '{expression}': {error}")))
+        }
+        Err(_) => Err(Fault::Syntax(format!("failed to parse the CEL expression '{expression}'"))),
+    }
+}
+
+/// Can the expression be read?
+///
+/// # Errors
+/// When not.
+pub fn check(expression: &str) -> Result<(), Fault> {
+    compile(expression).map(|_| ())
+}
+
+fn evaluate(expression: &str, variables: &[(&str, &Value)]) -> Result<CelValue, Fault> {
+    let program = compile(expression)?;
+    let failed = |error: String| {
+        Fault::Evaluation(format!("failed to evaluate the CEL expression '{expression}': {error}"))
+    };
+    let mut context = Context::default().with_all();
+    for (name, value) in variables {
+        let value = to_value(value).map_err(|error| failed(error.to_string()))?;
+        context.add_variable_from_value(*name, value);
+    }
+    program.execute(&context).map_err(|error| failed(error.to_string()))
+}
+
+/// The variables that an object offers by its top-level fields.
+pub fn fields(object: &Value) -> Vec<(&str, &Value)> {
+    object.as_object().into_iter().flatten().map(|(name, value)| (name.as_str(), value)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suite() {
+        let Some(path) = testkit::shared("suites/unit-tables/flux-cel.json") else { return };
+        let table: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let mut failures = Vec::new();
+        for case in table["cases"].as_array().unwrap() {
+            let expression = case["expression"].as_str().unwrap_or_default();
+            let variables = fields(&case["data"]);
+            let got: Option<Value> = match case["fn"].as_str() {
+                Some("expr-bool") => boolean(expression, &variables).ok().map(Value::from),
+                Some("expr-string") => string(expression, &variables).ok().map(Value::from),
+                _ => continue,
+            };
+            let expected = if case.get("wantError").is_some() { None } else { case.get("expected").cloned() };
+            if got != expected {
+                failures.push(format!("{}: {got:?}, not {expected:?}", case["id"]));
+            }
+        }
+        assert!(failures.is_empty(), "{}", failures.join("\n"));
+    }
+}

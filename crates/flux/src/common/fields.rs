@@ -1,0 +1,91 @@
+//! Reading fields of a spec, with Flux's defaults.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use object::{Key, Value, get, get_str, meta};
+
+use super::duration::parse_duration;
+
+/// The string at a path; absent, null and other types are empty.
+pub fn str_at<'a>(value: &'a Value, path: &[&str]) -> &'a str {
+    get_str(value, path).unwrap_or_default()
+}
+
+/// The boolean at a path; absent is false.
+pub fn bool_at(value: &Value, path: &[&str]) -> bool {
+    get(value, path).and_then(Value::as_bool).unwrap_or(false)
+}
+
+/// The strings of a list at a path.
+pub fn strings_at(value: &Value, path: &[&str]) -> Vec<String> {
+    let list = get(value, path).and_then(Value::as_array);
+    list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// The same, sorted.
+pub fn sorted_strings(value: &Value, path: &[&str]) -> Vec<String> {
+    let mut strings = strings_at(value, path);
+    strings.sort();
+    strings
+}
+
+/// The string values of a map at a path.
+pub fn string_map(value: &Value, path: &[&str]) -> BTreeMap<String, String> {
+    let map = get(value, path).and_then(Value::as_object);
+    let pairs = map.into_iter().flatten();
+    pairs.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+}
+
+/// The duration at a path, if it is there and readable.
+pub fn duration_at(value: &Value, path: &[&str]) -> Option<Duration> {
+    get_str(value, path).and_then(parse_duration)
+}
+
+/// `spec.interval`; a missing or unreadable one is the given default.
+pub fn interval(object: &Value, default: Duration) -> Duration {
+    duration_at(object, &["spec", "interval"]).filter(|interval| !interval.is_zero()).unwrap_or(default)
+}
+
+/// A reference to another object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    /// Its kind.
+    pub kind: String,
+    /// Its namespace: the given one or the referrer's.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// The reference at a path.
+pub fn reference(object: &Value, path: &[&str]) -> Option<Reference> {
+    let found = get(object, path).filter(|found| found.is_object())?;
+    let namespace = match str_at(found, &["namespace"]) {
+        "" => meta::namespace(object).unwrap_or_default(),
+        given => given,
+    };
+    Some(Reference {
+        kind: str_at(found, &["kind"]).to_owned(),
+        namespace: namespace.to_owned(),
+        name: str_at(found, &["name"]).to_owned(),
+    })
+}
+
+/// The unit that applied this object, from its labels.
+pub fn parent(object: &Value) -> Option<Key> {
+    for (group, kind) in
+        [("kustomize.toolkit.fluxcd.io", "Kustomization"), ("helm.toolkit.fluxcd.io", "HelmRelease")]
+    {
+        let name = meta::label(object, &format!("{group}/name"));
+        let namespace = meta::label(object, &format!("{group}/namespace"));
+        if let (Some(name), Some(namespace)) = (name, namespace) {
+            let key = Key::new(group, kind, namespace, name);
+            // The root applies itself.
+            if Key::of(object).is_ok_and(|own| own != key) {
+                return Some(key);
+            }
+        }
+    }
+    None
+}

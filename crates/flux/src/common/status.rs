@@ -1,0 +1,368 @@
+//! One pass over an object: its status before and after, and the writes between.
+
+use cluster::{EventNote, EventType, PatchKind, PatchOptions};
+use controller::{Context, Description, Ready};
+use object::{Gvk, Value, get, get_str, meta};
+use serde_json::{Map, json};
+
+use super::{FINALIZER, REQUESTED_AT, bool_at, str_at};
+
+/// A condition of an object's status.
+pub fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
+    let conditions = get(object, &["status", "conditions"]).and_then(Value::as_array)?;
+    conditions.iter().find(|condition| str_at(condition, &["type"]) == kind)
+}
+
+/// Is the condition `True`?
+pub fn is_true(object: &Value, kind: &str) -> bool {
+    condition(object, kind).is_some_and(|condition| str_at(condition, &["status"]) == "True")
+}
+
+/// Has the status seen the newest spec?
+pub fn observed(object: &Value) -> bool {
+    object::get_i64(object, &["status", "observedGeneration"]) == Some(meta::generation(object))
+}
+
+/// The Ready condition.
+pub fn ready_of(object: &Value) -> Ready {
+    match condition(object, "Ready").map(|condition| str_at(condition, &["status"])) {
+        Some("True") => Ready::True,
+        Some("False") => Ready::False,
+        _ => Ready::Unknown,
+    }
+}
+
+/// The description that all kinds share: Ready, suspension, owner.
+pub fn describe(object: &Value) -> Description {
+    let ready = condition(object, "Ready");
+    let text = |field: &str| ready.and_then(|ready| get_str(ready, &[field])).unwrap_or_default().to_owned();
+    Description {
+        ready: ready_of(object),
+        reason: text("reason"),
+        message: text("message"),
+        revision: None,
+        suspended: bool_at(object, &["spec", "suspend"]),
+        observed: observed(object),
+        edges: Vec::new(),
+        inventory: Vec::new(),
+        parent: super::parent(object),
+    }
+}
+
+/// The object of a running pass. Status changes are collected here and written with one request when they
+/// matter; a status that does not differ is not written.
+pub struct Pass {
+    /// The engine's side.
+    pub context: Context,
+    /// The object as it was read.
+    pub object: Value,
+    gvk: Gvk,
+    manager: String,
+    component: String,
+    status: Value,
+    written: Value,
+}
+
+impl Pass {
+    /// Begins a pass. `component` is the Flux controller whose words are spoken (`kustomize-controller`).
+    pub fn new(context: Context, object: Value, component: &str) -> Pass {
+        let written = object.get("status").cloned().unwrap_or_else(|| json!({}));
+        Pass {
+            gvk: Gvk::of(&object),
+            manager: format!("gotk-{component}"),
+            component: component.to_owned(),
+            status: written.clone(),
+            written,
+            context,
+            object,
+        }
+    }
+
+    /// Kind, group and version as the object was read.
+    pub fn gvk(&self) -> &Gvk {
+        &self.gvk
+    }
+
+    /// The object's namespace.
+    pub fn namespace(&self) -> &str {
+        meta::namespace(&self.object).unwrap_or_default()
+    }
+
+    /// The object's name.
+    pub fn name(&self) -> &str {
+        meta::name(&self.object)
+    }
+
+    /// Is it being deleted?
+    pub fn is_deleted(&self) -> bool {
+        meta::deletion_timestamp(&self.object).is_some()
+    }
+
+    /// Is it suspended?
+    pub fn is_suspended(&self) -> bool {
+        bool_at(&self.object, &["spec", "suspend"])
+    }
+
+    /// The status as it will be written.
+    pub fn status(&self) -> &Value {
+        &self.status
+    }
+
+    /// Sets a field of the status; `null` removes it.
+    pub fn set(&mut self, path: &[&str], value: Value) {
+        if value.is_null() {
+            object::remove(&mut self.status, path);
+        } else {
+            object::set(&mut self.status, path, value);
+        }
+    }
+
+    /// Says that the newest spec was seen to its end.
+    pub fn observe_generation(&mut self) {
+        self.set(&["observedGeneration"], json!(meta::generation(&self.object)));
+    }
+
+    /// Sets a condition. Its time moves only when its status does.
+    pub fn condition(&mut self, kind: &str, value: &str, reason: &str, message: &str) {
+        let now = self.context.clock().stamp();
+        let generation = meta::generation(&self.object);
+        let mut conditions = self.take_conditions();
+        let old = conditions.iter().position(|condition| str_at(condition, &["type"]) == kind);
+        let time = match old.and_then(|at| conditions.get(at)) {
+            Some(old) if str_at(old, &["status"]) == value => str_at(old, &["lastTransitionTime"]).to_owned(),
+            _ => now.clone(),
+        };
+        let time = if time.is_empty() { now } else { time };
+        let new = json!({
+            "type": kind, "status": value, "reason": reason, "message": bounded(message),
+            "observedGeneration": generation, "lastTransitionTime": time,
+        });
+        match old.and_then(|at| conditions.get_mut(at)) {
+            Some(slot) => *slot = new,
+            None => conditions.push(new),
+        }
+        conditions.sort_by_key(|condition| rank(str_at(condition, &["type"])));
+        self.set(&["conditions"], Value::Array(conditions));
+    }
+
+    /// Removes a condition.
+    pub fn drop_condition(&mut self, kind: &str) {
+        let mut conditions = self.take_conditions();
+        conditions.retain(|condition| str_at(condition, &["type"]) != kind);
+        self.set(&["conditions"], if conditions.is_empty() { Value::Null } else { Value::Array(conditions) });
+    }
+
+    /// A condition as it will be written.
+    pub fn get_condition(&self, kind: &str) -> Option<&Value> {
+        let conditions = self.status.get("conditions").and_then(Value::as_array)?;
+        conditions.iter().find(|condition| str_at(condition, &["type"]) == kind)
+    }
+
+    fn take_conditions(&self) -> Vec<Value> {
+        self.status.get("conditions").and_then(Value::as_array).cloned().unwrap_or_default()
+    }
+
+    /// It works: the message says on what.
+    pub fn progressing(&mut self, message: &str) {
+        self.condition("Reconciling", "True", "Progressing", message);
+        self.condition("Ready", "Unknown", "Progressing", "Reconciliation in progress");
+        self.drop_condition("Stalled");
+    }
+
+    /// It succeeded.
+    pub fn succeed(&mut self, reason: &str, message: &str) {
+        self.condition("Ready", "True", reason, message);
+        self.drop_condition("Reconciling");
+        self.drop_condition("Stalled");
+        self.observe_generation();
+        self.handled_request();
+    }
+
+    /// It failed and will be tried again.
+    pub fn fail(&mut self, reason: &str, message: &str) {
+        self.condition("Ready", "False", reason, message);
+        self.condition("Reconciling", "True", "ProgressingWithRetry", message);
+        self.drop_condition("Stalled");
+        self.handled_request();
+    }
+
+    /// It failed, and only a change can help.
+    pub fn stall(&mut self, reason: &str, message: &str) {
+        self.condition("Ready", "False", reason, message);
+        self.condition("Stalled", "True", reason, message);
+        self.drop_condition("Reconciling");
+        self.observe_generation();
+        self.handled_request();
+    }
+
+    /// Echoes the request annotation.
+    pub fn handled_request(&mut self) {
+        if let Some(value) = meta::annotation(&self.object, REQUESTED_AT) {
+            let value = json!(value);
+            self.set(&["lastHandledReconcileAt"], value);
+        }
+    }
+
+    /// Writes the status if it differs from what was last written.
+    pub async fn write(&mut self) -> Result<(), cluster::Error> {
+        let Some(patch) = difference(&self.written, &self.status) else { return Ok(()) };
+        let options = PatchOptions {
+            manager: self.manager.clone(),
+            subresource: "status".into(),
+            ..PatchOptions::default()
+        };
+        let body = json!({"status": patch});
+        let done = self
+            .context
+            .cluster
+            .patch(&self.gvk, self.namespace(), self.name(), PatchKind::Merge, &body, &options)
+            .await;
+        match done {
+            Ok(_) => {
+                self.written = self.status.clone();
+                Ok(())
+            }
+            // Deleted meanwhile: nobody is left to read it.
+            Err(error) if error.kind == cluster::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Puts Flux's finalizer on the object, if it is missing.
+    pub async fn ensure_finalizer(&mut self) -> Result<(), cluster::Error> {
+        if meta::finalizers(&self.object).any(|finalizer| finalizer == FINALIZER) {
+            return Ok(());
+        }
+        let mut finalizers: Vec<String> = meta::finalizers(&self.object).map(str::to_owned).collect();
+        finalizers.push(FINALIZER.to_owned());
+        self.patch_finalizers(finalizers).await
+    }
+
+    /// Takes Flux's finalizer from the object.
+    pub async fn remove_finalizer(&mut self) -> Result<(), cluster::Error> {
+        if !meta::finalizers(&self.object).any(|finalizer| finalizer == FINALIZER) {
+            return Ok(());
+        }
+        let finalizers =
+            meta::finalizers(&self.object).filter(|name| *name != FINALIZER).map(str::to_owned).collect();
+        match self.patch_finalizers(finalizers).await {
+            Err(error) if error.kind == cluster::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+
+    /// The list is replaced only if nobody changed it since it was read.
+    async fn patch_finalizers(&mut self, finalizers: Vec<String>) -> Result<(), cluster::Error> {
+        let patch = json!({"metadata": {
+            "finalizers": finalizers, "resourceVersion": meta::resource_version(&self.object),
+        }});
+        let options = PatchOptions { manager: self.manager.clone(), ..PatchOptions::default() };
+        let cluster = &self.context.cluster;
+        let gvk = self.gvk.clone();
+        let done =
+            cluster.patch(&gvk, self.namespace(), self.name(), PatchKind::Merge, &patch, &options).await;
+        let live = match done {
+            Ok(live) => live,
+            Err(error) if error.kind == cluster::ErrorKind::Conflict => {
+                let again = cluster.get(&gvk, self.namespace(), self.name()).await?;
+                let Some(again) = again else { return Ok(()) };
+                cluster.store().observe(&again);
+                self.object = again;
+                return Box::pin(async {
+                    if finalizers.iter().any(|name| name == FINALIZER) {
+                        self.ensure_finalizer().await
+                    } else {
+                        self.remove_finalizer().await
+                    }
+                })
+                .await;
+            }
+            Err(error) => return Err(error),
+        };
+        self.object = live;
+        Ok(())
+    }
+
+    /// Writes an event about the object, in Flux's form.
+    pub fn event(&self, event_type: EventType, reason: &str, message: &str, revision: &str) {
+        let mut annotations = Vec::new();
+        if !revision.is_empty() {
+            annotations.push((format!("{}/revision", self.gvk.group), revision.to_owned()));
+        }
+        let metadata = self.object.get("metadata").cloned().unwrap_or_default();
+        let about = json!({"apiVersion": self.gvk.api_version(), "kind": self.gvk.kind, "metadata": {
+            "name": metadata.get("name"), "namespace": metadata.get("namespace"), "uid": metadata.get("uid"),
+            "resourceVersion": metadata.get("resourceVersion"),
+        }});
+        self.context.cluster.record(EventNote {
+            about,
+            event_type,
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+            component: self.component.clone(),
+            annotations,
+            time: self.context.clock().stamp(),
+        });
+    }
+}
+
+/// The API refuses condition messages above 32 KiB.
+fn bounded(message: &str) -> String {
+    const LIMIT: usize = 30_000;
+    if message.len() <= LIMIT {
+        return message.to_owned();
+    }
+    let mut end = LIMIT;
+    while !message.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}…", message.get(..end).unwrap_or_default())
+}
+
+fn rank(kind: &str) -> (u8, String) {
+    let first = match kind {
+        "Stalled" => 0,
+        "Reconciling" => 1,
+        "Ready" => 2,
+        _ => 3,
+    };
+    (first, kind.to_owned())
+}
+
+/// The merge patch that makes `old` into `new`; `None` when they are equal.
+fn difference(old: &Value, new: &Value) -> Option<Value> {
+    if old == new {
+        return None;
+    }
+    let (Some(before), Some(after)) = (old.as_object(), new.as_object()) else { return Some(new.clone()) };
+    let mut patch = Map::new();
+    for (key, value) in after {
+        match before.get(key) {
+            Some(known) => {
+                if let Some(change) = difference(known, value) {
+                    patch.insert(key.clone(), change);
+                }
+            }
+            None => {
+                patch.insert(key.clone(), value.clone());
+            }
+        }
+    }
+    for key in before.keys().filter(|key| !after.contains_key(*key)) {
+        patch.insert(key.clone(), Value::Null);
+    }
+    Some(Value::Object(patch))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patches_name_only_what_differs() {
+        let old = json!({"a": 1, "b": {"c": 1, "d": [1]}, "gone": true});
+        let new = json!({"a": 1, "b": {"c": 2, "d": [1]}, "new": {"x": 1}});
+        assert_eq!(difference(&old, &new), Some(json!({"b": {"c": 2}, "gone": null, "new": {"x": 1}})));
+        assert_eq!(difference(&new, &new), None);
+    }
+}

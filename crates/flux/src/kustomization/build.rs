@@ -1,0 +1,288 @@
+//! From a tree and a spec to objects. Pure.
+
+use std::collections::BTreeMap;
+
+use controller::Cause;
+use kustomize::{LoadRestrictions, Options, Overlay, World};
+use object::{Value, get, meta};
+use serde_json::json;
+use source::Tree;
+
+use super::envsubst;
+use super::images;
+use super::world::{Looks, TreeWorld};
+use crate::common::{bool_at, str_at, string_map, strings_at};
+
+/// What a build needs besides the tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Input {
+    /// The Kustomization's spec.
+    pub spec: Value,
+    /// The variables of `postBuild`, merged; `None` when there is no postBuild.
+    pub variables: Option<BTreeMap<String, String>>,
+    /// Is a variable without value or default an error?
+    pub strict: bool,
+}
+
+/// A failed build.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// Flux's reason word.
+    pub reason: &'static str,
+    /// The line for the condition.
+    pub message: String,
+    /// Where to look.
+    pub cause: Cause,
+}
+
+impl Failure {
+    fn new(reason: &'static str, message: String) -> Failure {
+        Failure { reason, cause: Cause::new(message.clone()), message }
+    }
+}
+
+/// What a build made, and what it looked at.
+#[derive(Debug, Clone, Default)]
+pub struct Built {
+    /// The objects, in output order.
+    pub objects: Vec<Value>,
+    /// What was read, so that a new tree that looks the same need not be built.
+    pub looks: Looks,
+    /// `sha256:` of the objects.
+    pub digest: String,
+}
+
+const BUILD_FAILED: &str = "BuildFailed";
+
+/// Builds. A failure is never an empty list.
+///
+/// # Errors
+/// With the file and, where known, the line.
+pub fn build(tree: &Tree, input: &Input) -> Result<Built, Failure> {
+    let world = TreeWorld::new(tree);
+    let dir = folder(str_at(&input.spec, &["path"]))?;
+    if !world.is_dir(&dir) {
+        let path = str_at(&input.spec, &["path"]);
+        let mut failure = Failure::new(
+            "ArtifactFailed",
+            format!("kustomization path not found: {path}: no such directory in the source"),
+        );
+        failure.cause.file = Some(dir.trim_start_matches('/').to_owned());
+        return Err(failure);
+    }
+    let (path, mut kustomization) =
+        match kustomize::read_kustomization(&world, &dir).map_err(|e| failed(tree, e))? {
+            Some(found) => found,
+            None => {
+                let generated =
+                    kustomize::generate_kustomization(&world, &dir).map_err(|error| failed(tree, error))?;
+                (format!("{}/kustomization.yaml", dir.trim_end_matches('/')), generated)
+            }
+        };
+    shape(&world, &dir, &mut kustomization, &input.spec)?;
+    let mut overlay = Overlay::new(&world);
+    overlay.insert(&path, yaml::to_string(&kustomization).into_bytes());
+    // Flux keeps builds inside the artifact but not inside the folder: the world has nothing outside anyway.
+    let options = Options { load_restrictions: LoadRestrictions::None, ..Options::default() };
+    let built = kustomize::build(&overlay, &dir, &options).map_err(|error| failed(tree, error))?;
+    let mut objects = Vec::new();
+    for object in built.into_values() {
+        objects.push(finish(object, input)?);
+    }
+    let text: Vec<String> = objects.iter().map(yaml::to_string).collect();
+    let digest = <sha2::Sha256 as sha2::Digest>::digest(text.join("---\n"));
+    Ok(Built { objects, looks: world.into_looks(), digest: format!("sha256:{}", hex::encode(digest)) })
+}
+
+/// `spec.path` as a folder of the tree; it cannot climb out.
+fn folder(path: &str) -> Result<String, Failure> {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            other => parts.push(other),
+        }
+    }
+    Ok(format!("/{}", parts.join("/")))
+}
+
+/// Puts the spec's transformations into the kustomization.
+fn shape(world: &dyn World, dir: &str, kustomization: &mut Value, spec: &Value) -> Result<(), Failure> {
+    if !kustomization.is_object() {
+        *kustomization = json!({});
+    }
+    for (from, to) in
+        [("targetNamespace", "namespace"), ("namePrefix", "namePrefix"), ("nameSuffix", "nameSuffix")]
+    {
+        let text = str_at(spec, &[from]);
+        if !text.is_empty() {
+            kustomization[to] = json!(text);
+        }
+    }
+    for field in ["patches", "patchesStrategicMerge", "patchesJson6902"] {
+        append(
+            kustomization,
+            field,
+            get(spec, &[field]).and_then(Value::as_array).cloned().unwrap_or_default(),
+        );
+    }
+    append(
+        kustomization,
+        "buildMetadata",
+        strings_at(spec, &["buildMetadata"]).into_iter().map(Value::from).collect(),
+    );
+    let mut components = Vec::new();
+    for component in strings_at(spec, &["components"]) {
+        if component.contains("://") || component.starts_with("git@") {
+            return Err(Failure::new(BUILD_FAILED, format!("components: {component} is not a local path")));
+        }
+        let at = folder(&format!("{dir}/{component}"))?;
+        if bool_at(spec, &["ignoreMissingComponents"]) && !world.is_dir(&at) {
+            continue;
+        }
+        components.push(json!(component));
+    }
+    append(kustomization, "components", components);
+    if let Some(given) = get(spec, &["images"]).and_then(Value::as_array).filter(|list| !list.is_empty()) {
+        let mut merged = kustomization.get("images").and_then(Value::as_array).cloned().unwrap_or_default();
+        images::merge(&mut merged, given);
+        kustomization["images"] = Value::Array(merged);
+    }
+    Ok(())
+}
+
+fn append(kustomization: &mut Value, field: &str, more: Vec<Value>) {
+    if more.is_empty() {
+        return;
+    }
+    let mut list = kustomization.get(field).and_then(Value::as_array).cloned().unwrap_or_default();
+    list.extend(more);
+    kustomization[field] = Value::Array(list);
+}
+
+/// Checks one object and substitutes its variables.
+fn finish(object: Value, input: &Input) -> Result<Value, Failure> {
+    let name = meta::name(&object);
+    if name.is_empty() || meta::kind(&object).is_empty() || meta::api_version(&object).is_empty() {
+        let text = yaml::to_string(&object);
+        let text: String = text.chars().take(300).collect();
+        let message = format!("failed to decode Kubernetes apiVersion, kind and name from: {text}");
+        return Err(Failure::new(BUILD_FAILED, message));
+    }
+    if is_encrypted(&object) && get(&input.spec, &["decryption"]).is_none() {
+        let message = format!(
+            "{} is SOPS encrypted, configuring decryption is required for this secret to be reconciled",
+            subject(&object)
+        );
+        return Err(Failure::new(BUILD_FAILED, message));
+    }
+    if is_encrypted(&object) {
+        let message = format!("decryption failed for '{}': SOPS is not supported yet", subject(&object));
+        return Err(Failure::new(BUILD_FAILED, message));
+    }
+    match &input.variables {
+        Some(variables) => substitute(object, variables, input),
+        None => Ok(object),
+    }
+}
+
+fn substitute(object: Value, variables: &BTreeMap<String, String>, input: &Input) -> Result<Value, Failure> {
+    const MARK: &str = "kustomize.toolkit.fluxcd.io/substitute";
+    let disabled = [meta::label(&object, MARK), meta::annotation(&object, MARK)]
+        .into_iter()
+        .flatten()
+        .any(|value| value.eq_ignore_ascii_case("disabled"));
+    let always = str_at(&input.spec, &["postBuild", "substituteStrategy"]) == "Always";
+    if disabled || (variables.is_empty() && !always) {
+        return Ok(object);
+    }
+    let text = yaml::to_string(&object);
+    let failure = |message: String| {
+        let gvk = object::Gvk::of(&object);
+        let message = format!("post build failed for '{gvk}/{}': {message}", meta::name(&object));
+        Failure::new(BUILD_FAILED, message)
+    };
+    let expanded = envsubst::expand(&text, variables, input.strict).map_err(|error| {
+        let line = text.lines().nth(error.line.saturating_sub(1)).unwrap_or_default().trim();
+        // A Secret's line may hold its value.
+        let place = if meta::kind(&object) == "Secret" { String::new() } else { format!(" in `{line}`") };
+        failure(format!("variable substitution failed: {error}{place}"))
+    })?;
+    if expanded == text {
+        return Ok(object);
+    }
+    yaml::from_str(&expanded).map_err(|error| failure(format!("YAMLToJSON: {error}")))
+}
+
+/// Is it, or holds it, a SOPS document?
+fn is_encrypted(object: &Value) -> bool {
+    const MARK: &str = "kustomize.toolkit.fluxcd.io/decrypt";
+    get(object, &["sops", "mac"]).is_some()
+        && !meta::annotation(object, MARK).is_some_and(|value| value.eq_ignore_ascii_case("disabled"))
+}
+
+fn subject(object: &Value) -> String {
+    match object::Key::of(object) {
+        Ok(key) => key.to_string(),
+        Err(_) => meta::name(object).to_owned(),
+    }
+}
+
+/// The variables of `postBuild.substitute`, over those that were read from references.
+pub fn merge_variables(
+    referenced: Vec<BTreeMap<String, String>>,
+    spec: &Value,
+) -> Result<BTreeMap<String, String>, String> {
+    let mut merged = BTreeMap::new();
+    for map in referenced.into_iter().chain([string_map(spec, &["postBuild", "substitute"])]) {
+        for (name, value) in map {
+            let mut chars = name.chars();
+            let first = chars.next().is_some_and(|c| c == '_' || c.is_ascii_alphabetic());
+            if !first || !chars.all(|c| c == '_' || c.is_ascii_alphanumeric()) {
+                return Err(format!(
+                    "'{name}' var name is invalid, must match '^[_[:alpha:]][_[:alpha:][:digit:]]*$'"
+                ));
+            }
+            merged.insert(name, value.replace('\n', ""));
+        }
+    }
+    Ok(merged)
+}
+
+/// A failed build with the place in the tree that has to be changed.
+fn failed(tree: &Tree, error: kustomize::Error) -> Failure {
+    let mut failure = Failure::new(BUILD_FAILED, format!("kustomize build failed: {}", error.message));
+    let file = error.file.trim_start_matches('/');
+    if !file.is_empty() {
+        failure.cause.file = Some(file.to_owned());
+        failure.cause.line = line_in(tree, file, &error);
+    }
+    failure.cause.message = error.message;
+    if failure.cause.file.is_some() {
+        failure.message = format!("kustomize build failed: {}", failure.cause.line_text());
+    }
+    failure
+}
+
+/// The line of the fault: of the YAML itself, or else of the field or the text that the message quotes.
+fn line_in(tree: &Tree, file: &str, error: &kustomize::Error) -> Option<usize> {
+    let bytes = tree.read(file).ok()?;
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    if let Err(fault) = yaml::parse_nodes(&text)
+        && fault.line > 0
+    {
+        return Some(fault.line);
+    }
+    let at = |needle: &str| {
+        let found = text.lines().position(|line| line.contains(needle));
+        found.filter(|_| needle.len() > 2).map(|at| at + 1)
+    };
+    let quoted = error.message.split(['"', '\'', '`']).skip(1).step_by(2).find_map(at);
+    quoted.or_else(|| {
+        let field = error.field.split(['.', '[']).next().unwrap_or_default();
+        at(&format!("{field}:")).filter(|_| !field.is_empty())
+    })
+}

@@ -1,0 +1,115 @@
+//! Deletion of a Kustomization: what goes with it.
+
+use cluster::{Cluster, EventType};
+use controller::{Cause, Judgement, Outcome, wait_for};
+use object::{Key, get};
+use plan::{ObjectRef, Request};
+
+use super::{Kustomizations, MANAGER, marks, retry, timeout};
+use crate::apply::Applier;
+use crate::common::{Pass, bool_at, str_at};
+
+/// Does deleting the Kustomization delete what it applied?
+fn deletes(pass: &Pass) -> bool {
+    if pass.is_suspended() {
+        return false;
+    }
+    match str_at(&pass.object, &["spec", "deletionPolicy"]) {
+        "" | "MirrorPrune" => bool_at(&pass.object, &["spec", "prune"]),
+        "Delete" | "WaitForTermination" => true,
+        _ => false,
+    }
+}
+
+/// Deletes the inventory as the policy says, then lets the object go.
+pub(super) async fn finalize(
+    kind: &Kustomizations,
+    pass: &mut Pass,
+    cluster: Option<Cluster>,
+) -> Result<Outcome, cluster::Error> {
+    let inventory = ObjectRef::parse_entries(get(&pass.object, &["status", "inventory"]));
+    let inventory = match inventory {
+        Ok(inventory) => inventory,
+        Err(error) => {
+            let message = format!("unable to prune objects: {error}");
+            pass.event(EventType::Warning, "PruneFailed", &message, "");
+            Vec::new()
+        }
+    };
+    if deletes(pass) && !inventory.is_empty() {
+        match cluster {
+            Some(cluster) => {
+                if let Some(outcome) = delete(kind, pass, cluster, &inventory).await? {
+                    return Ok(outcome);
+                }
+            }
+            None => {
+                let names: Vec<String> = inventory.iter().map(|entry| entry.key.to_string()).collect();
+                let message = format!("unable to prune objects: \n{}", names.join("\n"));
+                pass.event(EventType::Warning, "PruneFailed", &message, "");
+            }
+        }
+    }
+    kind.cache().remove(&pass.context.key);
+    pass.remove_finalizer().await?;
+    Ok(Outcome::done())
+}
+
+async fn delete(
+    kind: &Kustomizations,
+    pass: &mut Pass,
+    cluster: Cluster,
+    inventory: &[ObjectRef],
+) -> Result<Option<Outcome>, cluster::Error> {
+    let marks = marks(&pass.object);
+    let context = pass.context.clone();
+    let applier = Applier {
+        context: &context,
+        cluster,
+        manager: MANAGER,
+        memory: &kind.shared.memory,
+        take_over: false,
+    };
+    applier.prepare(&mut [], inventory).await?;
+    let store = context.cluster.store().clone();
+    let plan = plan::plan(Request {
+        marks: &marks,
+        desired: Vec::new(),
+        live: &|key| store.get(key),
+        would_change: &|_, _| false,
+        inventory,
+        prune: true,
+        force: false,
+        custom_stages: &[],
+    });
+    let plan = plan.map_err(|error| cluster::Error::new(cluster::ErrorKind::Other, error))?;
+    let report = applier.delete(&plan.deletions).await;
+    if report.preempted {
+        return Ok(Some(Outcome::preempted()));
+    }
+    let revision = str_at(&pass.object, &["status", "lastAppliedRevision"]).to_owned();
+    if !report.errors.is_empty() {
+        let message = format!("pruning for deleted resource failed: {}", report.error_text());
+        pass.event(EventType::Warning, "PruneFailed", &message, &revision);
+        return Ok(Some(Outcome::retry(retry(&pass.object), Cause::new(message))));
+    }
+    if !report.entries.is_empty() {
+        pass.event(EventType::Normal, "ReconciliationSucceeded", &report.log(), &revision);
+    }
+    if str_at(&pass.object, &["spec", "deletionPolicy"]) == "WaitForTermination" {
+        let keys: Vec<Key> = report.entries.iter().map(|(target, _)| target.key.clone()).collect();
+        let gone = wait_for(&context, &keys, timeout(&pass.object), |_, live| match live {
+            None => Judgement::Done,
+            Some(_) => Judgement::Pending("being deleted".into()),
+        });
+        match gone.await {
+            Ok(()) => {}
+            Err(controller::WaitError::Preempted) => return Ok(Some(Outcome::preempted())),
+            Err(_) => {
+                let message = "failed to wait for resources termination";
+                pass.event(EventType::Warning, "PruneFailed", message, &revision);
+            }
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,132 @@
+//! Kustomization: build a folder of a source, apply it, prune, wait for health.
+
+mod build;
+mod depends;
+mod envsubst;
+mod finalize;
+mod history;
+mod images;
+mod run;
+mod world;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use controller::{Context, Description, Kind, Outcome, Relation};
+use futures::future::BoxFuture;
+use object::{Gvk, Key, Value, get, meta};
+use plan::{Marks, ObjectRef};
+
+use crate::common::{self, duration_at, interval, reference, str_at};
+use crate::options::Shared;
+use crate::sources::source_key;
+
+pub use build::{Built, Failure, Input, build, merge_variables};
+
+/// The group.
+pub const GROUP: &str = "kustomize.toolkit.fluxcd.io";
+/// The kind.
+pub const KIND: &str = "Kustomization";
+/// The field manager of applied objects, and the component that speaks.
+pub const MANAGER: &str = "kustomize-controller";
+/// A number of deletions that somebody agrees to, beyond the budget.
+pub const APPROVE_DELETIONS: &str = "landfall.dev/approve-deletions";
+
+/// The kind, with what its units built last.
+pub struct Kustomizations {
+    shared: Arc<Shared>,
+    built: Mutex<HashMap<Key, (Input, Arc<Built>)>>,
+}
+
+impl Kustomizations {
+    /// Nothing built yet.
+    pub fn new(shared: Arc<Shared>) -> Kustomizations {
+        Kustomizations { shared, built: Mutex::default() }
+    }
+
+    fn cache(&self) -> std::sync::MutexGuard<'_, HashMap<Key, (Input, Arc<Built>)>> {
+        self.built.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The key of a Kustomization.
+pub fn key(namespace: &str, name: &str) -> Key {
+    Key::new(GROUP, KIND, namespace, name)
+}
+
+/// The kind with its version.
+pub fn gvk() -> Gvk {
+    Gvk::new(GROUP, "v1", KIND)
+}
+
+/// `spec.timeout`, or a little less than the interval.
+pub fn timeout(object: &Value) -> Duration {
+    const LEAST: Duration = Duration::from_secs(30);
+    let timeout =
+        duration_at(object, &["spec", "timeout"]).unwrap_or_else(|| every(object).saturating_sub(LEAST));
+    timeout.max(LEAST)
+}
+
+/// `spec.retryInterval`, or the interval: the longest pause after failures.
+pub fn retry(object: &Value) -> Duration {
+    duration_at(object, &["spec", "retryInterval"]).unwrap_or_else(|| every(object))
+}
+
+/// `spec.interval`.
+pub fn every(object: &Value) -> Duration {
+    interval(object, Duration::from_secs(600))
+}
+
+/// Whose labels the applied objects carry.
+pub fn marks(object: &Value) -> Marks {
+    Marks {
+        group: GROUP.into(),
+        name: meta::name(object).into(),
+        namespace: meta::namespace(object).unwrap_or_default().into(),
+    }
+}
+
+/// The Kustomizations that must be ready before.
+pub fn dependencies(object: &Value) -> Vec<(Key, String)> {
+    let list = get(object, &["spec", "dependsOn"]).and_then(Value::as_array);
+    list.into_iter()
+        .flatten()
+        .map(|entry| {
+            let namespace = match str_at(entry, &["namespace"]) {
+                "" => meta::namespace(object).unwrap_or_default(),
+                given => given,
+            };
+            (key(namespace, str_at(entry, &["name"])), str_at(entry, &["readyExpr"]).to_owned())
+        })
+        .collect()
+}
+
+impl Kind for Kustomizations {
+    fn gvk(&self) -> Gvk {
+        gvk()
+    }
+
+    fn describe(&self, object: &Value) -> Description {
+        let mut description = common::describe(object);
+        description.revision = object::get_str(object, &["status", "lastAppliedRevision"]).map(str::to_owned);
+        if let Some(source) = reference(object, &["spec", "sourceRef"]) {
+            let key = source_key(&source.kind, &source.namespace, &source.name);
+            description.edges.push((Relation::Source, key));
+        }
+        for (dependency, _) in dependencies(object) {
+            description.edges.push((Relation::DependsOn, dependency));
+        }
+        description.inventory =
+            ObjectRef::parse_entries(get(object, &["status", "inventory"])).unwrap_or_default();
+        description
+    }
+
+    fn trigger(&self, object: &Value) -> String {
+        common::trigger(object)
+    }
+
+    fn reconcile(self: Arc<Self>, context: Context, object: Value) -> BoxFuture<'static, Outcome> {
+        Box::pin(async move { run::reconcile(&self, context, object).await })
+    }
+}

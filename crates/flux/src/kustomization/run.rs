@@ -1,0 +1,552 @@
+//! One pass over a Kustomization.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cluster::{Cluster, EventType};
+use controller::{Cause, Context, Outcome, WaitError, aspect, wait_for};
+use jiff::Timestamp;
+use object::{Gvk, Key, Value, get, meta};
+use plan::{Action, ObjectRef, Plan, Request};
+use serde_json::json;
+
+use super::build::{self, Built, Input};
+use super::history;
+use super::{
+    APPROVE_DELETIONS, Kustomizations, MANAGER, depends, every, finalize, marks, retry, timeout, world,
+};
+use crate::apply::{self, Applier, Change, Report};
+use crate::artifacts::Offered;
+use crate::common::{Pass, bool_at, format_duration, reference, str_at, string_map};
+use crate::health;
+use crate::sources::{artifact_aspect, secret_data, source_gvk, source_key};
+
+/// A pass that did not succeed.
+enum Stop {
+    /// The API failed us.
+    Api(cluster::Error),
+    /// Something newer came.
+    Preempted,
+    /// It failed: reason, message, where to look.
+    Failed(&'static str, String, Cause),
+    /// Only a changed spec can help.
+    Stalled(&'static str, String),
+    /// Something is not there yet.
+    Waiting(&'static str, String, Cause),
+}
+
+impl From<cluster::Error> for Stop {
+    fn from(error: cluster::Error) -> Stop {
+        Stop::Api(error)
+    }
+}
+
+fn failed(reason: &'static str, message: impl Into<String>) -> Stop {
+    let message = message.into();
+    Stop::Failed(reason, message.clone(), Cause::new(message))
+}
+
+pub(super) async fn reconcile(kind: &Kustomizations, context: Context, object: Value) -> Outcome {
+    let mut pass = Pass::new(context, object, MANAGER);
+    match whole(kind, &mut pass).await {
+        Ok(outcome) => outcome,
+        Err(error) if pass.context.cancel.is_cancelled() => {
+            tracing::debug!(%error, "cancelled");
+            Outcome::preempted()
+        }
+        Err(error) => Outcome::retry(retry(&pass.object), Cause::new(error.to_string())),
+    }
+}
+
+async fn whole(kind: &Kustomizations, pass: &mut Pass) -> Result<Outcome, cluster::Error> {
+    if pass.is_deleted() {
+        let cluster = impersonated(kind, pass).await?;
+        return finalize::finalize(kind, pass, cluster).await;
+    }
+    pass.ensure_finalizer().await?;
+    if pass.is_suspended() {
+        return Ok(Outcome::done());
+    }
+    let started = pass.context.clock().now();
+    let revision = str_at(&pass.object, &["status", "lastAppliedRevision"]).to_owned();
+    match steps(kind, pass, started).await {
+        Ok(()) => {
+            pass.write().await?;
+            let took = format_duration(since(&pass.context, started));
+            if str_at(pass.status(), &["lastAppliedRevision"]) != revision {
+                let every = format_duration(every(&pass.object));
+                let message = format!("Reconciliation finished in {took}, next run in {every}");
+                let revision = str_at(pass.status(), &["lastAppliedRevision"]).to_owned();
+                pass.event(EventType::Normal, "ReconciliationSucceeded", &message, &revision);
+            }
+            Ok(Outcome::after(every(&pass.object)))
+        }
+        Err(stop) => stopped(kind, pass, stop).await,
+    }
+}
+
+async fn stopped(kind: &Kustomizations, pass: &mut Pass, stop: Stop) -> Result<Outcome, cluster::Error> {
+    let before =
+        pass.get_condition("Ready").map(|ready| str_at(ready, &["message"]).to_owned()).unwrap_or_default();
+    let known = str_at(&pass.object, &["status", "lastAttemptedRevision"]).to_owned();
+    let revision = str_at(pass.status(), &["lastAttemptedRevision"]).to_owned();
+    let (reason, message, outcome) = match stop {
+        Stop::Preempted => return Ok(Outcome::preempted()),
+        Stop::Api(error) => return Err(error),
+        Stop::Failed(reason, message, cause) => {
+            pass.fail(reason, &message);
+            pass.observe_generation();
+            (reason, message, Outcome::retry(retry(&pass.object), cause))
+        }
+        Stop::Stalled(reason, message) => {
+            pass.stall(reason, &message);
+            let cause = Cause::new(message.clone());
+            (reason, message, Outcome { next: controller::Next::Nothing, cause: Some(cause) })
+        }
+        Stop::Waiting(reason, message, cause) => {
+            pass.condition("Ready", "False", reason, &message);
+            pass.condition("Reconciling", "True", "ProgressingWithRetry", &message);
+            pass.handled_request();
+            (reason, message, Outcome::wait(kind.shared.options.requeue_dependency, cause))
+        }
+    };
+    // The status may hold the line already: say it once.
+    if before != message || known != revision {
+        let event_type = if reason == "DependencyNotReady" { EventType::Normal } else { EventType::Warning };
+        pass.event(event_type, reason, &message, &revision);
+    }
+    pass.write().await?;
+    Ok(outcome)
+}
+
+fn since(context: &Context, started: Timestamp) -> Duration {
+    Duration::try_from(context.clock().now().duration_since(started)).unwrap_or_default()
+}
+
+async fn steps(kind: &Kustomizations, pass: &mut Pass, started: Timestamp) -> Result<(), Stop> {
+    let object = pass.object.clone();
+    let expressions = health::expressions(&object).map_err(|error| {
+        Stop::Stalled(
+            "InvalidCELExpression",
+            format!("Reconciliation failed terminally due to configuration error: {error}"),
+        )
+    })?;
+    let offered = artifact(kind, pass).await?;
+    if let Some(blocked) = depends::check(&kind.shared, &pass.context, &object, &offered.revision).await? {
+        return Err(if blocked.stalled {
+            let message =
+                format!("Reconciliation failed terminally due to configuration error: {}", blocked.message);
+            Stop::Stalled("InvalidCELExpression", message)
+        } else {
+            Stop::Waiting("DependencyNotReady", blocked.message, blocked.cause)
+        });
+    }
+    let revision = offered.revision.clone();
+    pass.set(&["lastAttemptedRevision"], json!(revision));
+    let built = build(kind, pass, &offered).await?;
+    let Some(cluster) = impersonated(kind, pass).await? else {
+        return Err(failed("ReconciliationFailed", service_account_missing(kind, &object)));
+    };
+    let log = |status: &'static str, pass: &mut Pass| {
+        let entry = history::Outcome {
+            digest: &built.digest,
+            now: &pass.context.clock().stamp(),
+            duration: since(&pass.context, started),
+            status,
+            revision: &revision,
+            origin: offered.origin_revision(),
+        };
+        let history = history::upsert(pass.status().get("history"), &entry);
+        pass.set(&["history"], history);
+    };
+    let context = pass.context.clone();
+    let applier = Applier {
+        context: &context,
+        cluster,
+        manager: MANAGER,
+        memory: &kind.shared.memory,
+        take_over: true,
+    };
+    let (plan, report) = match apply(kind, pass, &applier, &built).await {
+        Ok(done) => done,
+        Err(stop) => {
+            if matches!(stop, Stop::Failed(..)) {
+                log("ReconciliationFailed", pass);
+            }
+            return Err(stop);
+        }
+    };
+    let old = ObjectRef::parse_entries(get(&object, &["status", "inventory"])).unwrap_or_default();
+    let mut inventory = plan.inventory();
+    if let Err((survivors, stop)) = prune(kind, pass, &applier, &plan, old.len(), &revision).await {
+        inventory.extend(survivors);
+        set_inventory(pass, &inventory);
+        log("PruneFailed", pass);
+        return Err(stop);
+    }
+    set_inventory(pass, &inventory);
+    let changed = !report.log().is_empty();
+    if let Err(stop) = check_health(pass, &report, &built, &expressions, &revision, changed).await {
+        if matches!(stop, Stop::Failed(..)) {
+            log("HealthCheckFailed", pass);
+        }
+        return Err(stop);
+    }
+    pass.set(&["lastAppliedRevision"], json!(revision));
+    pass.set(&["lastAppliedOriginRevision"], offered.origin_revision().map(Value::from).unwrap_or_default());
+    pass.succeed("ReconciliationSucceeded", &format!("Applied revision: {revision}"));
+    log("ReconciliationSucceeded", pass);
+    Ok(())
+}
+
+/// The source's artifact; waits for a source that has none.
+async fn artifact(kind: &Kustomizations, pass: &Pass) -> Result<Arc<Offered>, Stop> {
+    let Some(source) = reference(&pass.object, &["spec", "sourceRef"]) else {
+        return Err(Stop::Stalled("ArtifactFailed", "spec.sourceRef is missing".into()));
+    };
+    let key = source_key(&source.kind, &source.namespace, &source.name);
+    if kind.shared.options.no_cross_namespace_refs && source.namespace != pass.namespace() {
+        let message = format!(
+            "can't access '{}/{}/{}', cross-namespace references have been blocked",
+            source.kind, source.namespace, source.name
+        );
+        return Err(Stop::Stalled("AccessDenied", message));
+    }
+    if !matches!(source.kind.as_str(), "GitRepository" | "OCIRepository" | "Bucket" | "ExternalArtifact") {
+        let message = format!("source `{}` kind '{}' not supported", source.name, source.kind);
+        return Err(Stop::Stalled("ArtifactFailed", message));
+    }
+    let gvk = source_gvk(&source.kind);
+    let found = pass.context.read(&gvk, &source.namespace, &source.name, artifact_aspect, true).await?;
+    let via = |message: &str| Cause { via: Some(key.clone()), ..Cause::new(message) };
+    if found.is_none() {
+        let message = format!("Source '{}/{}/{}' not found", source.kind, source.namespace, source.name);
+        return Err(Stop::Waiting("ArtifactFailed", message.clone(), via(&message)));
+    }
+    kind.shared.artifacts.get(&key).ok_or_else(|| {
+        let pause = format_duration(kind.shared.options.requeue_dependency);
+        let message = format!("Source artifact not found, retrying in {pause}");
+        Stop::Waiting("ArtifactFailed", message.clone(), via(&message))
+    })
+}
+
+/// The objects: built anew only when something that the last build looked at differs.
+async fn build(kind: &Kustomizations, pass: &Pass, offered: &Arc<Offered>) -> Result<Arc<Built>, Stop> {
+    let input = Input {
+        spec: pass.object.get("spec").cloned().unwrap_or_default(),
+        variables: variables(pass).await?,
+        strict: kind.shared.options.strict_substitutions,
+    };
+    let key = pass.context.key.clone();
+    let known = kind.cache().get(&key).cloned();
+    if let Some((known_input, built)) = known
+        && known_input == input
+        && world::same(&offered.artifact.tree, &built.looks)
+    {
+        return Ok(built);
+    }
+    let (offered, work) = (offered.clone(), input.clone());
+    let done = pass.context.compute(move || build::build(&offered.artifact.tree, &work)).await;
+    if pass.context.cancel.is_cancelled() {
+        return Err(Stop::Preempted);
+    }
+    match done {
+        Ok(Ok(built)) => {
+            let built = Arc::new(built);
+            kind.cache().insert(key, (input, built.clone()));
+            Ok(built)
+        }
+        Ok(Err(failure)) => Err(Stop::Failed(failure.reason, failure.message, failure.cause)),
+        Err(error) => Err(failed("BuildFailed", error)),
+    }
+}
+
+/// The variables of postBuild; `None` without postBuild.
+async fn variables(pass: &Pass) -> Result<Option<BTreeMap<String, String>>, Stop> {
+    let Some(post_build) = get(&pass.object, &["spec", "postBuild"]).filter(|found| found.is_object()) else {
+        return Ok(None);
+    };
+    let mut maps = Vec::new();
+    let references = post_build.get("substituteFrom").and_then(Value::as_array);
+    for reference in references.into_iter().flatten() {
+        let (kind, name) = (str_at(reference, &["kind"]), str_at(reference, &["name"]));
+        let gvk = Gvk::new("", "v1", kind);
+        let found = pass.context.read(&gvk, pass.namespace(), name, aspect::content, true).await?;
+        match found {
+            Some(found) if kind == "Secret" => {
+                let data = secret_data(&found).into_iter();
+                maps.push(
+                    data.map(|(key, value)| (key, String::from_utf8_lossy(&value).into_owned())).collect(),
+                );
+            }
+            Some(found) => maps.push(string_map(&found, &["data"])),
+            None if bool_at(reference, &["optional"]) => {}
+            None => {
+                let message = format!(
+                    "substitute from '{kind}/{name}' error: {kind} \"{}/{name}\" not found",
+                    pass.namespace()
+                );
+                let mut cause = Cause::new(message.clone());
+                cause.object = Some(Key::new("", kind, pass.namespace(), name));
+                return Err(Stop::Failed("BuildFailed", message, cause));
+            }
+        }
+    }
+    let spec = pass.object.get("spec").cloned().unwrap_or_default();
+    build::merge_variables(maps, &spec).map(Some).map_err(|error| failed("BuildFailed", error))
+}
+
+fn account<'a>(kind: &'a Kustomizations, object: &'a Value) -> Option<&'a str> {
+    let given = Some(str_at(object, &["spec", "serviceAccountName"])).filter(|name| !name.is_empty());
+    given.or(kind.shared.options.default_service_account.as_deref())
+}
+
+fn service_account_missing(kind: &Kustomizations, object: &Value) -> String {
+    if get(object, &["spec", "kubeConfig"]).is_some_and(Value::is_object) {
+        return "failed to build kube client: spec.kubeConfig is not supported yet".into();
+    }
+    let name = account(kind, object).unwrap_or_default();
+    format!("failed to build kube client: service account '{name}' not found")
+}
+
+/// The cluster with the rights of the Kustomization; `None` when its account is gone.
+async fn impersonated(kind: &Kustomizations, pass: &Pass) -> Result<Option<Cluster>, cluster::Error> {
+    if get(&pass.object, &["spec", "kubeConfig"]).is_some_and(Value::is_object) {
+        return Ok(None);
+    }
+    let Some(name) = account(kind, &pass.object) else { return Ok(Some(pass.context.cluster.clone())) };
+    let gvk = Gvk::new("", "v1", "ServiceAccount");
+    let found = pass.context.read(&gvk, pass.namespace(), name, aspect::existence, false).await?;
+    let user = format!("system:serviceaccount:{}:{name}", pass.namespace());
+    Ok(found.map(|_| pass.context.cluster.as_user(&user)))
+}
+
+async fn apply(
+    kind: &Kustomizations,
+    pass: &mut Pass,
+    applier: &Applier<'_>,
+    built: &Built,
+) -> Result<(Plan, Report), Stop> {
+    let mut objects = built.objects.clone();
+    let marks = marks(&pass.object);
+    let labels = string_map(&pass.object, &["spec", "commonMetadata", "labels"]);
+    let annotations = string_map(&pass.object, &["spec", "commonMetadata", "annotations"]);
+    for object in &mut objects {
+        clean(object);
+        marks.claim(object);
+        labels.iter().for_each(|(key, value)| meta::set_label(object, key, value));
+        annotations.iter().for_each(|(key, value)| meta::set_annotation(object, key, value));
+    }
+    if kind.shared.options.stand_in {
+        apply::mark_stand_ins(&mut objects);
+    }
+    let inventory = ObjectRef::parse_entries(get(&pass.object, &["status", "inventory"]))
+        .map_err(|error| failed("ReconciliationFailed", error.to_string()))?;
+    applier.prepare(&mut objects, &inventory).await?;
+    let store = applier.context.cluster.store().clone();
+    let plan = plan::plan(Request {
+        marks: &marks,
+        desired: objects,
+        live: &|key| store.get(key),
+        would_change: &|live, desired| kind.shared.memory.would_change(MANAGER, live, desired),
+        inventory: &inventory,
+        prune: bool_at(&pass.object, &["spec", "prune"]),
+        force: bool_at(&pass.object, &["spec", "force"]),
+        custom_stages: &[],
+    })
+    .map_err(|error| failed("ReconciliationFailed", error))?;
+    let report = applier.apply(&plan).await;
+    if report.preempted {
+        return Err(Stop::Preempted);
+    }
+    let log = report.log();
+    if !report.errors.is_empty() {
+        let message =
+            if log.is_empty() { report.error_text() } else { format!("{}\n{log}", report.error_text()) };
+        let mut cause = Cause::new(
+            report.errors.first().map(|(key, error)| format!("{key}: {error}")).unwrap_or_default(),
+        );
+        cause.object = report.errors.first().map(|(key, _)| key.clone());
+        return Err(Stop::Failed("ReconciliationFailed", message, cause));
+    }
+    if !log.is_empty() {
+        let revision = str_at(pass.status(), &["lastAttemptedRevision"]).to_owned();
+        pass.event(EventType::Normal, "Progressing", &log, &revision);
+    }
+    Ok((plan, report))
+}
+
+/// What never belongs into an applied object.
+fn clean(object: &mut Value) {
+    object::remove(object, &["status"]);
+    for field in ["managedFields", "resourceVersion", "uid", "generation", "creationTimestamp", "selfLink"] {
+        object::remove(object, &["metadata", field]);
+    }
+    for name in ["kubectl.kubernetes.io/last-applied-configuration", "kustomize.toolkit.fluxcd.io/checksum"] {
+        meta::remove_annotation(object, name);
+    }
+    meta::remove_label(object, "fluxcd.io/sync-gc-mark");
+}
+
+fn set_inventory(pass: &mut Pass, inventory: &[ObjectRef]) {
+    let entries: Vec<Value> = inventory.iter().map(ObjectRef::entry).collect();
+    pass.set(&["inventory"], json!({"entries": entries}));
+}
+
+/// Deletes what is no longer in the source. On failure says what is still there.
+async fn prune(
+    kind: &Kustomizations,
+    pass: &mut Pass,
+    applier: &Applier<'_>,
+    plan: &Plan,
+    total: usize,
+    revision: &str,
+) -> Result<(), (Vec<ObjectRef>, Stop)> {
+    let stale: Vec<ObjectRef> = plan
+        .deletions
+        .iter()
+        .filter(|step| step.action == Action::Delete)
+        .map(|step| step.target.clone())
+        .collect();
+    let approved = meta::annotation(&pass.object, APPROVE_DELETIONS).and_then(|text| text.parse().ok());
+    if let Err(exceeded) = kind.shared.options.deletion_budget.check(stale.len(), total, approved) {
+        let message = format!(
+            "{exceeded}; to allow it, annotate the Kustomization with {APPROVE_DELETIONS}={}",
+            stale.len()
+        );
+        return Err((stale, failed("PruneFailed", message)));
+    }
+    let report = applier.delete(&plan.deletions).await;
+    let survivors = || {
+        let gone = |entry: &ObjectRef| report.entries.iter().any(|(target, _)| target.key == entry.key);
+        stale.iter().filter(|entry| !gone(entry)).cloned().collect::<Vec<_>>()
+    };
+    if report.preempted {
+        return Err((survivors(), Stop::Preempted));
+    }
+    if !report.log().is_empty() {
+        pass.event(EventType::Normal, "ReconciliationSucceeded", &report.log(), revision);
+    }
+    if report.errors.is_empty() {
+        return Ok(());
+    }
+    Err((survivors(), failed("PruneFailed", format!("prune failed: {}", report.error_text()))))
+}
+
+/// What to wait for: everything applied, or what the spec names, but never the unit itself.
+fn to_check(pass: &Pass, report: &Report) -> Vec<(Gvk, Key)> {
+    let mut wanted: Vec<(Gvk, Key)> = if bool_at(&pass.object, &["spec", "wait"]) {
+        let applied = report.entries.iter().filter(|(_, change)| *change != Change::Skipped);
+        applied.map(|(target, _)| (target.gvk(), target.key.clone())).collect()
+    } else {
+        let named = get(&pass.object, &["spec", "healthChecks"]).and_then(Value::as_array);
+        let named = named.into_iter().flatten().map(|entry| {
+            let gvk = Gvk::from_api_version(str_at(entry, &["apiVersion"]), str_at(entry, &["kind"]));
+            let key = Key::new(
+                gvk.group.clone(),
+                gvk.kind.clone(),
+                str_at(entry, &["namespace"]),
+                str_at(entry, &["name"]),
+            );
+            (gvk, key)
+        });
+        named.collect()
+    };
+    wanted.retain(|(_, key)| *key != pass.context.key);
+    wanted
+}
+
+async fn check_health(
+    pass: &mut Pass,
+    report: &Report,
+    built: &Built,
+    expressions: &[health::Expression],
+    revision: &str,
+    changed: bool,
+) -> Result<(), Stop> {
+    let wanted = to_check(pass, report);
+    if wanted.is_empty() {
+        pass.drop_condition("Healthy");
+        return Ok(());
+    }
+    let context = pass.context.clone();
+    for (gvk, _) in &wanted {
+        context.watch(gvk).await?;
+    }
+    let keys: Vec<Key> = wanted.into_iter().map(|(_, key)| key).collect();
+    let vanishing: Vec<Key> =
+        built.objects.iter().filter(|object| is_vanishing(object)).filter_map(|o| Key::of(o).ok()).collect();
+    let judge = |key: &Key, live: Option<&Value>| {
+        if live.is_none() && vanishing.contains(key) {
+            return controller::Judgement::Done;
+        }
+        health::judge(key, live, expressions, context.clock().now().as_second())
+    };
+    let was_healthy = pass.get_condition("Healthy").is_some_and(|found| str_at(found, &["status"]) == "True");
+    let store = context.cluster.store();
+    let healthy_now =
+        keys.iter().all(|key| judge(key, store.get(key).as_ref()) == controller::Judgement::Done);
+    if healthy_now && was_healthy {
+        return Ok(());
+    }
+    let limit = timeout(&pass.object);
+    let started = context.clock().now();
+    if !healthy_now {
+        let message = format!(
+            "Running health checks for revision {revision} with a timeout of {}",
+            format_duration(limit)
+        );
+        pass.progressing(&message);
+        pass.condition("Healthy", "Unknown", "Progressing", &message);
+        pass.write().await?;
+    }
+    let outcome = wait_for(&context, &keys, limit, judge).await;
+    let took = format_duration(since(&context, started));
+    match outcome {
+        Ok(()) => {
+            let message = format!("Health check passed in {took}");
+            let new = str_at(&pass.object, &["status", "lastAppliedRevision"]) != revision;
+            if !was_healthy || (new && changed) {
+                pass.event(EventType::Normal, "Succeeded", &message, revision);
+            }
+            pass.condition("Healthy", "True", "Succeeded", &message);
+            Ok(())
+        }
+        Err(WaitError::Preempted) => Err(Stop::Preempted),
+        Err(WaitError::Failed(rest)) => {
+            Err(unhealthy(pass, &took, "failed early due to stalled resources", &rest))
+        }
+        Err(WaitError::TimedOut(rest)) => Err(unhealthy(pass, &took, "timeout waiting for", &rest)),
+    }
+}
+
+fn unhealthy(pass: &mut Pass, took: &str, words: &str, rest: &[(Key, String)]) -> Stop {
+    let list: Vec<String> = rest.iter().map(|(key, why)| format!("{key} {why}")).collect();
+    let message = format!("{words}: [{}]", list.join(", "));
+    pass.condition("Healthy", "False", "HealthCheckFailed", &message);
+    let mut cause = Cause::new(list.first().cloned().unwrap_or_default());
+    cause.object = rest.first().map(|(key, _)| key.clone());
+    Stop::Failed("HealthCheckFailed", format!("health check failed after {took}: {message}"), cause)
+}
+
+/// A Job that deletes itself when it is done.
+fn is_vanishing(object: &Value) -> bool {
+    meta::kind(object) == "Job"
+        && get(object, &["spec", "ttlSecondsAfterFinished"]).is_some_and(Value::is_number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_as_flux_defaults_them() {
+        let object = json!({"spec": {"interval": "10m"}});
+        assert_eq!(timeout(&object), Duration::from_secs(570));
+        assert_eq!(retry(&object), Duration::from_secs(600));
+        let object = json!({"spec": {"interval": "20s", "retryInterval": "5s"}});
+        assert_eq!(timeout(&object), Duration::from_secs(30));
+        assert_eq!(retry(&object), Duration::from_secs(5));
+    }
+}

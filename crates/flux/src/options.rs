@@ -1,0 +1,78 @@
+//! Settings of the dialect, and what all its kinds share.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use source::Fetcher;
+
+use crate::apply::Memory;
+use crate::artifacts::Artifacts;
+use crate::sources::watches::Watches;
+
+/// Settings, in the words of Flux's flags.
+#[derive(Clone)]
+pub struct Options {
+    /// Where sources come from.
+    pub fetcher: Fetcher,
+    /// `--no-cross-namespace-refs`.
+    pub no_cross_namespace_refs: bool,
+    /// `--no-remote-bases`.
+    pub no_remote_bases: bool,
+    /// `--default-service-account`.
+    pub default_service_account: Option<String>,
+    /// `StrictPostBuildSubstitutions`: a variable without value or default is an error.
+    pub strict_substitutions: bool,
+    /// `AdditiveCELDependencyCheck`: a readyExpr adds to the built-in check instead of replacing it.
+    pub additive_cel_dependency_check: bool,
+    /// `--requeue-dependency`: the longest time between two looks at a dependency. Changes wake at once.
+    pub requeue_dependency: Duration,
+    /// How much one pass may delete.
+    pub deletion_budget: plan::Budget,
+    /// Objects that install a controller which this program embodies are applied, but counted as healthy.
+    pub stand_in: bool,
+    /// Folders whose edits are seen at once, besides those that `fetcher`'s maps name.
+    pub watch_folders: Vec<PathBuf>,
+}
+
+impl Options {
+    /// Flux's defaults, over a fetcher.
+    pub fn new(fetcher: Fetcher) -> Options {
+        Options {
+            fetcher,
+            no_cross_namespace_refs: false,
+            no_remote_bases: false,
+            default_service_account: None,
+            strict_substitutions: true,
+            additive_cel_dependency_check: false,
+            requeue_dependency: Duration::from_secs(30),
+            deletion_budget: plan::Budget::default(),
+            stand_in: true,
+            watch_folders: Vec::new(),
+        }
+    }
+}
+
+/// What all kinds share.
+pub struct Shared {
+    /// The settings.
+    pub options: Options,
+    /// What was fetched.
+    pub artifacts: Artifacts,
+    /// What was applied, so that unchanged objects cost no request.
+    pub memory: Memory,
+    /// Watched working copies.
+    pub watches: Arc<Watches>,
+}
+
+impl Shared {
+    /// Nothing fetched, nothing applied yet.
+    pub fn new(options: Options) -> Shared {
+        Shared {
+            options,
+            artifacts: Artifacts::default(),
+            memory: Memory::default(),
+            watches: Arc::default(),
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! GitRepository.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use controller::{Context, Description, Kind, Outcome, Relation};
+use futures::future::BoxFuture;
+use object::{Gvk, Value, get, meta};
+use serde_json::json;
+use source::git::{Reference, Request};
+use source::{Artifact, Copy};
+
+use super::{Failure, Fetch, Fetched, artifact_aspect, secrets, source_gvk, source_key};
+use crate::common::{self, Pass, bool_at, duration_at, str_at, strings_at};
+use crate::options::Shared;
+
+pub(crate) struct GitRepositories {
+    pub shared: Arc<Shared>,
+}
+
+impl Kind for GitRepositories {
+    fn gvk(&self) -> Gvk {
+        source_gvk("GitRepository")
+    }
+
+    fn describe(&self, object: &Value) -> Description {
+        let mut description = super::describe_source(object);
+        for include in includes(object) {
+            let key =
+                source_key("GitRepository", meta::namespace(object).unwrap_or_default(), &include.repository);
+            description.edges.push((Relation::Source, key));
+        }
+        description
+    }
+
+    fn trigger(&self, object: &Value) -> String {
+        common::trigger(object)
+    }
+
+    fn reconcile(self: Arc<Self>, context: Context, object: Value) -> BoxFuture<'static, Outcome> {
+        Box::pin(async move { super::reconcile(&*self, context, object).await })
+    }
+}
+
+struct Include {
+    repository: String,
+    from: String,
+    to: String,
+}
+
+fn includes(object: &Value) -> Vec<Include> {
+    let list = get(object, &["spec", "include"]).and_then(Value::as_array);
+    list.into_iter()
+        .flatten()
+        .map(|entry| {
+            let repository = str_at(entry, &["repository", "name"]).to_owned();
+            let to = match str_at(entry, &["toPath"]) {
+                "" => repository.clone(),
+                given => given.to_owned(),
+            };
+            Include { from: str_at(entry, &["fromPath"]).to_owned(), repository, to }
+        })
+        .collect()
+}
+
+fn text(object: &Value, path: &[&str]) -> Option<String> {
+    Some(str_at(object, path)).filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+impl Fetch for GitRepositories {
+    fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    fn fetch<'a>(&'a self, pass: &'a mut Pass) -> BoxFuture<'a, Result<Fetched, Failure>> {
+        Box::pin(async move {
+            let object = pass.object.clone();
+            let mut request = Request::new(str_at(&object, &["spec", "url"]));
+            super::follow(&self.shared, pass, &request.url);
+            request.reference = Reference {
+                branch: text(&object, &["spec", "ref", "branch"]),
+                tag: text(&object, &["spec", "ref", "tag"]),
+                semver: text(&object, &["spec", "ref", "semver"]),
+                name: text(&object, &["spec", "ref", "name"]),
+                commit: text(&object, &["spec", "ref", "commit"]),
+            };
+            request.credentials = secrets::credentials(pass).await?;
+            request.ignore = text(&object, &["spec", "ignore"]);
+            request.sparse = strings_at(&object, &["spec", "sparseCheckout"]);
+            request.recurse_submodules = bool_at(&object, &["spec", "recurseSubmodules"]);
+            request.timeout = duration_at(&object, &["spec", "timeout"]).unwrap_or(Duration::from_secs(60));
+            if get(&object, &["spec", "verify"]).is_some_and(Value::is_object) {
+                let why =
+                    "spec.verify: signatures cannot be verified yet; remove spec.verify to use the source";
+                return Err(Failure::new("SourceVerified", "InvalidVerification", why).stalled());
+            }
+            let fetched = self.shared.options.fetcher.git(&request).await;
+            let fetched = fetched.map_err(|error| {
+                Failure::fetch("GitOperationFailed", "failed to checkout and determine revision", &error)
+            })?;
+            let artifact = self.include(pass, &object, fetched).await?;
+            observe(pass, &object);
+            let message = format!("stored artifact for revision '{}'", artifact.revision);
+            Ok(Fetched { artifact, reason: "Succeeded", message })
+        })
+    }
+}
+
+/// Fields of the spec that shape the artifact, echoed so that a change of them is seen.
+fn observe(pass: &mut Pass, object: &Value) {
+    for (field, observed) in [
+        ("ignore", "observedIgnore"),
+        ("sparseCheckout", "observedSparseCheckout"),
+        ("recurseSubmodules", "observedRecurseSubmodules"),
+        ("include", "observedInclude"),
+    ] {
+        let value = get(object, &["spec", field]).cloned().unwrap_or_default();
+        pass.set(&[observed], if value == json!(false) { Value::Null } else { value });
+    }
+}
+
+impl GitRepositories {
+    /// Copies other repositories' artifacts into this one.
+    async fn include(&self, pass: &mut Pass, object: &Value, own: Artifact) -> Result<Artifact, Failure> {
+        let includes = includes(object);
+        if includes.is_empty() {
+            pass.set(&["includedArtifacts"], Value::Null);
+            return Ok(own);
+        }
+        let unavailable = |why: String| Failure::new("IncludeUnavailable", "NotFound", why);
+        let mut trees = BTreeMap::from([("self".to_owned(), own.tree.clone())]);
+        let mut copies = vec![Copy {
+            from: "@self/**".into(),
+            to: "@artifact/".into(),
+            optional: true,
+            ..Copy::default()
+        }];
+        let mut included = Vec::new();
+        for (index, include) in includes.iter().enumerate() {
+            let gvk = source_gvk("GitRepository");
+            let found =
+                pass.context.read(&gvk, pass.namespace(), &include.repository, artifact_aspect, false).await;
+            found.map_err(|error| unavailable(error.to_string()))?;
+            let key = source_key("GitRepository", pass.namespace(), &include.repository);
+            let Some(offered) = self.shared.artifacts.get(&key) else {
+                let why = format!(
+                    "could not get resource for include '{}': no artifact available",
+                    include.repository
+                );
+                return Err(unavailable(why));
+            };
+            let alias = format!("include{index}");
+            let tree = offered
+                .artifact
+                .tree
+                .subtree(&include.from)
+                .map_err(|error| Failure::new("IncludeUnavailable", "CopyFailed", error.to_string()))?;
+            trees.insert(alias.clone(), tree);
+            let to = format!("@artifact/{}/", include.to.trim_matches('/'));
+            copies.push(Copy { from: format!("@{alias}/**"), to, optional: true, ..Copy::default() });
+            included.push(offered.status(&key));
+        }
+        let limits = self.shared.options.fetcher.limits();
+        let tree = source::compose(&trees, &copies, limits)
+            .map_err(|error| Failure::new("IncludeUnavailable", "CopyFailed", error.to_string()))?;
+        pass.set(&["includedArtifacts"], json!(included));
+        Ok(Artifact { tree, ..own })
+    }
+}

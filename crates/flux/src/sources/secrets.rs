@@ -1,0 +1,71 @@
+//! Secrets that sources refer to, read so that their change wakes the source.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use controller::aspect;
+use object::{Gvk, Value};
+use source::Credentials;
+
+use super::Failure;
+use crate::common::{Pass, str_at};
+
+/// The decoded data of a Secret.
+pub(crate) fn secret_data(secret: &Value) -> BTreeMap<String, Vec<u8>> {
+    let mut decoded = BTreeMap::new();
+    if let Some(data) = secret.get("data").and_then(Value::as_object) {
+        for (key, value) in data {
+            let bytes = base64::engine::general_purpose::STANDARD.decode(value.as_str().unwrap_or_default());
+            if let Ok(bytes) = bytes {
+                decoded.insert(key.clone(), bytes);
+            }
+        }
+    }
+    if let Some(data) = secret.get("stringData").and_then(Value::as_object) {
+        for (key, value) in data {
+            decoded.insert(key.clone(), value.as_str().unwrap_or_default().as_bytes().to_vec());
+        }
+    }
+    decoded
+}
+
+async fn read(pass: &Pass, name: &str) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
+    let gvk = Gvk::new("", "v1", "Secret");
+    let failure = |why: String| Failure::new("FetchFailed", "AuthenticationFailed", why);
+    let found = pass.context.read(&gvk, pass.namespace(), name, aspect::content, true).await;
+    match found {
+        Ok(Some(secret)) => Ok(secret_data(&secret)),
+        Ok(None) => Err(failure(format!("failed to get secret '{}/{name}': not found", pass.namespace()))),
+        Err(error) => Err(failure(format!("failed to get secret '{}/{name}': {error}", pass.namespace()))),
+    }
+}
+
+/// What `secretRef`, `certSecretRef`, `proxySecretRef` and the service account's pull secrets give.
+pub(crate) async fn credentials(pass: &Pass) -> Result<Credentials, Failure> {
+    let mut credentials = Credentials::default();
+    let account = str_at(&pass.object, &["spec", "serviceAccountName"]);
+    if !account.is_empty() && pass.gvk().kind == "OCIRepository" {
+        let gvk = Gvk::new("", "v1", "ServiceAccount");
+        let found = pass.context.read(&gvk, pass.namespace(), account, aspect::version, true).await;
+        let found =
+            found.map_err(|error| Failure::new("FetchFailed", "AuthenticationFailed", error.to_string()))?;
+        let Some(found) = found else {
+            let why = format!("failed to get service account '{}/{account}': not found", pass.namespace());
+            return Err(Failure::new("FetchFailed", "AuthenticationFailed", why));
+        };
+        for entry in found.get("imagePullSecrets").and_then(Value::as_array).into_iter().flatten() {
+            credentials.add_secret(&read(pass, str_at(entry, &["name"])).await?);
+        }
+    }
+    for field in ["secretRef", "certSecretRef"] {
+        let name = str_at(&pass.object, &["spec", field, "name"]);
+        if !name.is_empty() {
+            credentials.add_secret(&read(pass, name).await?);
+        }
+    }
+    let proxy = str_at(&pass.object, &["spec", "proxySecretRef", "name"]);
+    if !proxy.is_empty() {
+        credentials.set_proxy_secret(&read(pass, proxy).await?);
+    }
+    Ok(credentials)
+}
