@@ -64,6 +64,11 @@ fn inner(value: &Value) -> Value {
     }
 }
 
+/// The name of the type that a pointer points to, or of any other value.
+fn pointed(value: &Value) -> String {
+    value.type_name().trim_start_matches('*').to_owned()
+}
+
 fn length(value: &Value) -> Res {
     let length = match inner(value) {
         Value::Str(text) => text.len(),
@@ -71,7 +76,7 @@ fn length(value: &Value) -> Res {
         Value::Map(map) => map.len(),
         Value::Nil | Value::NilPtr(_) => return Err("len of nil pointer".into()),
         Value::Invalid => return Err("reflect: call of reflect.Value.Type on zero Value".into()),
-        other => return Err(format!("len of type {}", other.type_name()).into()),
+        other => return Err(format!("len of type {}", pointed(&other)).into()),
     };
     Ok(Value::int(length as i64))
 }
@@ -122,7 +127,7 @@ fn index(args: &[Value]) -> Res {
                 Value::Nil | Value::Invalid => return Err("value is nil; should be of type string".into()),
                 other => return Err(format!("value has type {}; should be string", other.type_name()).into()),
             },
-            other => return Err(format!("can't index item of type {}", other.type_name()).into()),
+            other => return Err(format!("can't index item of type {}", pointed(&other)).into()),
         };
     }
     Ok(item)
@@ -144,7 +149,7 @@ fn slice(args: &[Value]) -> Res {
         Value::Str(_) if indexes.len() == 3 => return Err("cannot 3-index slice a string".into()),
         Value::Str(text) => text.len(),
         Value::List(list) => list.items.len(),
-        other => return Err(format!("can't slice item of type {}", other.type_name()).into()),
+        other => return Err(format!("can't slice item of type {}", pointed(other)).into()),
     };
     let mut bounds = [0, length, length];
     for (bound, index) in bounds.iter_mut().zip(indexes) {
@@ -291,7 +296,11 @@ fn le(args: &[Value]) -> Result<bool, FuncError> {
 fn joined(args: &[Value]) -> Vec<u8> {
     match args {
         [Value::Str(text)] => text.as_bytes().to_vec(),
-        args => crate::fmt::sprint(args),
+        args => {
+            // What is nil is shown as a missing value, and counts as a string.
+            let shown = |value: &Value| if value.is_nil() { Value::from("<no value>") } else { value.clone() };
+            crate::fmt::sprint(&args.iter().map(shown).collect::<Vec<_>>())
+        }
     }
 }
 

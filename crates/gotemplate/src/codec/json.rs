@@ -58,32 +58,49 @@ fn write(out: &mut Vec<u8>, value: &Value, style: Style, depth: usize) -> Result
         }
         Value::Map(map) if map.is_nil() => out.extend_from_slice(b"null"),
         Value::Map(map) => {
-            out.push(b'{');
             let entries = map.borrow();
-            for (index, (key, item)) in entries.iter().enumerate() {
-                if index > 0 {
-                    out.push(b',');
-                }
-                newline(out, style, depth + 1);
-                string(out, key.as_bytes(), style.html);
-                out.push(b':');
-                if style.indent {
-                    out.push(b' ');
-                }
-                write(out, item, style, depth + 1)?;
-            }
-            if !entries.is_empty() {
-                newline(out, style, depth);
-            }
-            out.push(b'}');
+            members(out, entries.iter().map(|(key, item)| (key.as_bytes(), item)), style, depth)?;
         }
         Value::Time(time) => string(out, time.rfc3339_nano().as_bytes(), style.html),
-        Value::Object(object) => match object.encoded() {
-            Some(inner) => write(out, &inner, style, depth + 1)?,
-            None => return Err(format!("json: unsupported type: {}", object.type_name())),
+        Value::Object(object) => match (object.encoded_fields(), object.encoded()) {
+            (Some(fields), _) => {
+                let fields = fields.iter().map(|(name, item)| (name.as_bytes(), item));
+                members(out, fields, style, depth)?;
+            }
+            (None, Some(inner)) => write(out, &inner, style, depth + 1)?,
+            (None, None) => return Err(format!("json: unsupported type: {}", object.type_name())),
         },
         Value::Func(function) => return Err(format!("json: unsupported type: {}", function.type_name())),
     }
+    Ok(())
+}
+
+/// The members of an object, in the order given.
+fn members<'v>(
+    out: &mut Vec<u8>,
+    entries: impl Iterator<Item = (&'v [u8], &'v Value)>,
+    style: Style,
+    depth: usize,
+) -> Result<(), String> {
+    out.push(b'{');
+    let mut empty = true;
+    for (key, item) in entries {
+        if !empty {
+            out.push(b',');
+        }
+        empty = false;
+        newline(out, style, depth + 1);
+        string(out, key, style.html);
+        out.push(b':');
+        if style.indent {
+            out.push(b' ');
+        }
+        write(out, item, style, depth + 1)?;
+    }
+    if !empty {
+        newline(out, style, depth);
+    }
+    out.push(b'}');
     Ok(())
 }
 

@@ -41,7 +41,7 @@ pub(super) fn functions() -> Vec<Function> {
             Ok(Value::str(all.strip_prefix(bytes(args, 0)).unwrap_or(all)))
         }),
         native("nospace", ONE, false, |_, args| Ok(Value::str(words::without_space(bytes(args, 0))))),
-        native("initials", ONE, false, |_, args| Ok(Value::from(words::initials(&text(args, 0))))),
+        native("initials", ONE, false, |_, args| Ok(Value::from(words::initials(bytes(args, 0))))),
         native("swapcase", ONE, false, |_, args| Ok(Value::from(words::swap_case(&text(args, 0))))),
         native("snakecase", ONE, false, |_, args| Ok(Value::from(words::separated(&text(args, 0), '_')))),
         native("kebabcase", ONE, false, |_, args| Ok(Value::from(words::separated(&text(args, 0), '-')))),

@@ -44,9 +44,10 @@ pub(super) fn untitle(text: &str) -> String {
     text.chars().map(change).collect()
 }
 
-/// The first letters of all words.
-pub(super) fn initials(text: &str) -> String {
-    text.split_whitespace().filter_map(|word| word.chars().next()).collect()
+/// The first bytes of all words, each as the character of that number.
+pub(super) fn initials(bytes: &[u8]) -> String {
+    let words = bytes.split(|byte| char::from(*byte).is_whitespace());
+    words.filter_map(|word| word.first()).map(|byte| char::from(*byte)).collect()
 }
 
 /// Upper for lower and the other way round.
@@ -152,7 +153,11 @@ pub(super) fn pascal(text: &str) -> String {
     let mut chars = text.chars();
     let mut now = loop {
         match chars.next() {
-            None => return out,
+            None => {
+                // With nothing but connectors the last one comes twice.
+                out.extend(text.chars().next_back());
+                return out;
+            }
             Some(c) if is_connector(c) => out.push(c),
             Some(c) => break c,
         }

@@ -74,6 +74,11 @@ pub trait Object {
         None
     }
 
+    /// The members of its JSON form in Go's order, for a struct; `None` takes what [`Object::encoded`] says.
+    fn encoded_fields(&self) -> Option<Vec<(&'static str, Value)>> {
+        None
+    }
+
     /// How it encodes as JSON and YAML: usually a map with the names of its tags. `None` is an error.
     fn encoded(&self) -> Option<Value> {
         self.underlying()
