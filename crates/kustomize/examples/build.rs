@@ -17,11 +17,13 @@ fn main() -> std::process::ExitCode {
         }
     }
     let dir = std::fs::canonicalize(&dir).map(|path| path.to_string_lossy().into_owned()).unwrap_or(dir);
-    match kustomize::build(&common::DiskWorld, &dir, &options) {
+    let mut warnings = Vec::new();
+    let built = kustomize::build_noting(&common::DiskWorld, &dir, &options, &mut warnings);
+    for warning in warnings {
+        eprintln!("{warning}");
+    }
+    match built {
         Ok(built) => {
-            for warning in built.warnings() {
-                eprintln!("{warning}");
-            }
             print!("{}", built.to_yaml());
             std::process::ExitCode::SUCCESS
         }

@@ -71,6 +71,46 @@ pub(crate) struct Patch {
     pub options: Option<PatchOptions>,
 }
 
+impl Patch {
+    /// The settings of the transformer that this entry makes, its text under `text_key`.
+    pub fn to_config(&self, text_key: &str) -> Value {
+        let mut map = Map::new();
+        let mut put = |key: &str, text: &str| {
+            if !text.is_empty() {
+                map.insert(key.to_owned(), Value::from(text));
+            }
+        };
+        put("path", &self.path);
+        put(text_key, &self.patch);
+        if let Some(target) = &self.target {
+            let texts = [
+                ("group", &target.gvk.group),
+                ("version", &target.gvk.version),
+                ("kind", &target.gvk.kind),
+                ("name", &target.name),
+                ("namespace", &target.namespace),
+                ("annotationSelector", &target.annotation_selector),
+                ("labelSelector", &target.label_selector),
+            ];
+            let target = texts.into_iter().filter(|(_, text)| !text.is_empty());
+            let target: Map<String, Value> =
+                target.map(|(key, text)| (key.to_owned(), Value::from(text.clone()))).collect();
+            map.insert("target".to_owned(), Value::Object(target));
+        }
+        if let Some(options) = self.options {
+            let flags = [
+                ("allowNameChange", options.allow_name_change),
+                ("allowKindChange", options.allow_kind_change),
+            ];
+            let flags = flags.into_iter().filter(|(_, flag)| *flag);
+            let flags: Map<String, Value> =
+                flags.map(|(key, _)| (key.to_owned(), Value::Bool(true))).collect();
+            map.insert("options".to_owned(), Value::Object(flags));
+        }
+        Value::Object(map)
+    }
+}
+
 /// What a patch may change besides.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]

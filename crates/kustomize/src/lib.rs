@@ -119,15 +119,35 @@ impl Built {
 
 /// Builds the kustomization in `dir`, an absolute '/'-separated path in the world ("" and "/" are its root).
 pub fn build(world: &dyn World, dir: &str, options: &Options) -> Result<Built, Error> {
+    let mut warnings = Vec::new();
+    let mut built = build_noting(world, dir, options, &mut warnings)?;
+    built.warnings = warnings;
+    Ok(built)
+}
+
+/// As [`build`]; what there is to warn about is noted in `warnings`, also when the build fails.
+pub fn build_noting(
+    world: &dyn World,
+    dir: &str,
+    options: &Options,
+    warnings: &mut Vec<String>,
+) -> Result<Built, Error> {
     let mut context = target::Context::new(options);
+    let built = run(world, dir, &mut context);
+    warnings.append(&mut context.warnings);
+    built
+}
+
+fn run(world: &dyn World, dir: &str, context: &mut target::Context<'_>) -> Result<Built, Error> {
+    let options = context.options;
     let loader = loader::Loader::new(world, dir, options.load_restrictions)?;
-    let mut target = target::Target::load(loader, &mut context)?;
+    let mut target = target::Target::load(loader, context)?;
     if !target.kustomization.build_metadata.is_empty() {
         target.origin = Some(origin::Origin::default());
     }
-    target.choose_schema(&mut context, true)?;
+    target.choose_schema(context, true)?;
     let mut acc = target::Accumulator::new(context.schema.clone());
-    target.accumulate(&mut context, &mut acc)?;
+    target.accumulate(context, &mut acc)?;
     plugins::add_hashes(&mut acc.map)?;
     let references = std::mem::take(&mut acc.tables.name_reference);
     nameref::fix(&mut acc.map, &references)?;
@@ -141,7 +161,7 @@ pub fn build(world: &dyn World, dir: &str, options: &Options) -> Result<Built, E
 fn finish(
     mut map: resmap::ResMap,
     kustomization: &kustomization::Kustomization,
-    mut context: target::Context<'_>,
+    context: &mut target::Context<'_>,
 ) -> Result<Built, Error> {
     for resource in map.list() {
         resource::validate_metadata(&resource.node).map_err(Error::new)?;
@@ -178,7 +198,7 @@ fn finish(
             .map_err(|error| Error::new(error).of_resource(fieldspec::describe(&resource.node)))?;
         objects.push(value);
     }
-    Ok(Built { objects, warnings: context.warnings })
+    Ok(Built { objects, warnings: Vec::new() })
 }
 
 /// The version of Kustomize that this crate does as.

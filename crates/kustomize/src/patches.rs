@@ -25,12 +25,28 @@ enum Content {
 }
 
 impl Patch {
-    /// Reads an entry and its file.
-    pub fn load(patch: &kustomization::Patch, loader: &Loader<'_>) -> Result<Patch, Error> {
+    /// Reads an entry and its file; `config` is what messages show of it.
+    pub fn load(
+        patch: &kustomization::Patch,
+        loader: &Loader<'_>,
+        config: &serde_json::Value,
+    ) -> Result<Patch, Error> {
         let text = patch.patch.trim();
         let (text, source): (Cow<'_, str>, String) = match (text.is_empty(), patch.path.is_empty()) {
-            (true, true) => return Err(Error::new("must specify one of patch and path in\n")),
-            (false, false) => return Err(Error::new("patch and path can't be set at the same time\n")),
+            (true, true) => {
+                return Err(Error::new(format!(
+                    "must specify one of patch and path in
+{}",
+                    yaml::to_string(config)
+                )));
+            }
+            (false, false) => {
+                let shown = yaml::to_string(config);
+                return Err(Error::new(format!(
+                    "patch and path can't be set at the same time
+{shown}"
+                )));
+            }
             (false, true) => (Cow::Borrowed(text), format!("[patch: {text:?}]")),
             (true, false) => {
                 let loaded = loader.load_text(&patch.path).map_err(Error::from).map_err(|error| {
@@ -144,7 +160,18 @@ impl Json6902 {
         if text.is_empty() {
             return Err(Error::new(format!("patch file '{}' empty seems to be empty", patch.path)));
         }
-        let read = JsonPatch::parse(&text).map_err(|error| Error::new(error).in_file(patch.path.clone()))?;
+        let read = JsonPatch::parse(&text).map_err(|error| {
+            let shown = match (text.starts_with('['), yaml::from_str(&text)) {
+                (false, Ok(value)) => value.to_string(),
+                _ => text.clone(),
+            };
+            let error = if error.starts_with("yaml:") {
+                Error::new(error)
+            } else {
+                Error::new(error).wrap(format!("decoding {shown}"))
+            };
+            error.in_file(patch.path.clone())
+        })?;
         if read.is_empty() {
             return Err(Error::new(format!("patch appears to be empty; file={}, JsonOp={text}", patch.path)));
         }

@@ -363,7 +363,7 @@ fn load_transformer(
     }
     decode(config, &shape_of(kind))
         .and_then(from_value::<Settings>)
-        .and_then(|settings| configure(kind, settings, &target.loader))
+        .and_then(|settings| configure(kind, settings, &target.loader, config))
         .map_err(|error| fails_configuration(config, context, error))
 }
 
@@ -378,7 +378,12 @@ fn shape_of(kind: &str) -> Shape {
     }
 }
 
-fn configure(kind: &str, settings: Settings, loader: &Loader<'_>) -> Result<Transformer, Error> {
+fn configure(
+    kind: &str,
+    settings: Settings,
+    loader: &Loader<'_>,
+    config: &Resource,
+) -> Result<Transformer, Error> {
     let specs = settings.field_specs.clone().unwrap_or_default();
     let need_specs = || match settings.field_specs {
         Some(_) => Ok(()),
@@ -403,7 +408,10 @@ fn configure(kind: &str, settings: Settings, loader: &Loader<'_>) -> Result<Tran
         "ImageTagTransformer" => Transformer::Image(settings.image_tag, specs),
         "ReplicaCountTransformer" => Transformer::Replicas(settings.replica, specs),
         "NamespaceTransformer" => Transformer::Namespace(namespace_settings(&settings, specs)?),
-        "PatchTransformer" => Transformer::Patch(Patch::load(&patch_of(settings), loader)?),
+        "PatchTransformer" => {
+            let shown = tree::to_value(&config.node).map_err(Error::new)?;
+            Transformer::Patch(Patch::load(&patch_of(settings), loader, &shown)?)
+        }
         "PatchJson6902Transformer" => {
             let mut patch = patch_of(settings);
             patch.options = None;

@@ -145,7 +145,10 @@ impl<'w> Target<'w> {
         acc.map.use_schema(&context.schema);
         self.run_transformers(context, acc).map_err(at)?;
         self.run_validators(context, acc).map_err(at)?;
-        crate::vars::add(acc, &self.kustomization.vars).map_err(|error| at(error.in_field("vars")))
+        crate::vars::add(acc, &self.kustomization.vars).map_err(|error| {
+            let what = format!("merging vars {}", crate::vars::shown_all(&self.kustomization.vars));
+            at(error.wrap(what).in_field("vars"))
+        })
     }
 
     fn add_tables(&self, acc: &mut Accumulator) -> Result<(), Error> {
@@ -389,13 +392,18 @@ impl<'w> Target<'w> {
         let mut push =
             |plugin: &str, transformer: Transformer| all.push((transformer, self.builtin_origin(plugin)));
         if !k.patches_strategic_merge.is_empty() {
-            let patches = plugins::load_strategic(&self.loader, &k.patches_strategic_merge)
-                .map_err(|error| error.in_field("patchesStrategicMerge"))?;
+            let patches =
+                plugins::load_strategic(&self.loader, &k.patches_strategic_merge).map_err(|error| {
+                    let config = serde_json::json!({"paths": k.patches_strategic_merge});
+                    trouble(error, "PatchStrategicMergeTransformer", &config)
+                        .in_field("patchesStrategicMerge")
+                })?;
             push("PatchStrategicMergeTransformer", Transformer::StrategicMerge(patches));
         }
         for patch in &k.patches {
-            let loaded = crate::patches::Patch::load(patch, &self.loader)
-                .map_err(|error| error.in_field("patches"))?;
+            let config = patch.to_config("patch");
+            let loaded = crate::patches::Patch::load(patch, &self.loader, &config)
+                .map_err(|error| trouble(error, "PatchTransformer", &config).in_field("patches"))?;
             push("PatchTransformer", Transformer::Patch(loaded));
         }
         if !k.namespace.is_empty() {
@@ -435,8 +443,10 @@ impl<'w> Target<'w> {
             push("AnnotationsTransformer", transformer);
         }
         for patch in &k.patches_json6902 {
-            let loaded = crate::patches::Json6902::load(patch, &self.loader)
-                .map_err(|error| error.in_field("patchesJson6902"))?;
+            let loaded = crate::patches::Json6902::load(patch, &self.loader).map_err(|error| {
+                trouble(error, "PatchJson6902Transformer", &patch.to_config("jsonOp"))
+                    .in_field("patchesJson6902")
+            })?;
             push("PatchJson6902Transformer", Transformer::Json6902(loaded));
         }
         for replica in &k.replicas {
@@ -486,6 +496,11 @@ pub(crate) fn read_file(loader: &Loader<'_>) -> Result<(String, String), Error> 
         Error::new(format!("unable to find one of {first} or {last} in directory '{}'", loader.root()))
             .in_file(loader.root())
     })
+}
+
+/// The words for a field that does not make a transformer.
+fn trouble(error: Error, plugin: &str, config: &serde_json::Value) -> Error {
+    error.wrap(format!("trouble configuring builtin {plugin} with config: `\n{}`", yaml::to_string(config)))
 }
 
 /// Refuses two objects of one identity in one file.

@@ -66,13 +66,14 @@ fn with_defaults(var: &Var) -> Var {
     var
 }
 
-/// Go's `%v` of a variable.
+/// A variable as messages show it.
 fn shown(var: &Var) -> String {
-    let target = &var.objref;
-    format!(
-        "{{{} {{{} {} {} {}}} {{{}}}}}",
-        var.name, target.api_version, target.gvk, target.name, target.namespace, var.fieldref.field_path
-    )
+    format!("{{{} {} {{{}}}}}", var.name, var.objref.gvk, var.fieldref.field_path)
+}
+
+/// A kustomization's variables as messages show them.
+pub(crate) fn shown_all(vars: &[Var]) -> String {
+    format!("[{}]", vars.iter().map(shown).collect::<Vec<_>>().join(" "))
 }
 
 /// Puts the values of all variables where they are asked for; answers a warning about unused ones.
