@@ -153,6 +153,9 @@ pub(crate) struct Scanner<'a> {
     available: bool,
     history: [(Seen, Mark); 2],
     simple_keys: Vec<SimpleKey>,
+    /// Token numbers of keys given up while their token waited, and their level: the original still asks
+    /// that level about the token, though another key may stand there by then.
+    stale: Vec<(usize, usize)>,
     indents: Vec<isize>,
     started: bool,
 }
@@ -186,6 +189,7 @@ impl<'a> Scanner<'a> {
             available: false,
             history: [(Seen::Other, Mark::default()); 2],
             simple_keys: Vec::new(),
+            stale: Vec::new(),
             indents: Vec::new(),
             started: false,
         }
@@ -219,6 +223,10 @@ impl<'a> Scanner<'a> {
         })?;
         self.available = false;
         self.parsed += 1;
+        if !self.stale.is_empty() {
+            let parsed = self.parsed;
+            self.stale.retain(|(token, _)| *token >= parsed);
+        }
         self.history = [self.history[1], token.seen()];
         Ok(token)
     }
@@ -325,7 +333,11 @@ impl<'a> Scanner<'a> {
                 _ => return self.key_is_valid(level),
             }
         }
-        Ok(false)
+        let parsed = self.parsed;
+        match self.stale.iter().find(|(token, _)| *token == parsed).copied() {
+            Some((_, level)) => self.key_is_valid(level),
+            None => Ok(false),
+        }
     }
 
     fn key_is_valid(&mut self, level: usize) -> Scan<bool> {
@@ -341,6 +353,9 @@ impl<'a> Scanner<'a> {
                 return Err(self.fault(context, "could not find expected ':'"));
             }
             key.possible = false;
+            if key.holds {
+                self.stale.push((key.token, level));
+            }
             return Ok(false);
         }
         Ok(true)
@@ -554,11 +569,11 @@ impl<'a> Scanner<'a> {
         self.remove_key()?;
         if self.flow_level > 0 {
             self.flow_level -= 1;
-            if let (Some(inner), Some(outer)) = (self.simple_keys.pop(), self.simple_keys.last_mut())
-                && inner.token == outer.token
-            {
+            let inner = self.simple_keys.pop().unwrap_or_default().token;
+            if let Some(outer) = self.simple_keys.last_mut().filter(|outer| outer.token == inner) {
                 outer.holds = false;
             }
+            self.stale.retain(|(token, _)| *token != inner);
         }
         self.simple_key_allowed = false;
         self.indicator(kind)

@@ -251,6 +251,9 @@ impl<'d, 'a> Decoder<'d, 'a> {
                 let line = entry.line as usize + 1;
                 let shown = match name.tag {
                     "string" => gotext::quote(&name.text),
+                    "float64" => {
+                        name.text.replace("-.inf", "-Inf").replace(".inf", "+Inf").replace(".nan", "NaN")
+                    }
                     _ => name.text.strip_prefix(BAD_KEY).unwrap_or(&name.text).to_string(),
                 };
                 self.duplicates.push(format!("line {line}: key {shown} already set in map"));
