@@ -26,7 +26,17 @@ struct Unit<'c> {
     children: Vec<Index>,
     values: Option<Table>,
     /// Shared between the aliases of one chart, as their metadata is in Helm.
-    requirements: Vec<Rc<RefCell<Dependency>>>,
+    requirements: Vec<Shared>,
+}
+
+type Shared = Rc<RefCell<Requirement>>;
+
+/// A declared dependency while a release is prepared.
+struct Requirement {
+    dependency: Dependency,
+    /// Its values were imported. Helm rewrites `import-values` then, and does not understand what it wrote
+    /// when it meets it again under another alias of the same chart.
+    imported: bool,
 }
 
 impl<'c> Forest<'c> {
@@ -42,7 +52,9 @@ impl<'c> Forest<'c> {
 
     fn add(&mut self, chart: &'c Chart, parent: Option<Index>) -> Index {
         let index = self.units.len();
-        let shared = |dependency: &Dependency| Rc::new(RefCell::new(dependency.clone()));
+        let shared = |dependency: &Dependency| {
+            Rc::new(RefCell::new(Requirement { dependency: dependency.clone(), imported: false }))
+        };
         self.units.push(Unit {
             chart,
             name: chart.metadata.name.clone(),
@@ -91,7 +103,11 @@ impl<'c> Forest<'c> {
 
     /// The declared dependencies that are left, with their final names.
     pub(crate) fn requirements(&self, index: Index) -> Vec<Dependency> {
-        self.unit(index).requirements.iter().map(|requirement| requirement.borrow().clone()).collect()
+        self.unit(index)
+            .requirements
+            .iter()
+            .map(|requirement| requirement.borrow().dependency.clone())
+            .collect()
     }
 
     /// `parent/charts/child`.
@@ -146,13 +162,16 @@ impl<'c> Forest<'c> {
         }
         self.choose(index, &requirements);
         for requirement in &requirements {
-            requirement.borrow_mut().enabled = true;
+            requirement.borrow_mut().dependency.enabled = true;
         }
         let combined = coalesce::chart_values(self, index, values, false, warnings)?;
         tags(&requirements, &combined, warnings);
         conditions(&requirements, &combined, path, warnings);
-        let removed: BTreeSet<String> =
-            requirements.iter().filter(|r| !r.borrow().enabled).map(|r| r.borrow().name.clone()).collect();
+        let removed: BTreeSet<String> = requirements
+            .iter()
+            .filter(|r| !r.borrow().dependency.enabled)
+            .map(|r| r.borrow().dependency.name.clone())
+            .collect();
         let children: Vec<Index> = self
             .children(index)
             .iter()
@@ -163,25 +182,27 @@ impl<'c> Forest<'c> {
             let inner = format!("{path}{}.", self.name(*child));
             self.enable(*child, &combined, &inner, warnings)?;
         }
-        let kept = requirements.into_iter().filter(|r| !removed.contains(&r.borrow().name)).collect();
+        let kept =
+            requirements.into_iter().filter(|r| !removed.contains(&r.borrow().dependency.name)).collect();
         self.unit_mut(index, |unit| unit.requirements = kept);
         self.set_children(index, children);
         Ok(())
     }
 
     /// Puts the declared charts, under their aliases, behind those that nothing declares.
-    fn choose(&mut self, index: Index, requirements: &[Rc<RefCell<Dependency>>]) {
+    fn choose(&mut self, index: Index, requirements: &[Shared]) {
         let present = self.children(index).to_vec();
         let fits = |forest: &Self, child: Index, wanted: &Dependency| {
             let version = &forest.chart(child).metadata.version;
             forest.name(child) == wanted.name && crate::version::is_compatible(&wanted.version, version)
         };
-        let declared = |child: Index| requirements.iter().any(|wanted| fits(self, child, &wanted.borrow()));
+        let declared =
+            |child: Index| requirements.iter().any(|wanted| fits(self, child, &wanted.borrow().dependency));
         let mut chosen: Vec<Index> = present.iter().copied().filter(|child| !declared(*child)).collect();
         for requirement in requirements {
-            let mut wanted = requirement.borrow_mut();
+            let wanted = &mut requirement.borrow_mut().dependency;
             let alias = (!wanted.alias.is_empty()).then(|| wanted.alias.clone());
-            if let Some(child) = present.iter().copied().find(|child| fits(self, *child, &wanted)) {
+            if let Some(child) = present.iter().copied().find(|child| fits(self, *child, wanted)) {
                 chosen.push(self.alias(child, alias.as_deref()));
             }
             if let Some(alias) = alias {
@@ -208,6 +229,11 @@ impl<'c> Forest<'c> {
         let imported = table();
         for requirement in &requirements {
             let mut requirement = requirement.borrow_mut();
+            let again = std::mem::replace(&mut requirement.imported, true);
+            let requirement = &mut requirement.dependency;
+            if again {
+                requirement.import_values.clear();
+            }
             let mut done = Vec::new();
             for wanted in &requirement.import_values {
                 let Some((child, parent)) = import_paths(wanted) else { continue };
@@ -216,6 +242,8 @@ impl<'c> Forest<'c> {
                 let full = format!("{}.{child}", requirement.name);
                 match lookup_table(&combined, &full) {
                     Ok(found) => {
+                        // What comes later may land in it: an empty one is not the chart's own, as in Helm.
+                        let found = if found.is_empty() { table() } else { found };
                         let under = if parent == "." { found } else { nest(&parent, found) };
                         merge_tables(&imported, &under, "", true, warnings);
                     }
@@ -281,10 +309,10 @@ fn lookup_value(values: &Table, path: &str) -> Option<Value> {
     parent.get(key).filter(|value| !matches!(value, Value::Map(_)))
 }
 
-fn tags(requirements: &[Rc<RefCell<Dependency>>], values: &Table, warnings: &mut Warnings) {
+fn tags(requirements: &[Shared], values: &Table, warnings: &mut Warnings) {
     let Ok(switches) = lookup_table(values, "tags") else { return };
     for requirement in requirements {
-        let mut requirement = requirement.borrow_mut();
+        let requirement = &mut requirement.borrow_mut().dependency;
         let (mut on, mut off) = (false, false);
         for tag in &requirement.tags {
             match switches.get(tag) {
@@ -301,9 +329,9 @@ fn tags(requirements: &[Rc<RefCell<Dependency>>], values: &Table, warnings: &mut
     }
 }
 
-fn conditions(requirements: &[Rc<RefCell<Dependency>>], values: &Table, path: &str, warnings: &mut Warnings) {
+fn conditions(requirements: &[Shared], values: &Table, path: &str, warnings: &mut Warnings) {
     for requirement in requirements {
-        let mut requirement = requirement.borrow_mut();
+        let requirement = &mut requirement.borrow_mut().dependency;
         let condition = requirement.condition.trim().to_owned();
         for condition in condition.split(',').filter(|condition| !condition.is_empty()) {
             match lookup_value(values, &format!("{path}{condition}")) {

@@ -95,21 +95,24 @@ impl Object for Struct {
         method(name, &[], move |_, _| Ok(Value::from(text.as_str())))
     }
 
-    fn encoded(&self) -> Option<Value> {
-        let mut entries: BTreeMap<Str, Value> = BTreeMap::new();
+    fn encoded_fields(&self) -> Option<Vec<(&'static str, Value)>> {
+        let mut out = Vec::new();
         for field in &self.fields {
             match (&field.value, field.json) {
                 (Value::Object(inner), _) if field.embedded => {
-                    if let Some(Value::Map(inner)) = inner.encoded() {
-                        entries.extend(inner.entries());
-                    }
+                    out.extend(inner.encoded_fields().unwrap_or_default())
                 }
-                (value, Some(name)) => {
-                    entries.insert(name.into(), value.clone());
-                }
+                (value, Some(name)) => out.push((name, value.clone())),
                 _ => {}
             }
         }
+        Some(out)
+    }
+
+    fn encoded(&self) -> Option<Value> {
+        let fields = self.encoded_fields()?;
+        let entries: BTreeMap<Str, Value> =
+            fields.into_iter().map(|(name, value)| (name.into(), value)).collect();
         Some(Value::Map(Rc::new(Map::new(Elem::Any, entries))))
     }
 }

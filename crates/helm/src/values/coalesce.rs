@@ -242,6 +242,14 @@ fn percent_t(value: &Value) -> String {
             let items: Vec<String> = list.items.iter().map(percent_t).collect();
             format!("[{}]", items.join(" "))
         }
+        Value::Map(map) => {
+            let entries = map.entries();
+            let items: Vec<String> = entries
+                .iter()
+                .map(|(key, value)| format!("%!t(string={key}):{}", percent_t(value)))
+                .collect();
+            format!("map[{}]", items.join(" "))
+        }
         other => format!("%!t({})", percent_v(other)),
     }
 }

@@ -205,7 +205,7 @@ pub(crate) fn format_g(float: f64) -> String {
     let scientific = format!("{float:e}");
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
-    if (-4..21).contains(&exponent) {
+    if (-4..6).contains(&exponent) {
         return format!("{float}");
     }
     let sign = if exponent < 0 { '-' } else { '+' };
@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn floats_print_as_in_go() {
         for (float, text) in
-            [(1.0, "1"), (1e6, "1000000"), (1e21, "1e+21"), (1.5e-7, "1.5e-07"), (-2.25, "-2.25")]
+            [(1.0, "1"), (1e5, "100000"), (1e6, "1e+06"), (1.5e-7, "1.5e-07"), (-2.25, "-2.25")]
         {
             assert_eq!(format_g(float), text);
         }
