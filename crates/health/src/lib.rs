@@ -1,6 +1,14 @@
 //! Status of an object: kstatus and CEL.
+//!
+//! [`status`] is the verdict that kstatus, Flux, Helm and kpt share; [`flux_status`] is what Flux makes of it.
+//! [`HealthExprs`] are a user's own expressions in place of both.
 
-use object::Value;
+mod cel;
+mod kinds;
+mod kstatus;
+
+pub use cel::{CelError, Expression, HealthExprs};
+pub use kstatus::{augment, flux_status, status};
 
 /// The verdict on an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -63,8 +71,35 @@ pub struct Health {
     pub conditions: Vec<Condition>,
 }
 
-/// The kstatus verdict. `now` (seconds since the epoch) matters only for Pods that cannot be scheduled.
-pub fn status(object: &Value, now: i64) -> Health {
-    let _ = (object, now);
-    Health { status: Status::Unknown, message: String::new(), conditions: Vec::new() }
+impl Health {
+    fn current(message: impl Into<String>) -> Self {
+        Health { status: Status::Current, message: message.into(), conditions: Vec::new() }
+    }
+
+    fn unknown(message: impl Into<String>) -> Self {
+        Health { status: Status::Unknown, message: message.into(), conditions: Vec::new() }
+    }
+
+    fn in_progress(reason: &str, message: impl Into<String>) -> Self {
+        Self::with_condition(Status::InProgress, "Reconciling", reason, message.into())
+    }
+
+    fn failed(reason: &str, message: impl Into<String>) -> Self {
+        Self::with_condition(Status::Failed, "Stalled", reason, message.into())
+    }
+
+    fn with_condition(status: Status, condition_type: &str, reason: &str, message: String) -> Self {
+        let condition = Condition {
+            condition_type: condition_type.to_owned(),
+            status: "True".to_owned(),
+            reason: reason.to_owned(),
+            message: message.clone(),
+        };
+        Health { status, message, conditions: vec![condition] }
+    }
+
+    /// The verdict on an object that does not exist.
+    pub fn not_found() -> Self {
+        Health { status: Status::NotFound, message: "Resource not found".to_owned(), conditions: Vec::new() }
+    }
 }

@@ -53,10 +53,16 @@ impl<'a> Reader<'a> {
                 if let Some(map) = &mut node.map {
                     map.atomic = relation == "atomic";
                 }
-                if let Some(list) = &mut node.list
-                    && relation == "atomic"
-                {
-                    list.kind = ListKind::Atomic;
+                if let Some(list) = &mut node.list {
+                    let named = value.get("namedType").and_then(Value::as_str);
+                    let raw = named.map_or(value, |name| self.types[name]);
+                    let keys = raw["list"]["keys"].as_array().into_iter().flatten();
+                    let keys: Vec<String> = keys.map(|key| key.as_str().unwrap().to_owned()).collect();
+                    list.kind = match relation {
+                        "atomic" => ListKind::Atomic,
+                        _ if keys.is_empty() => ListKind::Set,
+                        _ => ListKind::Map(keys),
+                    };
                 }
                 self.push(node)
             }
