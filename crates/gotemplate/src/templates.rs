@@ -96,6 +96,13 @@ impl Templates {
         set
     }
 
+    /// An empty set with Go's and sprig's functions.
+    pub fn sprig(missing_key: MissingKey) -> Self {
+        let mut set = Templates::new(Options { missing_key, ..Options::default() });
+        set.add_functions(crate::sprig::functions());
+        set
+    }
+
     /// Adds functions, or replaces those of the same name. Add them before parsing what calls them.
     pub fn add_functions(&mut self, functions: impl IntoIterator<Item = Function>) {
         let shared = Rc::make_mut(&mut self.shared);
@@ -122,6 +129,14 @@ impl Templates {
     /// Whether there is a template `name`.
     pub fn contains(&self, name: &str) -> bool {
         self.layer.get(name).is_some()
+    }
+
+    /// The template `name` as Go prints its tree, or `None` if there is none.
+    pub fn canonical(&self, name: &str) -> Option<String> {
+        let tree = self.layer.get(name)?;
+        let mut out = String::new();
+        tree.root.write(&tree.source.text, &mut out);
+        Some(out)
     }
 
     /// The names of all templates, sorted.

@@ -5,7 +5,7 @@ use gotemplate::{Env, FixedHost, MissingKey, Options, Templates, Value};
 use serde_json::Value as Json;
 
 /// The moment of the fixed clock; the suites hold nothing that depends on it.
-const NOW: i64 = 1_795_258_080;
+const NOW: i64 = 1_795_258_128;
 
 fn run(set: &Templates, name: &str, data: &Value) -> Result<String, String> {
     let host = FixedHost::new(NOW, 1);
@@ -70,4 +70,78 @@ fn helm_calls() {
         std::fs::write(path, failures.join("\n")).unwrap();
     }
     check("helm-calls", &failures, cases.len() - 1, &[]);
+}
+
+/// Data of the tables: whole numbers are Go's `int`.
+fn ints(json: &Json) -> Value {
+    match json {
+        Json::Number(number) => match number.as_i64() {
+            Some(int) => Value::int(int),
+            None => Value::Float(number.as_f64().unwrap()),
+        },
+        Json::Array(items) => Value::list(items.iter().map(ints).collect()),
+        Json::Object(entries) => Value::map(entries.iter().map(|(key, value)| (key.as_str(), ints(value)))),
+        other => Value::from_json(other),
+    }
+}
+
+fn go_set() -> Templates {
+    Templates::new(Options { name: "test".into(), missing_key: MissingKey::Invalid, ..Options::default() })
+}
+
+/// Runs a table: output, or an error (with Go's text, where the table has it).
+fn run_table(name: &str, set: impl Fn() -> Templates, known: &[&str]) {
+    let cases = table(name);
+    let mut failures = Vec::new();
+    for case in &cases {
+        let mut set = set();
+        let text = case["template"].as_str().unwrap();
+        let result = set.parse("test", text).map_err(|error| error.to_string());
+        let result = result.and_then(|()| run(&set, "test", &ints(&case["data"])));
+        let good = match (&result, case["expected"].as_str()) {
+            (Ok(out), Some(expected)) => out == expected,
+            (Err(error), None) => case["goError"].as_str().is_none_or(|expected| error == expected),
+            _ => false,
+        };
+        if !good {
+            let want = if case["expected"].is_null() { &case["goError"] } else { &case["expected"] };
+            failures.push(format!("{}: {text}\n  want {want}\n  got  {result:?}", case["id"].as_str().unwrap()));
+        }
+    }
+    check(name, &failures, cases.len(), known);
+}
+
+#[test]
+fn go_exec() {
+    run_table("gotemplate-exec", go_set, &[]);
+}
+
+#[test]
+fn sprig() {
+    run_table("sprig", || Templates::sprig(MissingKey::Invalid), &[]);
+}
+
+#[test]
+fn helm_functions() {
+    run_table("helm-functions", || Templates::helm(false), &[]);
+}
+
+#[test]
+fn go_parse() {
+    let cases = table("gotemplate-parse");
+    let mut failures = Vec::new();
+    for case in &cases {
+        let mut set = go_set();
+        let text = case["template"].as_str().unwrap();
+        let result = set.parse("test", text).map_err(|error| error.to_string()).map(|()| set.canonical("test"));
+        let good = match (&result, case["goError"].as_str()) {
+            (Ok(canonical), None) => case["canonical"].as_str() == canonical.as_deref(),
+            (Err(error), Some(expected)) => error == expected,
+            _ => false,
+        };
+        if !good {
+            failures.push(format!("{}: {text}\n  want {case}\n  got  {result:?}", case["id"].as_str().unwrap()));
+        }
+    }
+    check("gotemplate-parse", &failures, cases.len(), &[]);
 }

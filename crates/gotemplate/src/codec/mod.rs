@@ -1,6 +1,8 @@
 //! JSON, YAML and TOML in templates.
 
 pub(crate) mod json;
+mod toml_read;
+mod toml_write;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -30,6 +32,15 @@ pub(crate) fn functions() -> Vec<Function> {
     vec![
         native("toYaml", &[Any], false, |_, args| Ok(Value::str(to_yaml(first(args))))),
         native("toYamlPretty", &[Any], false, |_, args| Ok(Value::str(to_yaml_pretty(first(args))))),
+        native("toToml", &[Any], false, |_, args| {
+            if first(args).is_nil() {
+                return Err("reflect: call of reflect.Value.Type on zero Value".into());
+            }
+            Ok(Value::str(toml_write::encode(first(args)).unwrap_or_else(|error| error.into_bytes())))
+        }),
+        native("fromToml", &[String], false, |_, args| {
+            Ok(toml_read::decode(&first(args).to_string_lossy()).unwrap_or_else(error_map))
+        }),
         native("fromYaml", &[String], false, |_, args| {
             Ok(from_yaml(&first(args).to_string_lossy(), ANY_MAP).unwrap_or_else(error_map))
         }),
@@ -108,7 +119,9 @@ fn to_yaml(value: &Value) -> String {
 fn to_yaml_pretty(value: &Value) -> String {
     match value.to_json() {
         Ok(json) => {
-            let mut text = yaml::emit(&yaml::Node::from_value(&json));
+            let mut node = yaml::Node::from_value(&json);
+            go_floats(&mut node);
+            let mut text = yaml::emit(&node);
             if text.ends_with('\n') {
                 text.pop();
             }
@@ -122,4 +135,14 @@ fn from_yaml(text: &str, wanted: &'static str) -> Result<Value, String> {
     let json = yaml::from_str(text).map_err(|error| format!("error converting YAML to JSON: {error}"))?;
     let value = Value::decoded(&json);
     json::convert(value, wanted).map_err(|error| format!("error unmarshaling JSON: while decoding JSON: {error}"))
+}
+
+/// Writes floats as Go does: `1e-06`.
+fn go_floats(node: &mut yaml::Node) {
+    if node.tag == "!!float"
+        && let Ok(number) = node.value.parse::<f64>()
+    {
+        node.value = crate::fmt::float_g(number);
+    }
+    node.content.iter_mut().for_each(go_floats);
 }
