@@ -145,15 +145,15 @@ fn slice(args: &[Value]) -> Res {
     if indexes.len() > 3 {
         return Err(format!("too many slice indexes: {}", indexes.len()).into());
     }
-    let length = match &item {
+    let (length, capacity) = match &item {
         Value::Str(_) if indexes.len() == 3 => return Err("cannot 3-index slice a string".into()),
-        Value::Str(text) => text.len(),
-        Value::List(list) => list.items.len(),
+        Value::Str(text) => (text.len(), text.len()),
+        Value::List(list) => (list.items.len(), list.capacity()),
         other => return Err(format!("can't slice item of type {}", pointed(other)).into()),
     };
-    let mut bounds = [0, length, length];
+    let mut bounds = [0, length, capacity];
     for (bound, index) in bounds.iter_mut().zip(indexes) {
-        *bound = position(index, length)?;
+        *bound = position(index, capacity)?;
     }
     let [from, to, cap] = bounds;
     if from > to {
@@ -164,10 +164,7 @@ fn slice(args: &[Value]) -> Res {
     }
     Ok(match &item {
         Value::Str(text) => Value::Str(Str::from(text.as_bytes().get(from..to).unwrap_or_default())),
-        Value::List(list) => {
-            let items = list.items.get(from..to).unwrap_or_default().to_vec();
-            Value::List(Rc::new(List { elem: list.elem, items, name: list.name, nil: false, spare: 0 }))
-        }
+        Value::List(list) => list.part(from, to),
         other => other.clone(),
     })
 }
@@ -225,7 +222,9 @@ fn equal(a: &Value, b: &Value) -> Result<bool, FuncError> {
         (Value::Int(a, _), Value::Int(b, _)) => a == b,
         (Value::Str(a), Value::Str(b)) => a == b,
         (Value::Uint(a, _), Value::Uint(b, _)) => a == b,
-        (Value::Int(a, _), Value::Uint(b, _)) | (Value::Uint(b, _), Value::Int(a, _)) => u64::try_from(*a) == Ok(*b),
+        (Value::Int(a, _), Value::Uint(b, _)) | (Value::Uint(b, _), Value::Int(a, _)) => {
+            u64::try_from(*a) == Ok(*b)
+        }
         _ if basic(a) != basic(b) => {
             if a.is_nil() || b.is_nil() {
                 return Ok(false);
@@ -298,7 +297,8 @@ fn joined(args: &[Value]) -> Vec<u8> {
         [Value::Str(text)] => text.as_bytes().to_vec(),
         args => {
             // What is nil is shown as a missing value, and counts as a string.
-            let shown = |value: &Value| if value.is_nil() { Value::from("<no value>") } else { value.clone() };
+            let shown =
+                |value: &Value| if value.is_nil() { Value::from("<no value>") } else { value.clone() };
             crate::fmt::sprint(&args.iter().map(shown).collect::<Vec<_>>())
         }
     }

@@ -91,7 +91,12 @@ pub(crate) enum Body {
 impl Function {
     /// A function with a plain body.
     pub const fn native(name: &'static str, params: &'static [Param], variadic: bool, body: Native) -> Self {
-        Function { name: Cow::Borrowed(name), params: Cow::Borrowed(params), variadic, body: Body::Native(body) }
+        Function {
+            name: Cow::Borrowed(name),
+            params: Cow::Borrowed(params),
+            variadic,
+            body: Body::Native(body),
+        }
     }
 
     /// A function whose body captures something.

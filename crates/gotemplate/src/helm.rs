@@ -40,6 +40,7 @@ pub(crate) fn functions() -> Vec<Function> {
         }),
     ];
     all.extend(crate::codec::functions());
+    all.extend(crate::durations::functions());
     all
 }
 
@@ -67,7 +68,12 @@ fn lookup(context: &mut Context<'_, '_>, args: &[Value]) -> Res {
 }
 
 /// Executes a template into a string.
-pub(crate) fn include(set: &Templates, name: &str, data: &Value, env: &mut Env<'_>) -> Result<Str, FuncError> {
+pub(crate) fn include(
+    set: &Templates,
+    name: &str,
+    data: &Value,
+    env: &mut Env<'_>,
+) -> Result<Str, FuncError> {
     let limit = env.limits.includes;
     match env.included.get_mut(name) {
         Some(open) if *open > limit => {

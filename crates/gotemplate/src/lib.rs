@@ -17,6 +17,7 @@
 
 mod builtin;
 mod codec;
+mod durations;
 mod env;
 mod error;
 mod exec;

@@ -150,7 +150,8 @@ impl Templates {
     /// in its place; [`Templates::execute_bytes`] gives it as it is.
     pub fn execute(&self, name: &str, data: &Value, env: &mut Env<'_>) -> Result<String, ExecError> {
         let bytes = self.execute_bytes(name, data, env)?;
-        Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+        Ok(String::from_utf8(bytes)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
     }
 
     /// As [`Templates::execute`], byte for byte.
@@ -161,7 +162,9 @@ impl Templates {
             None => {
                 let set = &self.shared.options.name;
                 let (name, set) = (crate::fmt::quote(name), crate::fmt::quote(set));
-                return Err(ExecError::missing(format!("template: no template {name} associated with template {set}")));
+                return Err(ExecError::missing(format!(
+                    "template: no template {name} associated with template {set}"
+                )));
             }
         }
         Ok(out)

@@ -1,15 +1,26 @@
 //! The peers' suites: single calls as Helm answers them, and the tables of Go's, sprig's and Helm's tests.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
-use gotemplate::{Env, FixedHost, MissingKey, Options, Templates, Value};
+use std::rc::Rc;
+
+use gotemplate::{Env, Host, List, MissingKey, Options, Templates, Value};
 use serde_json::Value as Json;
 
-/// The moment of the fixed clock; the suites hold nothing that depends on it.
-const NOW: i64 = 1_795_258_128;
+/// The moment at which Helm answered the calls: dates out of what is no date show it.
+struct Recorded;
+
+impl Host for Recorded {
+    fn random(&self, bytes: &mut [u8]) {
+        bytes.fill(7);
+    }
+
+    fn now(&self) -> (i64, u32) {
+        (1_795_258_128, 700_000_000)
+    }
+}
 
 fn run(set: &Templates, name: &str, data: &Value) -> Result<String, String> {
-    let host = FixedHost::new(NOW, 1);
-    set.execute(name, data, &mut Env::new(&host)).map_err(|error| error.to_string())
+    set.execute(name, data, &mut Env::new(&Recorded)).map_err(|error| error.to_string())
 }
 
 /// Helm's form of the errors of `required` and `fail`.
@@ -51,19 +62,29 @@ fn helm_calls() {
         let root = Value::map([
             ("Values", Value::decoded(&values)),
             ("Release", Value::map([("Name", Value::from("r")), ("Namespace", Value::from("n"))])),
-            ("Template", Value::map([("Name", Value::from("c/templates/t")), ("BasePath", Value::from("c/templates"))])),
+            (
+                "Template",
+                Value::map([
+                    ("Name", Value::from("c/templates/t")),
+                    ("BasePath", Value::from("c/templates")),
+                ]),
+            ),
         ]);
         let mut set = Templates::helm(false);
         let text = case["Template"].as_str().unwrap();
         let result = set.parse("c/templates/t", text).map_err(|error| error.to_string());
-        let result = result.and_then(|()| run(&set, "c/templates/t", &root)).map(|out| out.replace("<no value>", ""));
+        let result =
+            result.and_then(|()| run(&set, "c/templates/t", &root)).map(|out| out.replace("<no value>", ""));
         let result = result.map_err(shorten);
         let expected = match case["Err"].as_str() {
             Some(error) => Err(error.to_owned()),
             None => Ok(case["Out"].as_str().unwrap_or_default().to_owned()),
         };
         if result != expected {
-            failures.push(format!("{}: {text}\n  want {expected:?}\n  got  {result:?}", case["ID"].as_str().unwrap()));
+            failures.push(format!(
+                "{}: {text}\n  want {expected:?}\n  got  {result:?}",
+                case["ID"].as_str().unwrap()
+            ));
         }
     }
     if let Some(path) = std::env::var_os("GOTEMPLATE_FAILURES") {
@@ -79,7 +100,7 @@ fn ints(json: &Json) -> Value {
             Some(int) => Value::int(int),
             None => Value::Float(number.as_f64().unwrap()),
         },
-        Json::Array(items) => Value::list(items.iter().map(ints).collect()),
+        Json::Array(items) => Value::List(Rc::new(List::appended(items.iter().map(ints).collect()))),
         Json::Object(entries) => Value::map(entries.iter().map(|(key, value)| (key.as_str(), ints(value)))),
         other => Value::from_json(other),
     }
@@ -105,7 +126,8 @@ fn run_table(name: &str, set: impl Fn() -> Templates, known: &[&str]) {
         };
         if !good {
             let want = if case["expected"].is_null() { &case["goError"] } else { &case["expected"] };
-            failures.push(format!("{}: {text}\n  want {want}\n  got  {result:?}", case["id"].as_str().unwrap()));
+            failures
+                .push(format!("{}: {text}\n  want {want}\n  got  {result:?}", case["id"].as_str().unwrap()));
         }
     }
     check(name, &failures, cases.len(), known);
@@ -118,7 +140,8 @@ fn go_exec() {
 
 #[test]
 fn sprig() {
-    run_table("sprig", || Templates::sprig(MissingKey::Invalid), &[]);
+    // Its error text is that of an older semver library; Helm quotes the constraint, as helm-calls shows.
+    run_table("sprig", || Templates::sprig(MissingKey::Invalid), &["sprig-297"]);
 }
 
 #[test]
@@ -133,14 +156,16 @@ fn go_parse() {
     for case in &cases {
         let mut set = go_set();
         let text = case["template"].as_str().unwrap();
-        let result = set.parse("test", text).map_err(|error| error.to_string()).map(|()| set.canonical("test"));
+        let result =
+            set.parse("test", text).map_err(|error| error.to_string()).map(|()| set.canonical("test"));
         let good = match (&result, case["goError"].as_str()) {
             (Ok(canonical), None) => case["canonical"].as_str() == canonical.as_deref(),
             (Err(error), Some(expected)) => error == expected,
             _ => false,
         };
         if !good {
-            failures.push(format!("{}: {text}\n  want {case}\n  got  {result:?}", case["id"].as_str().unwrap()));
+            failures
+                .push(format!("{}: {text}\n  want {case}\n  got  {result:?}", case["id"].as_str().unwrap()));
         }
     }
     check("gotemplate-parse", &failures, cases.len(), &[]);

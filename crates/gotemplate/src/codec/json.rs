@@ -41,7 +41,9 @@ fn write(out: &mut Vec<u8>, value: &Value, style: Style, depth: usize) -> Result
         Value::Complex(..) => return Err("json: unsupported type: complex128".to_owned()),
         Value::Str(text) => string(out, text.as_bytes(), style.html),
         Value::List(list) if list.nil => out.extend_from_slice(b"null"),
-        Value::List(list) if list.elem == Elem::Byte => string(out, super::base64_of(list).as_bytes(), style.html),
+        Value::List(list) if list.elem == Elem::Byte => {
+            string(out, super::base64_of(list).as_bytes(), style.html)
+        }
         Value::List(list) => {
             out.push(b'[');
             for (index, item) in list.items.iter().enumerate() {
@@ -242,7 +244,9 @@ impl Reader<'_> {
     fn literal(&mut self, word: &str, value: Value) -> Res<Value> {
         for expected in word.bytes() {
             if self.peek() != Some(expected) {
-                return Err(self.invalid(&format!("in literal {word} (expecting '{}')", char::from(expected))));
+                return Err(
+                    self.invalid(&format!("in literal {word} (expecting '{}')", char::from(expected)))
+                );
             }
             self.at += 1;
         }

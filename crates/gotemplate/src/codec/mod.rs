@@ -38,6 +38,11 @@ pub(crate) fn functions() -> Vec<Function> {
             }
             Ok(Value::str(toml_write::encode(first(args)).unwrap_or_else(|error| error.into_bytes())))
         }),
+        native("mustToToml", &[Any], false, |_, args| must(toml_write::encode(first(args)))),
+        native("mustToYaml", &[Any], false, |_, args| {
+            let json = first(args).to_json().map_err(FuncError::from)?;
+            Ok(Value::from(yaml::to_string(&json).strip_suffix('\n').unwrap_or_default()))
+        }),
         native("fromToml", &[String], false, |_, args| {
             Ok(toml_read::decode(&first(args).to_string_lossy()).unwrap_or_else(error_map))
         }),
@@ -67,9 +72,15 @@ pub(crate) fn sprig_functions() -> Vec<Function> {
     const RAW: Style = Style { indent: false, html: false };
     let native = Function::native;
     vec![
-        native("fromJson", &[String], false, |_, args| Ok(json::decode(bytes(first(args))).unwrap_or(Value::Nil))),
-        native("mustFromJson", &[String], false, |_, args| json::decode(bytes(first(args))).map_err(FuncError::from)),
-        native("toJson", &[Any], false, |_, args| Ok(Value::str(json::encode(first(args), PLAIN).unwrap_or_default()))),
+        native("fromJson", &[String], false, |_, args| {
+            Ok(json::decode(bytes(first(args))).unwrap_or(Value::Nil))
+        }),
+        native("mustFromJson", &[String], false, |_, args| {
+            json::decode(bytes(first(args))).map_err(FuncError::from)
+        }),
+        native("toJson", &[Any], false, |_, args| {
+            Ok(Value::str(json::encode(first(args), PLAIN).unwrap_or_default()))
+        }),
         native("mustToJson", &[Any], false, |_, args| must(json::encode(first(args), PLAIN))),
         native("toPrettyJson", &[Any], false, |_, args| {
             Ok(Value::str(json::encode(first(args), PRETTY).unwrap_or_default()))
@@ -134,7 +145,8 @@ fn to_yaml_pretty(value: &Value) -> String {
 fn from_yaml(text: &str, wanted: &'static str) -> Result<Value, String> {
     let json = yaml::from_str(text).map_err(|error| format!("error converting YAML to JSON: {error}"))?;
     let value = Value::decoded(&json);
-    json::convert(value, wanted).map_err(|error| format!("error unmarshaling JSON: while decoding JSON: {error}"))
+    json::convert(value, wanted)
+        .map_err(|error| format!("error unmarshaling JSON: while decoding JSON: {error}"))
 }
 
 /// Writes floats as Go does: `1e-06`.

@@ -132,7 +132,9 @@ impl Reader<'_> {
         loop {
             self.spaces();
             match self.peek() {
-                Some(']') | None => return self.error("unexpected end of table name (table names cannot be empty)"),
+                Some(']') | None => {
+                    return self.error("unexpected end of table name (table names cannot be empty)");
+                }
                 Some('.') => return self.error("unexpected table separator (table names cannot be empty)"),
                 _ => path.push(self.name()?),
             }
@@ -141,7 +143,10 @@ impl Reader<'_> {
                 Some('.') => {}
                 Some(']') => break,
                 Some(c) => {
-                    return self.error(format!("expected '.' or ']' to end table name, but got {} instead", shown(c)));
+                    return self.error(format!(
+                        "expected '.' or ']' to end table name, but got {} instead",
+                        shown(c)
+                    ));
                 }
                 None => return self.error("expected '.' or ']' to end table name, but got '\\x00' instead"),
             }
@@ -164,7 +169,9 @@ impl Reader<'_> {
                 None => Vec::new(),
                 Some(Value::List(list)) if list.elem == Elem::AnyMap => list.items.clone(),
                 Some(_) => {
-                    return self.error(format!("Key '{joined}' was already created and cannot be used as an array."));
+                    return self.error(format!(
+                        "Key '{joined}' was already created and cannot be used as an array."
+                    ));
                 }
             };
             items.push(new_map());
@@ -323,7 +330,8 @@ impl Reader<'_> {
                 other => {
                     self.next();
                     let got = other.map_or("end of file".to_owned(), |c| format!("'{c}'"));
-                    return self.error(format!("expected a comma (',') or array terminator (']'), but got {got}"));
+                    return self
+                        .error(format!("expected a comma (',') or array terminator (']'), but got {got}"));
                 }
             }
         }
@@ -457,7 +465,9 @@ impl Reader<'_> {
         };
         let digits = self.rest().get(..count).unwrap_or("").to_owned();
         if digits.len() < count || !digits.chars().all(|c| c.is_ascii_hexdigit()) {
-            return self.error(format!("expected {count} hexadecimal digits after '\\{kind}', but got \"{digits}\" instead"));
+            return self.error(format!(
+                "expected {count} hexadecimal digits after '\\{kind}', but got \"{digits}\" instead"
+            ));
         }
         self.at += count;
         match u32::from_str_radix(&digits, 16).ok().and_then(char::from_u32) {
@@ -504,7 +514,11 @@ impl Reader<'_> {
             let text = quote(&text);
             return self.error(format!("Invalid {what} {text}: underscores must be surrounded by digits"));
         }
-        if !based && body.len() > 1 && body.starts_with('0') && body.as_bytes().get(1).is_some_and(u8::is_ascii_digit) {
+        if !based
+            && body.len() > 1
+            && body.starts_with('0')
+            && body.as_bytes().get(1).is_some_and(u8::is_ascii_digit)
+        {
             return self.error(format!("Invalid {what} {}: cannot have leading zeroes", quote(&text)));
         }
         if float {

@@ -26,7 +26,8 @@ impl<'a> Exec<'a, '_, '_> {
             fixed = fixed.saturating_sub(1);
             if given < fixed {
                 let got = args.len();
-                return self.error(format!("wrong number of args for {name}: want at least {fixed} got {got}"));
+                return self
+                    .error(format!("wrong number of args for {name}: want at least {fixed} got {got}"));
             }
         } else if given != fixed {
             return self.error(format!("wrong number of args for {name}: want {fixed} got {given}"));
@@ -70,7 +71,13 @@ impl<'a> Exec<'a, '_, '_> {
     }
 
     /// `and` and `or`: the first argument that decides, else the last.
-    fn short_circuit(&mut self, dot: &Slot, args: &'a [Expr], last: Option<Slot>, stop: bool) -> Result2<Slot> {
+    fn short_circuit(
+        &mut self,
+        dot: &Slot,
+        args: &'a [Expr],
+        last: Option<Slot>,
+        stop: bool,
+    ) -> Result2<Slot> {
         let mut value = Value::Invalid;
         for expr in args {
             value = self.argument(dot, Param::Reflect, expr)?;
@@ -106,7 +113,9 @@ impl<'a> Exec<'a, '_, '_> {
                     None => self.error(found(number_name(param))),
                 }
             }
-            (_, Param::Int | Param::Int64 | Param::Uint32 | Param::Float) => self.error(found(number_name(param))),
+            (_, Param::Int | Param::Int64 | Param::Uint32 | Param::Float) => {
+                self.error(found(number_name(param)))
+            }
             _ => self.error(format!("can't handle {} for arg of type {}", expr.text(), param.name())),
         }
     }
@@ -210,7 +219,9 @@ fn call_value(context: &mut Context<'_, '_>, values: &[Value]) -> Result<Value, 
     let want = params.len();
     if function.variadic && args.len() + 1 < want {
         let want = want - 1;
-        return Err(format!("wrong number of args for {name}: got {} want at least {want}", args.len()).into());
+        return Err(
+            format!("wrong number of args for {name}: got {} want at least {want}", args.len()).into()
+        );
     }
     if !function.variadic && args.len() != want {
         return Err(format!("wrong number of args for {name}: got {} want {want}", args.len()).into());

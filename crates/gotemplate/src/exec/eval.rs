@@ -258,7 +258,9 @@ impl<'a> Exec<'a, '_, '_> {
             ExprKind::Bool(value) => Ok(Value::Bool(*value)),
             ExprKind::Number(number) => self.constant(expr, number),
             ExprKind::Str(_, text) => Ok(Value::Str(text.clone())),
-            _ => self.error(format!("can't handle assignment of {} to empty interface argument", expr.text())),
+            _ => {
+                self.error(format!("can't handle assignment of {} to empty interface argument", expr.text()))
+            }
         }
     }
 }

@@ -120,7 +120,9 @@ impl<'a> Exec<'a, '_, '_> {
             At::Node(node) => {
                 node.write(source, &mut text);
                 match node {
-                    Node::Text(pos, _) | Node::Action(pos, _) | Node::Break(pos) | Node::Continue(pos) => *pos,
+                    Node::Text(pos, _) | Node::Action(pos, _) | Node::Break(pos) | Node::Continue(pos) => {
+                        *pos
+                    }
                     Node::If(branch) | Node::Range(branch) | Node::With(branch) => branch.pos,
                     Node::Template(call) => call.pos,
                 }
@@ -231,8 +233,12 @@ impl<'a> Exec<'a, '_, '_> {
                     self.count(before)?;
                 }
             }
-            Node::If(branch) => return stacker::maybe_grow(RED_ZONE, GROWTH, || self.branch(dot, "if", branch)),
-            Node::With(branch) => return stacker::maybe_grow(RED_ZONE, GROWTH, || self.branch(dot, "with", branch)),
+            Node::If(branch) => {
+                return stacker::maybe_grow(RED_ZONE, GROWTH, || self.branch(dot, "if", branch));
+            }
+            Node::With(branch) => {
+                return stacker::maybe_grow(RED_ZONE, GROWTH, || self.branch(dot, "with", branch));
+            }
             Node::Range(branch) => return stacker::maybe_grow(RED_ZONE, GROWTH, || self.range(dot, branch)),
             Node::Template(call) => stacker::maybe_grow(RED_ZONE, GROWTH, || self.template(dot, call))?,
             Node::Break(_) => return Ok(Flow::Break),

@@ -2,7 +2,7 @@
 
 use super::float;
 use super::quote;
-use crate::value::{Elem, Kind, List, Map, MAX_DEPTH, Value};
+use crate::value::{Elem, Kind, List, MAX_DEPTH, Map, Value};
 
 const LOWER: &[u8; 17] = b"0123456789abcdefx";
 const UPPER: &[u8; 17] = b"0123456789ABCDEFX";
@@ -84,7 +84,9 @@ impl<'o> Printer<'o> {
                 let name = value.type_name().into_owned();
                 self.string(name.as_bytes());
             }
-            (Value::List(_) | Value::Map(_) | Value::Func(_) | Value::NilPtr(_), 'p') => self.pointer(value, verb),
+            (Value::List(_) | Value::Map(_) | Value::Func(_) | Value::NilPtr(_), 'p') => {
+                self.pointer(value, verb)
+            }
             (Value::Object(object), 'p') if object.kind() == Kind::Ptr => self.pointer(value, verb),
             (_, 'p') => self.bad_verb(value, verb),
             _ => self.value(value, verb, 0),
@@ -677,7 +679,9 @@ pub(super) fn printf(out: &mut Vec<u8>, text: &[u8], values: &[Value]) {
             printer.write("%!(NOVERB)");
             break;
         }
-        let verb = std::str::from_utf8(rest.get(..width).unwrap_or_default()).ok().and_then(|text| text.chars().next());
+        let verb = std::str::from_utf8(rest.get(..width).unwrap_or_default())
+            .ok()
+            .and_then(|text| text.chars().next());
         let verb = verb.unwrap_or('\u{fffd}');
         format.at += width;
         if verb == '%' {
@@ -696,7 +700,8 @@ pub(super) fn printf(out: &mut Vec<u8>, text: &[u8], values: &[Value]) {
 
 /// Operands that no verb asked for.
 fn extra(printer: &mut Printer<'_>, format: &Format<'_>) {
-    let Some(rest) = format.values.get(format.arg..).filter(|rest| !rest.is_empty() && !format.reordered) else {
+    let Some(rest) = format.values.get(format.arg..).filter(|rest| !rest.is_empty() && !format.reordered)
+    else {
         return;
     };
     printer.flags = Flags::default();

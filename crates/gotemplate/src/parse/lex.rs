@@ -59,7 +59,10 @@ impl Type {
     /// Whether errors show it in angle brackets.
     pub(super) fn is_keyword(self) -> bool {
         use Type::*;
-        matches!(self, Block | Break | Continue | Dot | Define | Else | End | If | Nil | Range | Template | With)
+        matches!(
+            self,
+            Block | Break | Continue | Dot | Define | Else | End | If | Nil | Range | Template | With
+        )
     }
 }
 
@@ -110,10 +113,27 @@ pub(super) struct Lexer<'t> {
 }
 
 impl<'t> Lexer<'t> {
-    pub(super) fn new(text: &'t str, left: &'t str, right: &'t str, break_ok: bool, continue_ok: bool) -> Self {
+    pub(super) fn new(
+        text: &'t str,
+        left: &'t str,
+        right: &'t str,
+        break_ok: bool,
+        continue_ok: bool,
+    ) -> Self {
         let left = if left.is_empty() { "{{" } else { left };
         let right = if right.is_empty() { "}}" } else { right };
-        Lexer { text, left, right, pos: 0, start: 0, parens: 0, inside: false, break_ok, continue_ok, error: None }
+        Lexer {
+            text,
+            left,
+            right,
+            pos: 0,
+            start: 0,
+            parens: 0,
+            inside: false,
+            break_ok,
+            continue_ok,
+            error: None,
+        }
     }
 
     fn rest(&self) -> &'t str {

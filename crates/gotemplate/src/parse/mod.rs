@@ -8,7 +8,9 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use lex::{Item, Lexer, Type};
-pub(crate) use node::{Branch, Call, Command, Expr, ExprKind, List, Node, Number, Pipe, Source, Tree, Variable};
+pub(crate) use node::{
+    Branch, Call, Command, Expr, ExprKind, List, Node, Number, Pipe, Source, Tree, Variable,
+};
 
 use crate::error::ParseError;
 use crate::fmt::quote;
@@ -59,7 +61,14 @@ struct State {
 
 impl Default for State {
     fn default() -> Self {
-        State { tokens: [Item::NONE; 3], peeked: 0, variables: vec![Rc::from("$")], action: None, ranges: 0, parens: 0 }
+        State {
+            tokens: [Item::NONE; 3],
+            peeked: 0,
+            variables: vec![Rc::from("$")],
+            action: None,
+            ranges: 0,
+            parens: 0,
+        }
     }
 }
 
@@ -255,7 +264,8 @@ impl Parser<'_> {
                     if old.is_empty() {
                         *old = tree;
                     } else if !tree.is_empty() {
-                        return self.fail(format!("template: multiple definition of template {}", quote(&name)));
+                        return self
+                            .fail(format!("template: multiple definition of template {}", quote(&name)));
                     }
                 }
             }
@@ -493,7 +503,8 @@ impl Parser<'_> {
         }
         for (index, command) in pipe.commands.iter().enumerate().skip(1) {
             use ExprKind::{Bool, Dot, Nil, Number, Str};
-            if let Some(Bool(_) | Dot | Nil | Number(_) | Str(..)) = command.args.first().map(|arg| &arg.kind) {
+            if let Some(Bool(_) | Dot | Nil | Number(_) | Str(..)) = command.args.first().map(|arg| &arg.kind)
+            {
                 return self.fail(format!("non executable command in pipeline stage {}", index + 1));
             }
         }

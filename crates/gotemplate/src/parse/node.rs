@@ -21,7 +21,9 @@ impl Tree {
     /// Whether it holds nothing but white space and comments.
     pub(crate) fn is_empty(&self) -> bool {
         self.root.nodes.iter().all(|node| match node {
-            Node::Text(start, end) => self.source.text.get(*start as usize..*end as usize).unwrap_or("").trim().is_empty(),
+            Node::Text(start, end) => {
+                self.source.text.get(*start as usize..*end as usize).unwrap_or("").trim().is_empty()
+            }
             _ => false,
         })
     }
@@ -197,7 +199,6 @@ impl Pipe {
             command.write(out);
         }
     }
-
 }
 
 impl List {

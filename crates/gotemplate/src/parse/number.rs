@@ -81,7 +81,8 @@ fn complex(text: &str) -> Result<(f64, f64), String> {
     let body = text.strip_suffix('i').unwrap_or(text);
     let bytes = body.as_bytes();
     let split = (1..bytes.len()).rev().find(|at| {
-        matches!(bytes.get(*at), Some(b'+' | b'-')) && !matches!(bytes.get(at - 1), Some(b'e' | b'E' | b'p' | b'P'))
+        matches!(bytes.get(*at), Some(b'+' | b'-'))
+            && !matches!(bytes.get(at - 1), Some(b'e' | b'E' | b'p' | b'P'))
     });
     let parts = split.and_then(|at| Some((parse_float(body.get(..at)?)?, parse_float(body.get(at..)?)?)));
     parts.ok_or_else(|| "syntax error scanning complex number".to_owned())

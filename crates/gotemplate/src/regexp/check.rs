@@ -392,8 +392,8 @@ impl<'p> Checker<'p> {
             let shown = self.rest.get(..end + 4).unwrap_or("");
             let name = self.rest.get(2..end + 2).unwrap_or("");
             const KNOWN: [&str; 14] = [
-                "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space",
-                "upper", "word", "xdigit",
+                "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct",
+                "space", "upper", "word", "xdigit",
             ];
             if !KNOWN.contains(&name.trim_start_matches('^')) {
                 return fail(RANGE, shown);
@@ -407,7 +407,9 @@ impl<'p> Checker<'p> {
             class.push_str(&unicode);
             return Ok(());
         }
-        if let Some((perl, negated)) = self.rest.strip_prefix('\\').and_then(|rest| perl_class(rest.chars().next()?)) {
+        if let Some((perl, negated)) =
+            self.rest.strip_prefix('\\').and_then(|rest| perl_class(rest.chars().next()?))
+        {
             self.skip(2);
             class.push_str(if negated { "[^" } else { "[" });
             class.push_str(perl);

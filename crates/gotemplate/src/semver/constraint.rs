@@ -56,9 +56,8 @@ fn compile() -> Option<Patterns> {
         r"(\+([0-9A-Za-z\-]+(\.[0-9A-Za-z\-]+)*))?"
     );
     let operator = r"=||!=|>|<|>=|=>|<=|=<|~|~>|\^";
-    let valid = format!(
-        r"^({S}*({operator}){S}*({version}){S}*)((?:{S}+|,{S}*)({operator}){S}*({version}){S}*)*$"
-    );
+    let valid =
+        format!(r"^({S}*({operator}){S}*({version}){S}*)((?:{S}+|,{S}*)({operator}){S}*({version}){S}*)*$");
     Some(Patterns {
         range: Regex::new(&format!(r"{S}*({version}){S}+-{S}+({version}){S}*")).ok()?,
         find: Regex::new(&format!(r"({operator}){S}*({version})")).ok()?,
@@ -93,7 +92,8 @@ impl Constraint {
                 return Err(improper(alternative));
             }
             let found = patterns.find.find_iter(alternative);
-            let terms = found.map(|term| Term::parse(term.as_str(), patterns)).collect::<Result<Vec<_>, _>>()?;
+            let terms =
+                found.map(|term| Term::parse(term.as_str(), patterns)).collect::<Result<Vec<_>, _>>()?;
             let prerelease = terms.iter().any(|term| !term.version.pre.is_empty());
             groups.push(Group { terms, prerelease });
         }
@@ -164,7 +164,14 @@ impl Term {
             part(2).to_owned()
         };
         let version = Version::parse(&version).map_err(|_| "constraint parser error".to_owned())?;
-        Ok(Term { operator: part(1).to_owned(), version, text: part(2).to_owned(), open, minor_open, patch_open })
+        Ok(Term {
+            operator: part(1).to_owned(),
+            version,
+            text: part(2).to_owned(),
+            open,
+            minor_open,
+            patch_open,
+        })
     }
 
     /// Whether `version` fits, or why not.
@@ -177,7 +184,9 @@ impl Term {
             "" | "=" => (version.compare(&self.version) != Ordering::Equal).then_some("is not equal to"),
             "!=" => self.is_excluded(version).then_some("is equal to"),
             ">" => (!self.is_above(version)).then_some("is less than or equal to"),
-            "<" => (version.compare(&self.version) != Ordering::Less).then_some("is greater than or equal to"),
+            "<" => {
+                (version.compare(&self.version) != Ordering::Less).then_some("is greater than or equal to")
+            }
             ">=" | "=>" => (version.compare(&self.version) == Ordering::Less).then_some("is less than"),
             "<=" | "=<" => (!self.is_at_most(version)).then_some("is greater than"),
             "~" | "~>" => self.tilde(version),
@@ -248,7 +257,8 @@ impl Term {
         if version.major != own.major {
             return Some("does not have same major version as");
         }
-        (version.minor != own.minor && !self.minor_open).then_some("does not have same major and minor version as")
+        (version.minor != own.minor && !self.minor_open)
+            .then_some("does not have same major and minor version as")
     }
 
     fn caret(&self, version: &Version) -> Result<(), String> {

@@ -83,7 +83,8 @@ impl Version {
         let [major, minor, rest] = parts.as_slice() else {
             return Err(INVALID.to_owned());
         };
-        let (rest, metadata) = rest.split_once('+').map_or((*rest, None), |(rest, extra)| (rest, Some(extra)));
+        let (rest, metadata) =
+            rest.split_once('+').map_or((*rest, None), |(rest, extra)| (rest, Some(extra)));
         let (patch, pre) = rest.split_once('-').map_or((rest, None), |(rest, extra)| (rest, Some(extra)));
         if metadata.is_some_and(|metadata| !identifiers(metadata)) {
             return Err("invalid metadata string".to_owned());
@@ -137,7 +138,9 @@ impl fmt::Display for Version {
 }
 
 fn identifiers(text: &str) -> bool {
-    let good = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let good = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
     text.split('.').all(good)
 }
 
@@ -148,7 +151,9 @@ fn check_prerelease(pre: &str) -> Result<(), String> {
     if !identifiers(pre) {
         return Err("invalid prerelease string".to_owned());
     }
-    let padded = |part: &str| part.len() > 1 && part.starts_with('0') && part.bytes().all(|byte| byte.is_ascii_digit());
+    let padded = |part: &str| {
+        part.len() > 1 && part.starts_with('0') && part.bytes().all(|byte| byte.is_ascii_digit())
+    };
     if pre.split('.').any(padded) {
         return Err("version segment starts with 0".to_owned());
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use aws_lc_rs::agreement;
 use rcgen::{
-    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    SanType, SerialNumber,
+    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, SanType, SerialNumber,
 };
 
 use super::der::{self, BIT_STRING, ED25519, OCTET_STRING, P256, SEQUENCE};
@@ -118,7 +118,8 @@ impl Key {
             }
             "RSA PRIVATE KEY" => Ok(Key::of_rsa(bytes)),
             "EC PRIVATE KEY" => {
-                let curve = curve_of(&bytes).ok_or("parsing EC private key from PEM: x509: unknown elliptic curve")?;
+                let curve = curve_of(&bytes)
+                    .ok_or("parsing EC private key from PEM: x509: unknown elliptic curve")?;
                 let pkcs8 = der::pkcs8(&[der::EC, &curve], false, &bytes);
                 Ok(Key { label: "EC PRIVATE KEY", bytes, pkcs8 })
             }
@@ -152,11 +153,14 @@ fn ec_key(host: &dyn Host) -> Option<Vec<u8>> {
     for _ in 0..100 {
         let mut secret = [0; 32];
         host.random(&mut secret);
-        let Ok(private) = agreement::PrivateKey::from_private_key(&agreement::ECDH_P256, &secret) else { continue };
+        let Ok(private) = agreement::PrivateKey::from_private_key(&agreement::ECDH_P256, &secret) else {
+            continue;
+        };
         let public = private.compute_public_key().ok()?;
         let curve = der::element(0xa0, &der::element(der::OID, P256));
         let bits = der::element(BIT_STRING, &[&[0], public.as_ref()].concat());
-        let body = [der::unsigned(&[1]), der::element(OCTET_STRING, &secret), curve, der::element(0xa1, &bits)];
+        let body =
+            [der::unsigned(&[1]), der::element(OCTET_STRING, &secret), curve, der::element(0xa1, &bits)];
         return Some(der::element(SEQUENCE, &body.concat()));
     }
     None
@@ -165,7 +169,9 @@ fn ec_key(host: &dyn Host) -> Option<Vec<u8>> {
 fn private_key(host: &dyn Host, kind: &str) -> String {
     let failed = || "failed to generate private key: no key was found".to_owned();
     match kind {
-        "" | "rsa" => super::rsa::generate(host, LONG_BITS).map_or_else(failed, |key| der::pem("RSA PRIVATE KEY", &key)),
+        "" | "rsa" => {
+            super::rsa::generate(host, LONG_BITS).map_or_else(failed, |key| der::pem("RSA PRIVATE KEY", &key))
+        }
         "ecdsa" => ec_key(host).map_or_else(failed, |key| der::pem("EC PRIVATE KEY", &key)),
         "ed25519" => {
             let mut seed = [0; 32];
@@ -173,7 +179,9 @@ fn private_key(host: &dyn Host, kind: &str) -> String {
             let inner = der::element(OCTET_STRING, &seed);
             der::pem("PRIVATE KEY", &der::pkcs8(&[ED25519], false, &inner))
         }
-        "dsa" => "failed to generate private key: DSA keys are not supported, use ecdsa or ed25519".to_owned(),
+        "dsa" => {
+            "failed to generate private key: DSA keys are not supported, use ecdsa or ed25519".to_owned()
+        }
         kind => format!("Unknown type {kind}"),
     }
 }
@@ -194,7 +202,13 @@ fn strings(value: &Value, what: &str) -> Result<Vec<String>, FuncError> {
 }
 
 /// What all certificates share: name, names and addresses, days from now, a random number.
-fn params(context: &Context<'_, '_>, name: &str, ips: &Value, dns: &Value, days: i64) -> Result<CertificateParams, FuncError> {
+fn params(
+    context: &Context<'_, '_>,
+    name: &str,
+    ips: &Value,
+    dns: &Value,
+    days: i64,
+) -> Result<CertificateParams, FuncError> {
     let failed = |error: rcgen::Error| FuncError::new(format!("error creating certificate: {error}"));
     let mut params = CertificateParams::default();
     for ip in strings(ips, "error parsing ip")? {
@@ -219,13 +233,15 @@ fn params(context: &Context<'_, '_>, name: &str, ips: &Value, dns: &Value, days:
     params.not_before = epoch + Duration::from_secs(now.clamp(0, LAST) as u64);
     params.not_after = epoch + Duration::from_secs(end.clamp(0, LAST) as u64);
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    params.extended_key_usages =
+        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     params.is_ca = IsCa::ExplicitNoCa;
     Ok(params)
 }
 
 fn finish(result: Result<rcgen::Certificate, rcgen::Error>, key: &Key) -> Res {
-    let certificate = result.map_err(|error| FuncError::new(format!("error creating certificate: {error}")))?;
+    let certificate =
+        result.map_err(|error| FuncError::new(format!("error creating certificate: {error}")))?;
     Ok(Value::object(Certificate { cert: der::pem("CERTIFICATE", certificate.der()), key: key.pem() }))
 }
 
@@ -249,9 +265,11 @@ fn signed(context: &mut Context<'_, '_>, args: &[Value], key: Key) -> Res {
     let Some((_, certificate)) = der::unpem(&field("Cert")) else {
         return Err("unable to decode certificate".into());
     };
-    let signer = Key::parse(&field("Key")).map_err(|error| FuncError::new(format!("error parsing private key: {error}")))?;
-    let issuer = Issuer::from_ca_cert_der(&certificate.into(), signer.pair()?)
-        .map_err(|error| FuncError::new(format!("error parsing certificate: decodedSignerCert.Bytes: {error}")))?;
+    let signer = Key::parse(&field("Key"))
+        .map_err(|error| FuncError::new(format!("error parsing private key: {error}")))?;
+    let issuer = Issuer::from_ca_cert_der(&certificate.into(), signer.pair()?).map_err(|error| {
+        FuncError::new(format!("error parsing certificate: decodedSignerCert.Bytes: {error}"))
+    })?;
     let mut params = params(context, &text(args, 0), arg(args, 1), arg(args, 2), int(args, 3))?;
     params.use_authority_key_identifier_extension = true;
     finish(params.signed_by(&key.pair()?, &issuer), &key)

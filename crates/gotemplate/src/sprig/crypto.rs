@@ -1,6 +1,8 @@
 //! Hashes, passwords, ciphers and encodings of bytes.
 
-use aws_lc_rs::cipher::{AES_256, DecryptionContext, EncryptionContext, PaddedBlockDecryptingKey, UnboundCipherKey};
+use aws_lc_rs::cipher::{
+    AES_256, DecryptionContext, EncryptionContext, PaddedBlockDecryptingKey, UnboundCipherKey,
+};
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -20,9 +22,15 @@ pub(super) fn functions() -> Vec<Function> {
     const TWO: &[Param] = &[String, String];
     let native = Function::native;
     vec![
-        native("sha1sum", ONE, false, |_, args| Ok(Value::from(hex::encode(sha1::Sha1::digest(bytes(args, 0)))))),
-        native("sha256sum", ONE, false, |_, args| Ok(Value::from(hex::encode(sha2::Sha256::digest(bytes(args, 0)))))),
-        native("sha512sum", ONE, false, |_, args| Ok(Value::from(hex::encode(sha2::Sha512::digest(bytes(args, 0)))))),
+        native("sha1sum", ONE, false, |_, args| {
+            Ok(Value::from(hex::encode(sha1::Sha1::digest(bytes(args, 0)))))
+        }),
+        native("sha256sum", ONE, false, |_, args| {
+            Ok(Value::from(hex::encode(sha2::Sha256::digest(bytes(args, 0)))))
+        }),
+        native("sha512sum", ONE, false, |_, args| {
+            Ok(Value::from(hex::encode(sha2::Sha512::digest(bytes(args, 0)))))
+        }),
         native("adler32sum", ONE, false, |_, args| Ok(Value::from(adler32(bytes(args, 0)).to_string()))),
         native("bcrypt", ONE, false, |context, args| Ok(Value::from(bcrypt(context, bytes(args, 0))))),
         native("htpasswd", TWO, false, |context, args| {
@@ -181,10 +189,26 @@ fn password_forms(kind: &str) -> Option<&'static [&'static str]> {
     Some(match kind {
         "maximum" => &["anoxxxxxxxxxxxxxxxxx", "axxxxxxxxxxxxxxxxxno"],
         "long" => &[
-            "CvcvnoCvcvCvcv", "CvcvCvcvnoCvcv", "CvcvCvcvCvcvno", "CvccnoCvcvCvcv", "CvccCvcvnoCvcv",
-            "CvccCvcvCvcvno", "CvcvnoCvccCvcv", "CvcvCvccnoCvcv", "CvcvCvccCvcvno", "CvcvnoCvcvCvcc",
-            "CvcvCvcvnoCvcc", "CvcvCvcvCvccno", "CvccnoCvccCvcv", "CvccCvccnoCvcv", "CvccCvccCvcvno",
-            "CvcvnoCvccCvcc", "CvcvCvccnoCvcc", "CvcvCvccCvccno", "CvccnoCvcvCvcc", "CvccCvcvnoCvcc",
+            "CvcvnoCvcvCvcv",
+            "CvcvCvcvnoCvcv",
+            "CvcvCvcvCvcvno",
+            "CvccnoCvcvCvcv",
+            "CvccCvcvnoCvcv",
+            "CvccCvcvCvcvno",
+            "CvcvnoCvccCvcv",
+            "CvcvCvccnoCvcv",
+            "CvcvCvccCvcvno",
+            "CvcvnoCvcvCvcc",
+            "CvcvCvcvnoCvcc",
+            "CvcvCvcvCvccno",
+            "CvccnoCvccCvcv",
+            "CvccCvccnoCvcv",
+            "CvccCvccCvcvno",
+            "CvcvnoCvccCvcc",
+            "CvcvCvccnoCvcc",
+            "CvcvCvccCvccno",
+            "CvccnoCvcvCvcc",
+            "CvccCvcvnoCvcc",
             "CvccCvcvCvccno",
         ],
         "medium" => &["CvcnoCvc", "CvcCvcno"],
@@ -222,7 +246,8 @@ fn derive_password(_: &mut Context<'_, '_>, args: &[Value]) -> Res {
     let (password, user, site) = (bytes(args, 2), bytes(args, 3), bytes(args, 4));
     let salt = [SCOPE, &(user.len() as u32).to_be_bytes(), user].concat();
     let mut key = [0; 64];
-    let failed = |error: &dyn std::fmt::Display| FuncError::new(format!("failed to derive password: {error}"));
+    let failed =
+        |error: &dyn std::fmt::Display| FuncError::new(format!("failed to derive password: {error}"));
     let params = scrypt::Params::new(15, 8, 2).map_err(|error| failed(&error))?;
     scrypt::scrypt(password, &salt, &params, &mut key).map_err(|error| failed(&error))?;
     let message = [SCOPE, &(site.len() as u32).to_be_bytes(), site, &counter.to_be_bytes()].concat();
@@ -263,9 +288,14 @@ fn decrypt(_: &mut Context<'_, '_>, args: &[Value]) -> Res {
     if bytes(args, 1).is_empty() {
         return Ok(Value::from(""));
     }
-    let all = base64(bytes(args, 1)).map_err(|at| FuncError::new(format!("illegal base64 data at input byte {at}")))?;
+    let all = base64(bytes(args, 1))
+        .map_err(|at| FuncError::new(format!("illegal base64 data at input byte {at}")))?;
     let Some((vector, text)) = all.split_first_chunk::<BLOCK>() else {
-        return Err(format!("runtime error: slice bounds out of range [:{BLOCK}] with capacity {}", all.len()).into());
+        return Err(format!(
+            "runtime error: slice bounds out of range [:{BLOCK}] with capacity {}",
+            all.len()
+        )
+        .into());
     };
     if text.len() % BLOCK != 0 {
         return Err("crypto/cipher: input not full blocks".into());

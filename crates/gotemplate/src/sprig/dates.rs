@@ -20,15 +20,21 @@ pub(super) fn functions() -> Vec<Function> {
             let past = now(context).since(&then);
             Ok(Value::from(time::duration_string(time::round(past, SECOND))))
         }),
-        native("date", &[String, Any], false, |context, args| in_zone(context, &text(args, 0), arg(args, 1), "Local")),
+        native("date", &[String, Any], false, |context, args| {
+            in_zone(context, &text(args, 0), arg(args, 1), "Local")
+        }),
         native("date_in_zone", &[String, Any, String], false, date_in_zone),
         native("dateInZone", &[String, Any, String], false, date_in_zone),
         native("htmlDate", &[Any], false, |context, args| in_zone(context, HTML, arg(args, 0), "Local")),
         native("htmlDateInZone", &[Any, String], false, |context, args| {
             in_zone(context, HTML, arg(args, 0), &text(args, 1))
         }),
-        native("date_modify", &[String, Time], false, |_, args| Ok(modify(args).unwrap_or_else(|_| arg(args, 1).clone()))),
-        native("dateModify", &[String, Time], false, |_, args| Ok(modify(args).unwrap_or_else(|_| arg(args, 1).clone()))),
+        native("date_modify", &[String, Time], false, |_, args| {
+            Ok(modify(args).unwrap_or_else(|_| arg(args, 1).clone()))
+        }),
+        native("dateModify", &[String, Time], false, |_, args| {
+            Ok(modify(args).unwrap_or_else(|_| arg(args, 1).clone()))
+        }),
         native("must_date_modify", &[String, Time], false, |_, args| modify(args)),
         native("mustDateModify", &[String, Time], false, |_, args| modify(args)),
         native("duration", &[Any], false, |_, args| {
@@ -111,5 +117,8 @@ fn rounded(nanos: i64) -> String {
         [(365 * 86400, "y"), (30 * 86400, "mo"), (86400, "d"), (3600, "h"), (60, "m"), (1, "s")];
     let size = nanos.unsigned_abs();
     let fitting = UNITS.iter().find(|(seconds, _)| size > seconds * SECOND as u64);
-    fitting.map_or_else(|| "0s".to_owned(), |(seconds, unit)| format!("{}{unit}", size / (seconds * SECOND as u64)))
+    fitting.map_or_else(
+        || "0s".to_owned(),
+        |(seconds, unit)| format!("{}{unit}", size / (seconds * SECOND as u64)),
+    )
 }

@@ -88,6 +88,7 @@ pub(super) fn unpem(text: &str) -> Option<(String, Vec<u8>)> {
     let (_, rest) = text.split_once("-----BEGIN ")?;
     let (label, rest) = rest.split_once("-----")?;
     let (body, _) = rest.split_once(&format!("-----END {label}-----"))?;
-    let digits: String = body.lines().filter(|line| !line.contains(':')).flat_map(|line| line.trim().chars()).collect();
+    let digits: String =
+        body.lines().filter(|line| !line.contains(':')).flat_map(|line| line.trim().chars()).collect();
     Some((label.to_owned(), STANDARD.decode(digits).ok()?))
 }

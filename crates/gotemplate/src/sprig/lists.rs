@@ -146,14 +146,8 @@ fn slice(_: Ctx, args: &[Value]) -> Res {
     let start = args.get(1).map_or(0, to_int64);
     let end = args.get(2).map_or(length as i64, to_int64);
     let range = usize::try_from(start).ok().zip(usize::try_from(end).ok());
-    let capacity = list.capacity();
     match range {
-        Some((start, end)) if start <= end && end <= capacity => {
-            // Go sees what lies between length and capacity: zero values.
-            let mut part: Vec<Value> = list.items.get(start.min(length)..end.min(length)).unwrap_or_default().to_vec();
-            part.resize(end - start, crate::exec::zero_of(list.elem));
-            Ok(Value::List(Rc::new(List { elem: list.elem, items: part, name: list.name, nil: false, spare: 0 })))
-        }
+        Some((start, end)) if start <= end && end <= list.capacity() => Ok(list.part(start, end)),
         _ => Err("reflect.Value.Slice: slice index out of bounds".into()),
     }
 }

@@ -6,7 +6,12 @@ use crate::func::FuncError;
 use crate::value::{MAX_DEPTH, Map, Value};
 
 /// Merges `source` into `target`. Without `overwrite` only what is missing or empty is filled.
-pub(super) fn merge(target: &Rc<Map>, source: &Rc<Map>, overwrite: bool, depth: usize) -> Result<(), FuncError> {
+pub(super) fn merge(
+    target: &Rc<Map>,
+    source: &Rc<Map>,
+    overwrite: bool,
+    depth: usize,
+) -> Result<(), FuncError> {
     if depth > MAX_DEPTH {
         return Err("the maps are nested too deeply to merge".into());
     }

@@ -13,11 +13,15 @@ pub(super) fn functions() -> Vec<Function> {
     use Param::{Any, Float, Int, String};
     let native = Function::native;
     vec![
-        native("atoi", &[String], false, |_, args| Ok(Value::int(super::cast::decimal(&super::text(args, 0))))),
+        native("atoi", &[String], false, |_, args| {
+            Ok(Value::int(super::cast::decimal(&super::text(args, 0))))
+        }),
         native("int64", &[Any], false, |_, args| Ok(Value::int64(to_int64(arg(args, 0))))),
         native("int", &[Any], false, |_, args| Ok(Value::int(to_int64(arg(args, 0))))),
         native("float64", &[Any], false, |_, args| Ok(Value::Float(to_float64(arg(args, 0))))),
-        native("toDecimal", &[Any], false, |_, args| Ok(Value::int64(octal(&arg(args, 0).to_string_lossy())))),
+        native("toDecimal", &[Any], false, |_, args| {
+            Ok(Value::int64(octal(&arg(args, 0).to_string_lossy())))
+        }),
         native("seq", &[Int], true, |_, args| seq(args)),
         native("until", &[Int], false, |_, args| {
             let count = int(args, 0);

@@ -8,7 +8,9 @@ pub(super) fn functions() -> Vec<Function> {
     const ONE: &[Param] = &[Param::String];
     let native = Function::native;
     let mut all = Vec::new();
-    for names in [["base", "osBase"], ["dir", "osDir"], ["clean", "osClean"], ["ext", "osExt"], ["isAbs", "osIsAbs"]] {
+    for names in
+        [["base", "osBase"], ["dir", "osDir"], ["clean", "osClean"], ["ext", "osExt"], ["isAbs", "osIsAbs"]]
+    {
         for name in names {
             all.push(match names[0] {
                 "base" => native(name, ONE, false, |_, args| Ok(Value::from(base(&text(args, 0))))),

@@ -17,7 +17,9 @@ pub(super) fn functions() -> Vec<Function> {
     const COUNT: &[Param] = &[Int];
     let native = Function::native;
     vec![
-        native("randAlphaNum", COUNT, false, |context, args| characters(context, args, &[UPPER, LOWER, DIGITS])),
+        native("randAlphaNum", COUNT, false, |context, args| {
+            characters(context, args, &[UPPER, LOWER, DIGITS])
+        }),
         native("randAlpha", COUNT, false, |context, args| characters(context, args, &[UPPER, LOWER])),
         native("randNumeric", COUNT, false, |context, args| characters(context, args, &[DIGITS])),
         native("randAscii", COUNT, false, |context, args| {

@@ -19,7 +19,9 @@ pub(super) fn functions() -> Vec<Function> {
     vec![
         native("regexMatch", TWO, false, |context, args| {
             // sprig ignores a bad pattern here.
-            Ok(Value::Bool(compiled(context, args, false).is_ok_and(|regexp| regexp.is_match(bytes(args, 1)))))
+            Ok(Value::Bool(
+                compiled(context, args, false).is_ok_and(|regexp| regexp.is_match(bytes(args, 1))),
+            ))
         }),
         native("mustRegexMatch", TWO, false, |context, args| {
             Ok(Value::Bool(compiled(context, args, false)?.is_match(bytes(args, 1))))
@@ -31,7 +33,9 @@ pub(super) fn functions() -> Vec<Function> {
         native("regexReplaceAll", THREE, false, |context, args| replace(context, args, true, true)),
         native("mustRegexReplaceAll", THREE, false, |context, args| replace(context, args, true, false)),
         native("regexReplaceAllLiteral", THREE, false, |context, args| replace(context, args, false, true)),
-        native("mustRegexReplaceAllLiteral", THREE, false, |context, args| replace(context, args, false, false)),
+        native("mustRegexReplaceAllLiteral", THREE, false, |context, args| {
+            replace(context, args, false, false)
+        }),
         native("regexSplit", COUNTED, false, |context, args| split(context, args, true)),
         native("mustRegexSplit", COUNTED, false, |context, args| split(context, args, false)),
         native("regexQuoteMeta", &[String], false, |_, args| Ok(Value::str(quote_meta(bytes(args, 0))))),

@@ -81,8 +81,17 @@ pub(super) fn generate(host: &dyn Host, bits: u64) -> Option<Vec<u8>> {
     }
     let (p1, q1) = (&p - &one, &q - &one);
     let d = exponent.modinv(&(&p1 * &q1))?;
-    let numbers =
-        [BigUint::ZERO, &p * &q, exponent, d.clone(), p.clone(), q.clone(), &d % &p1, &d % &q1, q.modinv(&p)?];
+    let numbers = [
+        BigUint::ZERO,
+        &p * &q,
+        exponent,
+        d.clone(),
+        p.clone(),
+        q.clone(),
+        &d % &p1,
+        &d % &q1,
+        q.modinv(&p)?,
+    ];
     let body: Vec<u8> = numbers.iter().flat_map(|number| der::unsigned(&number.to_bytes_be())).collect();
     Some(der::element(der::SEQUENCE, &body))
 }

@@ -18,7 +18,9 @@ pub(super) fn functions() -> Vec<Function> {
     let native = Function::native;
     vec![
         native("hello", &[], false, |_, _| Ok(Value::from("Hello!"))),
-        native("abbrev", COUNTED, false, |_, args| Ok(Value::str(words::abbreviate(int(args, 0), bytes(args, 1))))),
+        native("abbrev", COUNTED, false, |_, args| {
+            Ok(Value::str(words::abbreviate(int(args, 0), bytes(args, 1))))
+        }),
         native("abbrevboth", &[Int, Int, String], false, |_, args| {
             Ok(Value::str(words::abbreviate_both(int(args, 0), int(args, 1), bytes(args, 2))))
         }),
@@ -46,12 +48,18 @@ pub(super) fn functions() -> Vec<Function> {
         native("snakecase", ONE, false, |_, args| Ok(Value::from(words::separated(&text(args, 0), '_')))),
         native("kebabcase", ONE, false, |_, args| Ok(Value::from(words::separated(&text(args, 0), '-')))),
         native("camelcase", ONE, false, |_, args| Ok(Value::from(words::pascal(&text(args, 0))))),
-        native("wrap", COUNTED, false, |_, args| Ok(Value::str(words::wrap(bytes(args, 1), int(args, 0), b"", false)))),
+        native("wrap", COUNTED, false, |_, args| {
+            Ok(Value::str(words::wrap(bytes(args, 1), int(args, 0), b"", false)))
+        }),
         native("wrapWith", &[Int, String, String], false, |_, args| {
             Ok(Value::str(words::wrap(bytes(args, 2), int(args, 0), bytes(args, 1), true)))
         }),
-        native("contains", TWO, false, |_, args| Ok(Value::Bool(find(bytes(args, 1), bytes(args, 0)).is_some()))),
-        native("hasPrefix", TWO, false, |_, args| Ok(Value::Bool(bytes(args, 1).starts_with(bytes(args, 0))))),
+        native("contains", TWO, false, |_, args| {
+            Ok(Value::Bool(find(bytes(args, 1), bytes(args, 0)).is_some()))
+        }),
+        native("hasPrefix", TWO, false, |_, args| {
+            Ok(Value::Bool(bytes(args, 1).starts_with(bytes(args, 0))))
+        }),
         native("hasSuffix", TWO, false, |_, args| Ok(Value::Bool(bytes(args, 1).ends_with(bytes(args, 0))))),
         native("quote", &[Any], true, |_, args| Ok(quote(args))),
         native("squote", &[Any], true, |_, args| Ok(squote(args))),
@@ -66,7 +74,9 @@ pub(super) fn functions() -> Vec<Function> {
         }),
         native("toString", &[Any], false, |_, args| Ok(Value::Str(strval(arg(args, 0))))),
         native("split", TWO, false, |_, args| Ok(numbered(split(bytes(args, 1), bytes(args, 0), -1)))),
-        native("splitList", TWO, false, |_, args| Ok(Value::strings(split(bytes(args, 1), bytes(args, 0), -1)))),
+        native("splitList", TWO, false, |_, args| {
+            Ok(Value::strings(split(bytes(args, 1), bytes(args, 0), -1)))
+        }),
         native("splitn", &[String, Int, String], false, |_, args| {
             Ok(numbered(split(bytes(args, 2), bytes(args, 0), int(args, 1))))
         }),
@@ -94,7 +104,8 @@ fn trunc(count: i64, all: &[u8]) -> Value {
 fn substr(_: &mut Context<'_, '_>, args: &[Value]) -> Res {
     let (start, end, all) = (int(args, 0), int(args, 1), bytes(args, 2));
     let length = all.len() as i64;
-    let outside = |what: String| Err(FuncError::new(format!("runtime error: slice bounds out of range {what}")));
+    let outside =
+        |what: String| Err(FuncError::new(format!("runtime error: slice bounds out of range {what}")));
     let (from, to) = if start < 0 {
         (0, end)
     } else if end < 0 || end > length {
@@ -258,7 +269,10 @@ fn first_width(bytes: &[u8]) -> usize {
 
 /// `_0`, `_1` … as a map of strings.
 fn numbered(parts: Vec<Str>) -> Value {
-    let entries: BTreeMap<Str, Value> =
-        parts.into_iter().enumerate().map(|(index, part)| (Str::from(format!("_{index}")), Value::Str(part))).collect();
+    let entries: BTreeMap<Str, Value> = parts
+        .into_iter()
+        .enumerate()
+        .map(|(index, part)| (Str::from(format!("_{index}")), Value::Str(part)))
+        .collect();
     Value::Map(Rc::new(Map::new(Elem::String, entries)))
 }

@@ -31,7 +31,9 @@ pub(super) fn functions() -> Vec<Function> {
         native("kindIs", &[String, Any], false, |_, args| {
             Ok(Value::Bool(arg(args, 1).kind().name().as_bytes() == bytes(args, 0)))
         }),
-        native("deepEqual", &[Any, Any], false, |_, args| Ok(Value::Bool(arg(args, 0).deep_equal(arg(args, 1))))),
+        native("deepEqual", &[Any, Any], false, |_, args| {
+            Ok(Value::Bool(arg(args, 0).deep_equal(arg(args, 1))))
+        }),
     ]
 }
 

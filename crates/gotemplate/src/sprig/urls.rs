@@ -230,7 +230,8 @@ impl Url {
         if path.first().is_some_and(|byte| *byte != b'/') && !self.host.is_empty() {
             out.push(b'/');
         }
-        if out.is_empty() && path.split(|byte| *byte == b'/').next().is_some_and(|part| part.contains(&b':')) {
+        if out.is_empty() && path.split(|byte| *byte == b'/').next().is_some_and(|part| part.contains(&b':'))
+        {
             out.extend_from_slice(b"./");
         }
         out.extend(path);
@@ -239,7 +240,8 @@ impl Url {
 
 fn parse_host(scheme: &str, host: &str) -> Result<Vec<u8>, String> {
     let port_ok = |port: &str| {
-        port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
+        port.is_empty()
+            || port.strip_prefix(':').is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
     };
     let bad_port = |port: &str| Err(format!("invalid port {} after host", quote(port)));
     match host.rfind('[') {
@@ -283,7 +285,8 @@ fn parse_host(scheme: &str, host: &str) -> Result<Vec<u8>, String> {
 }
 
 fn url_parse(_: &mut Context<'_, '_>, args: &[Value]) -> Res {
-    let url = Url::parse(&text(args, 0)).map_err(|error| FuncError::new(format!("unable to parse url: {error}")))?;
+    let url = Url::parse(&text(args, 0))
+        .map_err(|error| FuncError::new(format!("unable to parse url: {error}")))?;
     let string = |bytes: &[u8]| Value::Str(Str::from(bytes));
     Ok(Value::map([
         ("scheme", string(url.scheme.as_bytes())),

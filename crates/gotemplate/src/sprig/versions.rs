@@ -86,7 +86,9 @@ impl Object for Parsed {
         let number = |number: u64| Value::Uint(number, UintType::Uint64);
         let increment = |name: &'static str, part: usize| {
             let own = Parsed { version: self.version.clone(), pointer: false };
-            method(name, &[], move |_, _| Ok(Value::object(Parsed { version: own.increment(part)?, pointer: false })))
+            method(name, &[], move |_, _| {
+                Ok(Value::object(Parsed { version: own.increment(part)?, pointer: false }))
+            })
         };
         let test = |name: &'static str, good: fn(std::cmp::Ordering) -> bool| {
             let own = self.version.clone();
@@ -103,11 +105,9 @@ impl Object for Parsed {
             "IncMajor" => increment("IncMajor", 0),
             "IncMinor" => increment("IncMinor", 1),
             "IncPatch" => increment("IncPatch", 2),
-            "Compare" => {
-                method("Compare", OTHER, move |_, args| {
-                    Ok(Value::int(version.compare(&version_of(arg(args, 0))?) as i64))
-                })
-            }
+            "Compare" => method("Compare", OTHER, move |_, args| {
+                Ok(Value::int(version.compare(&version_of(arg(args, 0))?) as i64))
+            }),
             "LessThan" => test("LessThan", |order| order.is_lt()),
             "LessThanEqual" => test("LessThanEqual", |order| order.is_le()),
             "GreaterThan" => test("GreaterThan", |order| order.is_gt()),

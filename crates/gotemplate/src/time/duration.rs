@@ -85,7 +85,10 @@ pub(crate) fn parse(text: &str) -> Result<i64, String> {
         let kept = decimals.get(..decimals.len().min(18)).unwrap_or("");
         let part = kept.parse::<u64>().unwrap_or(0) as f64 * (*unit as f64 / 10f64.powi(kept.len() as i32));
         let amount = whole.checked_mul(*unit).and_then(|amount| amount.checked_add(part as u64));
-        total = amount.and_then(|amount| total.checked_add(amount)).filter(|total| *total <= MAX).ok_or_else(invalid)?;
+        total = amount
+            .and_then(|amount| total.checked_add(amount))
+            .filter(|total| *total <= MAX)
+            .ok_or_else(invalid)?;
     }
     if negative {
         return Ok((total as i64).wrapping_neg());

@@ -69,20 +69,25 @@ pub(crate) fn method(time: &Rc<Time>, name: &str) -> Method {
             let civil = own.civil();
             let clock = i64::from((civil.hour * 60 + civil.minute) * 60 + civil.second);
             let year = civil.year.saturating_add(int_arg(args, 0)).clamp(-1_000_000, 1_000_000);
-            let month = i64::from(civil.month).saturating_add(int_arg(args, 1)).clamp(-10_000_000, 10_000_000);
+            let month =
+                i64::from(civil.month).saturating_add(int_arg(args, 1)).clamp(-10_000_000, 10_000_000);
             let day = i64::from(civil.day).saturating_add(int_arg(args, 2)).clamp(-400_000_000, 400_000_000);
             Ok(time_value(Time::of(year, month, day, clock, own.nanos, own.zone.clone())))
         }),
         "Sub" => closure("Sub", TIME, move |_, args| {
             Ok(Value::Int(own.since(&*time_arg(args)?), IntType::Duration))
         }),
-        "Before" => closure("Before", TIME, move |_, args| Ok(Value::Bool(own.key() < time_arg(args)?.key()))),
+        "Before" => {
+            closure("Before", TIME, move |_, args| Ok(Value::Bool(own.key() < time_arg(args)?.key())))
+        }
         "After" => closure("After", TIME, move |_, args| Ok(Value::Bool(own.key() > time_arg(args)?.key()))),
         "Equal" => closure("Equal", TIME, move |_, args| Ok(Value::Bool(own.key() == time_arg(args)?.key()))),
         "Compare" => closure("Compare", TIME, move |_, args| {
             Ok(Value::int(own.key().cmp(&time_arg(args)?.key()) as i64))
         }),
-        "Truncate" => closure("Truncate", DURATION, move |_, args| Ok(time_value(truncate(&own, int_arg(args, 0))))),
+        "Truncate" => {
+            closure("Truncate", DURATION, move |_, args| Ok(time_value(truncate(&own, int_arg(args, 0)))))
+        }
         _ => None,
     }
 }

@@ -139,7 +139,11 @@ impl Time {
         let total = i64::from(self.nanos) + nanos.rem_euclid(1_000_000_000);
         let seconds = self.seconds.saturating_add(nanos.div_euclid(1_000_000_000));
         let carry = total / 1_000_000_000;
-        Time { seconds: seconds.saturating_add(carry), nanos: (total % 1_000_000_000) as u32, zone: self.zone.clone() }
+        Time {
+            seconds: seconds.saturating_add(carry),
+            nanos: (total % 1_000_000_000) as u32,
+            zone: self.zone.clone(),
+        }
     }
 
     /// Nanoseconds from `other` to this moment, within the range of a duration.

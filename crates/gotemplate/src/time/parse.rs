@@ -173,7 +173,9 @@ impl Fields {
                 }
                 self.day = Some(number(rest, piece == Piece::ZeroDay)?);
             }
-            Piece::UnderYearDay | Piece::ZeroYearDay => self.read_year_day(rest, piece == Piece::ZeroYearDay)?,
+            Piece::UnderYearDay | Piece::ZeroYearDay => {
+                self.read_year_day(rest, piece == Piece::ZeroYearDay)?
+            }
             Piece::Hour => self.hour = within(number(rest, false)?, 0..=23, "hour")?,
             Piece::Hour12 | Piece::ZeroHour12 => {
                 self.hour = within(number(rest, piece == Piece::ZeroHour12)?, 0..=12, "hour")?;
@@ -316,7 +318,8 @@ impl Fields {
             return Err("day out of range");
         }
         let clock = i64::from((self.hour * 60 + self.minute) * 60 + self.second);
-        let at = |zone: Rc<Zone>| Time::of(self.year, i64::from(month), i64::from(day), clock, self.nanos, zone);
+        let at =
+            |zone: Rc<Zone>| Time::of(self.year, i64::from(month), i64::from(day), clock, self.nanos, zone);
         if self.utc {
             return Ok(at(Zone::utc()));
         }
@@ -332,7 +335,8 @@ impl Fields {
             if local.at(time.seconds).1 == self.zone {
                 return Ok(time);
             }
-            let hours = self.zone.strip_prefix("GMT").and_then(|hours| hours.parse::<i64>().ok()).unwrap_or(0);
+            let hours =
+                self.zone.strip_prefix("GMT").and_then(|hours| hours.parse::<i64>().ok()).unwrap_or(0);
             return Ok(at(fixed(hours * 3600)));
         }
         Ok(at(local.clone()))

@@ -85,8 +85,18 @@ impl List {
         self.items.len() + self.spare
     }
 
+    /// The items from `from` to before `to`, which lie within the capacity: what Go sees beyond the
+    /// length are zero values.
+    pub(crate) fn part(&self, from: usize, to: usize) -> Value {
+        let length = self.items.len();
+        let mut items = self.items.get(from.min(length)..to.min(length)).unwrap_or_default().to_vec();
+        items.resize(to - from, crate::exec::zero_of(self.elem));
+        let spare = self.capacity() - to;
+        Value::List(Rc::new(List { elem: self.elem, items, name: self.name, nil: false, spare }))
+    }
+
     /// A `[]interface {}` that was appended to item by item, as decoders make them.
-    pub(crate) fn appended(items: Vec<Value>) -> Self {
+    pub fn appended(items: Vec<Value>) -> Self {
         let length = items.len();
         let capacity = if length <= 256 { length.next_power_of_two() } else { length };
         List { spare: if length == 0 { 0 } else { capacity - length }, ..List::new(Elem::Any, items) }
@@ -116,7 +126,12 @@ struct Data {
 impl Map {
     /// A map of `entries`.
     pub fn new(elem: Elem, entries: BTreeMap<Str, Value>) -> Self {
-        Map { elem, name: None, methods: None, data: Rc::new(Data { nil: Cell::new(false), entries: RefCell::new(entries) }) }
+        Map {
+            elem,
+            name: None,
+            methods: None,
+            data: Rc::new(Data { nil: Cell::new(false), entries: RefCell::new(entries) }),
+        }
     }
 
     /// A map of a defined type, such as `chartutil.Values`.

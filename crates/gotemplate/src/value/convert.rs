@@ -49,7 +49,9 @@ impl Value {
             Value::Str(text) => Json::String(text.to_text().into_owned()),
             Value::List(list) if list.nil => Json::Null,
             Value::List(list) if list.elem == Elem::Byte => Json::String(crate::codec::base64_of(list)),
-            Value::List(list) => Json::Array(list.items.iter().map(|item| item.encoded(depth + 1)).collect::<Result<_, _>>()?),
+            Value::List(list) => {
+                Json::Array(list.items.iter().map(|item| item.encoded(depth + 1)).collect::<Result<_, _>>()?)
+            }
             Value::Map(map) if map.is_nil() => Json::Null,
             Value::Map(map) => {
                 let mut object = serde_json::Map::new();
@@ -99,7 +101,8 @@ fn convert(json: &Json, number: &dyn Fn(&Number) -> Value) -> Value {
             Value::List(Rc::new(List::appended(items)))
         }
         Json::Object(entries) => {
-            let entries = entries.iter().map(|(key, value)| (key.as_str().into(), convert(value, number))).collect();
+            let entries =
+                entries.iter().map(|(key, value)| (key.as_str().into(), convert(value, number))).collect();
             Value::Map(Rc::new(Map::new(Elem::Any, entries)))
         }
     }
