@@ -19,20 +19,109 @@ pub fn on_create(
     resource: &Resource,
     _context: &Context,
     value: &mut Value,
-    _warnings: &mut Vec<String>,
+    warnings: &mut Vec<String>,
 ) -> Result<(), Failure> {
-    namespace_takes_objects(app, resource, value)
+    namespace_takes_objects(app, resource, value)?;
+    deprecated(resource, warnings);
+    if &*resource.table == "pods" {
+        complete_pod(app, value)?;
+    }
+    if &*resource.table == "persistentvolumeclaims" {
+        default_class(app, value);
+    }
+    Ok(())
+}
+
+/// Says which kinds are on their way out.
+fn deprecated(resource: &Resource, warnings: &mut Vec<String>) {
+    if let Some(custom) = &resource.custom {
+        if custom.version.deprecated {
+            let own = custom.version.deprecation_warning.clone();
+            warnings.push(own.unwrap_or_else(|| {
+                format!("{} {} is deprecated", resource.api_version(), resource.kind)
+            }));
+        }
+    } else if &*resource.table == "endpoints" {
+        warnings.push(ENDPOINTS.to_owned());
+    }
+}
+
+const ENDPOINTS: &str =
+    "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice";
+
+/// Priority and the tolerations that every pod gets.
+fn complete_pod(app: &App, pod: &mut Value) -> Result<(), Failure> {
+    priority(app, pod)?;
+    let list = object::get(pod, &["spec", "tolerations"]).and_then(Value::as_array).cloned();
+    let mut list = list.unwrap_or_default();
+    for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
+        let tolerated = list.iter().any(|t| {
+            let own = object::get_str(t, &["key"]).unwrap_or_default();
+            let effect = object::get_str(t, &["effect"]).unwrap_or_default();
+            (own == key || own.is_empty()) && (effect == "NoExecute" || effect.is_empty())
+        });
+        if !tolerated {
+            list.push(json!({"effect": "NoExecute", "key": key, "operator": "Exists", "tolerationSeconds": 300}));
+        }
+    }
+    object::set(pod, &["spec", "tolerations"], list.into());
+    Ok(())
+}
+
+fn priority(app: &App, pod: &mut Value) -> Result<(), Failure> {
+    const TABLE: &str = "priorityclasses.scheduling.k8s.io";
+    let name = object::get_str(pod, &["spec", "priorityClassName"]).unwrap_or_default().to_owned();
+    let class = if name.is_empty() {
+        let (_, classes) = app.store.list(TABLE, "");
+        classes
+            .iter()
+            .map(|class| class.value())
+            .find(|class| object::get_bool(class, &["globalDefault"]) == Some(true))
+    } else {
+        let class = app.tree(TABLE, &name).ok_or_else(|| {
+            let why = format!("no PriorityClass with name {name} was found");
+            Failure::forbidden("", "pods", meta::name(pod), &why)
+        })?;
+        Some(class)
+    };
+    let class = class.unwrap_or_else(|| json!({}));
+    if !meta::name(&class).is_empty() {
+        let found = meta::name(&class).to_owned();
+        object::set(pod, &["spec", "priorityClassName"], found.into());
+    }
+    let value = object::get_i64(&class, &["value"]).unwrap_or(0);
+    let policy =
+        object::get_str(&class, &["preemptionPolicy"]).unwrap_or("PreemptLowerPriority").to_owned();
+    object::set(pod, &["spec", "priority"], value.into());
+    object::set(pod, &["spec", "preemptionPolicy"], policy.into());
+    Ok(())
+}
+
+/// A claim without a class gets the default one, when there is one.
+fn default_class(app: &App, claim: &mut Value) {
+    if object::get(claim, &["spec", "storageClassName"]).is_some_and(|v| !v.is_null()) {
+        return;
+    }
+    let (_, classes) = app.store.list("storageclasses.storage.k8s.io", "");
+    let default = classes.iter().map(|class| class.value()).find(|class| {
+        meta::annotation(class, "storageclass.kubernetes.io/is-default-class") == Some("true")
+    });
+    if let Some(class) = default {
+        let name = meta::name(&class).to_owned();
+        object::set(claim, &["spec", "storageClassName"], name.into());
+    }
 }
 
 /// Runs before an update is validated; may complete the object.
 pub fn on_update(
     _app: &Arc<App>,
-    _resource: &Resource,
+    resource: &Resource,
     _context: &Context,
     _live: &Value,
     _value: &mut Value,
-    _warnings: &mut Vec<String>,
+    warnings: &mut Vec<String>,
 ) -> Result<(), Failure> {
+    deprecated(resource, warnings);
     Ok(())
 }
 

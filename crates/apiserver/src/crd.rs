@@ -16,7 +16,7 @@ use crate::store::Object;
 /// The table of definitions.
 pub const TABLE: &str = "customresourcedefinitions.apiextensions.k8s.io";
 /// Held by a definition until its objects are gone.
-const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
+pub const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 
 /// One served version of a definition.
 #[derive(Debug)]
@@ -227,9 +227,6 @@ pub fn set_status(app: &App, definition: &mut Value) {
         if meta::condition(definition, "Established").is_none() {
             condition(definition, "Established", "False", "NotAccepted", "not all names are accepted", &time);
         }
-    }
-    if meta::deletion_timestamp(definition).is_none() {
-        meta::add_finalizer(definition, CLEANUP);
     }
 }
 

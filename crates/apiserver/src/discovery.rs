@@ -92,7 +92,9 @@ fn resource_list(group: &str, version: &Version) -> Value {
     for resource in resources {
         entries.push(resource_entry(resource));
         let mut subresources: Vec<&Subresource> = resource.subresources.iter().collect();
-        subresources.sort_by(|a, b| a.name.cmp(&b.name));
+        if resource.custom.is_none() {
+            subresources.sort_by(|a, b| a.name.cmp(&b.name));
+        }
         for subresource in subresources {
             let mut entry = json!({
                 "name": format!("{}/{}", resource.name, subresource.name),

@@ -32,9 +32,23 @@ pub fn on_write(
     let types = types::type_of(resource);
     let manager = manager(resource, context);
     let ignored = ignored(resource, &context.subresource);
-    *value =
-        merge::update(live, value, &manager, &types, &ignored).map_err(|error| refused(resource, &error))?;
+    let result = match live {
+        Some(_) => merge::update(live, value, &manager, &types, &ignored),
+        None => merge::create(&empty_object(resource), value, &manager, &types, &ignored),
+    };
+    *value = result.map_err(|error| refused(resource, &error))?;
     Ok(())
+}
+
+/// An object in which nothing was set.
+fn empty_object(resource: &Resource) -> Value {
+    let mut empty = json!({"apiVersion": resource.api_version(), "kind": *resource.kind});
+    if resource.custom.is_none() {
+        // An empty object has no value of the wrong type, so it is always decoded.
+        let decoded = types::drop_unknown(resource, &mut empty, &mut Vec::new());
+        debug_assert!(decoded.is_ok(), "an empty object is decoded");
+    }
+    empty
 }
 
 fn manager(resource: &Resource, context: &Context) -> merge::Manager {

@@ -41,6 +41,9 @@ pub fn validate(resource: &Resource, value: &Value) -> Vec<Cause> {
 /// What an update must not do to metadata.
 pub fn validate_update(live: &Value, value: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
+    if meta::uid(value) != meta::uid(live) {
+        causes.push(Cause::invalid("metadata.uid", &meta::uid(value).into(), "field is immutable"));
+    }
     if meta::deletion_timestamp(live).is_some() {
         let new: Vec<&str> = meta::finalizers(value)
             .filter(|finalizer| !meta::finalizers(live).any(|old| old == *finalizer))

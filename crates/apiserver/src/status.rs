@@ -286,9 +286,13 @@ impl Failure {
             "metadata": status.metadata,
             "status": "Failure",
             "message": status.message,
-            "reason": status.reason,
             "code": status.code,
         });
+        if !status.reason.is_empty()
+            && let Some(map) = body.as_object_mut()
+        {
+            map.insert("reason".into(), status.reason.into());
+        }
         let wants_details = !status.details.is_empty() || status.code == 405 || status.empty_details;
         if wants_details && let Some(map) = body.as_object_mut() {
             map.insert("details".into(), Value::Object(status.details.clone()));

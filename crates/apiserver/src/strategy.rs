@@ -119,6 +119,14 @@ pub fn prepare_create(
     Ok(())
 }
 
+/// What becomes of dependents when a delete does not say.
+pub fn default_propagation(resource: &Resource) -> Option<&'static str> {
+    match (&*resource.group, &*resource.name) {
+        ("batch", "jobs") | ("", "replicationcontrollers") => Some("Orphan"),
+        _ => None,
+    }
+}
+
 /// Kinds whose creator may set the status.
 fn keeps_status(resource: &Resource) -> bool {
     matches!(

@@ -137,12 +137,23 @@ fn stripped() -> &'static FieldSet {
 fn shown(object: &Value) -> String {
     let gvk = object::Gvk::of(object);
     format!(
-        "{}/{}; {}, Kind={}",
+        "{}/{}; {}/{}, Kind={}",
         meta::namespace(object).unwrap_or_default(),
         meta::name(object),
-        gvk.api_version(),
+        gvk.group,
+        gvk.version,
         gvk.kind
     )
+}
+
+/// What a new object is compared with: an object of its kind in which nothing is set. In kinds that the API
+/// server holds in Go structures some fields are there even then, and nobody comes to own them.
+fn nothing_yet(object: &Value, ty: &TypeRef) -> Value {
+    let mut empty = serde_json::json!({"apiVersion": object["apiVersion"], "kind": object["kind"]});
+    // Nothing is set, so that nothing can have the wrong type.
+    let decoded = schema::native::decode(ty, &mut empty);
+    debug_assert!(decoded.is_ok(), "an empty object has no errors");
+    empty
 }
 
 fn joined(errors: &[String]) -> String {
@@ -222,7 +233,7 @@ pub fn apply_versions(
             shown(&config)
         )));
     }
-    let empty = serde_json::json!({"apiVersion": config["apiVersion"], "kind": config["kind"]});
+    let empty = nothing_yet(&config, &ty);
     let stored = live.map(without_managed_fields);
     let base = stored.as_ref().unwrap_or(&empty);
     let mut managed = match live {
@@ -356,6 +367,27 @@ pub fn update(
     update_versions(live, new, manager, &OneType(ty), ignored)
 }
 
+/// As [`update`] for a new object of a type whose empty object is not quite empty: built-in kinds write some
+/// fields even when nothing was set, and nobody owns these. `empty` is such an object.
+///
+/// # Errors
+/// As [`update`].
+pub fn create(
+    empty: &Value,
+    new: &Value,
+    manager: &Manager,
+    ty: &TypeRef,
+    ignored: &[&[&str]],
+) -> Result<Value, Error> {
+    let mut managed = requested(None, new, !manager.subresource.is_empty());
+    let mut object = without_managed_fields(new);
+    let ignored = FieldSet::of_fields(ignored);
+    let updater = Updater { versions: &OneType(ty), ignored: &ignored };
+    record(&updater, empty, &object, manager, &manager.name, &mut managed)?;
+    managed.write(&mut object);
+    Ok(object)
+}
+
 /// As [`update`], for a kind whose versions differ.
 ///
 /// # Errors
@@ -373,8 +405,11 @@ pub fn update_versions(
     if managed.owners.is_empty() && live.is_some() {
         return Ok(object);
     }
-    let empty = serde_json::json!({"apiVersion": object["apiVersion"], "kind": object["kind"]});
-    let base = live.map_or_else(|| empty, without_managed_fields);
+    let base = match (live, versions.type_of(&manager.api_version)) {
+        (Some(live), _) => without_managed_fields(live),
+        (None, Some(ty)) => nothing_yet(&object, &ty),
+        (None, None) => Value::Object(object::Map::new()),
+    };
     let ignored = FieldSet::of_fields(ignored);
     let updater = Updater { versions, ignored: &ignored };
     record(&updater, &base, &object, manager, &manager.name, &mut managed)?;

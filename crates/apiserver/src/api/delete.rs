@@ -169,7 +169,8 @@ fn check_preconditions(
 /// The state after a delete, and whether nothing is left to wait for.
 fn next_state(resource: &Resource, live: &Value, options: &DeleteOptions) -> (Value, bool) {
     let mut value = live.clone();
-    set_propagation(&mut value, options.propagation.as_deref());
+    let asked = options.propagation.as_deref();
+    set_propagation(&mut value, asked.or_else(|| strategy::default_propagation(resource)));
     let is_namespace = &*resource.table == "namespaces";
     let own_finalizers = is_namespace
         && object::get(&value, &["spec", "finalizers"])
@@ -184,6 +185,9 @@ fn next_state(resource: &Resource, live: &Value, options: &DeleteOptions) -> (Va
             Some(_) => grace.min(before),
             None => before,
         };
+    }
+    if &*resource.table == crate::crd::TABLE && !deleting {
+        meta::add_finalizer(&mut value, crate::crd::CLEANUP);
     }
     let held = meta::finalizers(&value).next().is_some() || own_finalizers;
     if !held && grace == 0 {

@@ -117,8 +117,13 @@ pub async fn dispatch(call: Call, body: Bytes) -> Result<Response<Body>, Failure
     if !fits || !call.resource.allows(verb) {
         return Err(Failure::method_not_allowed());
     }
-    if call.resource.namespaced && call.target.namespace.is_none() && (named || verb == "deletecollection") {
-        return Err(unknown_resource());
+    if call.resource.namespaced && call.target.namespace.is_none() {
+        match verb {
+            "create" if !review::is_review(&call.resource) => return Err(Failure::method_not_allowed()),
+            "deletecollection" => return Err(Failure::method_not_allowed()),
+            _ if named => return Err(unknown_resource()),
+            _ => {}
+        }
     }
     match verb {
         "get" => read::get(&call),

@@ -58,6 +58,11 @@ async fn change(
     let (document, duplicates) =
         crate::strict::parse(body).map_err(|e| Failure::bad_request(format!("error decoding patch: {e}")))?;
     found.extend(duplicates);
+    if media == JSON && !document.is_array() {
+        return Err(Failure::bad_request(
+            "error decoding patch: json: cannot unmarshal object into Go value of type jsonpatch.Patch",
+        ));
+    }
     if media == JSON {
         let operations = document.as_array().map_or(0, Vec::len);
         if operations > MAX_OPERATIONS {
@@ -124,6 +129,11 @@ fn check_identity(live: &Value, value: &Value) -> Result<(), Failure> {
         return Err(Failure::bad_request(format!(
             "the name of the object ({name}) does not match the name on the URL ({path})"
         )));
+    }
+    if meta::uid(value) != meta::uid(live) && !meta::uid(value).is_empty() {
+        let cause = Cause::invalid("metadata.uid", &meta::uid(value).into(), "field is immutable");
+        let gvk = object::Gvk::of(live);
+        return Err(Failure::invalid(&gvk.group, &gvk.kind, path, &[cause]));
     }
     let (path, namespace) =
         (meta::namespace(live).unwrap_or_default(), meta::namespace(value).unwrap_or_default());
@@ -207,7 +217,11 @@ fn create_applied(
             ),
         ));
     }
-    let proposal = fields::apply(&call.resource, None, applied, context, force)?;
+    let mut proposal = fields::apply(&call.resource, None, applied, context, force)?;
+    meta::set_name(&mut proposal.value, call.name());
+    if call.resource.namespaced {
+        meta::set_namespace(&mut proposal.value, call.namespace());
+    }
     write::create_proposal(&call.app, &call.resource, context, proposal, warnings)
 }
 
@@ -251,11 +265,11 @@ fn check_applied(call: &Call, applied: &mut Value) -> Result<(), Failure> {
         }
     }
     body::check_kind(applied, &resource.api_version(), &resource.kind)?;
+    let mut placed = applied.clone();
     if meta::name(applied).is_empty() {
-        meta::set_name(applied, call.name());
+        meta::set_name(&mut placed, call.name());
     }
-    body::check_place(call, applied)?;
-    Ok(())
+    body::check_place(call, &mut placed)
 }
 
 /// Answers with what is stored, in the version asked for.

@@ -192,9 +192,9 @@ fn limit(call: &Call) -> Result<Option<usize>, Failure> {
     match call.query.text("limit") {
         None => Ok(None),
         Some(text) => match text.parse::<i64>() {
-            Ok(0) => Ok(None),
             Ok(limit) if limit > 0 => Ok(Some(limit as usize)),
-            _ => Err(Failure::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))),
+            Ok(_) => Ok(None),
+            Err(_) => Err(Failure::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))),
         },
     }
 }

@@ -52,7 +52,7 @@ fn token_review(call: &Call, value: &Value) -> Value {
     }
     match crate::auth::by_token(&call.app, given) {
         Some(user) => json!({"authenticated": true, "user": user.info()}),
-        None => json!({"user": {}, "error": "[invalid bearer token]"}),
+        None => json!({"user": {}, "error": "invalid bearer token"}),
     }
 }
 
@@ -101,11 +101,11 @@ fn access(call: &Call, user: &User, value: &Value) -> Result<Value, Failure> {
     }) else {
         let cause = Cause::invalid(
             "spec.resourceAttributes",
-            value.get("spec").unwrap_or(&Value::Null),
+            &Value::Null,
             "exactly one of nonResourceAttributes or resourceAttributes must be specified",
         );
         let resource = &call.resource;
-        return Err(Failure::invalid(&resource.group, &resource.kind, "", &[cause]));
+        return Err(Failure::invalid(&resource.group, "", "", &[cause]));
     };
     let () = found;
     Ok(match rbac::allowed(&call.app, user, &attributes) {

@@ -129,6 +129,12 @@ async fn scale(call: &Call, verb: &str, body: &Bytes) -> Result<Response<Body>, 
     let paths = scale_paths(call)?;
     if verb == "get" {
         let value = patch::current(call).ok_or_else(|| call.not_found())?;
+        if call.resource.custom.is_some() && get(&value, &path(&paths.spec)).is_none() {
+            return Err(Failure::internal(format!(
+                "the spec replicas field \".{}\" does not exist",
+                paths.spec.join(".")
+            )));
+        }
         return Ok(respond::tree(StatusCode::OK, &scale_of(&paths, &value), call.format.yaml));
     }
     let context = Context::of(call)?;

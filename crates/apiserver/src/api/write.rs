@@ -201,6 +201,10 @@ fn try_create(
     if !causes.is_empty() {
         return Err(invalid(resource, &value, &causes));
     }
+    if resource.custom.is_none() {
+        // What the server itself left out appears as the type writes it (an empty status).
+        types::drop_unknown(resource, &mut value, &mut Vec::new())?;
+    }
     admission::validate(app, resource, context, Some(&value), None)?;
     let reserved = strategy::allocate(app, resource, &mut value, None, context.dry_run)?;
     if context.dry_run {
@@ -249,7 +253,14 @@ fn generated_name(base: &str) -> String {
 
 /// 422 for an object of this resource.
 pub fn invalid(resource: &Resource, value: &Value, causes: &[Cause]) -> Failure {
-    Failure::invalid(&resource.group, &resource.kind, meta::name(value), causes)
+    // Types judge metadata too; what both found is said once.
+    let mut once: Vec<Cause> = Vec::with_capacity(causes.len());
+    for cause in causes {
+        if !once.contains(cause) {
+            once.push(cause.clone());
+        }
+    }
+    Failure::invalid(&resource.group, &resource.kind, meta::name(value), &once)
 }
 
 /// PUT of the object or one of the subresources that hold the whole object.
@@ -362,9 +373,9 @@ fn prepare_update(
     let asked = meta::resource_version(&value).to_owned();
     if !asked.is_empty() && asked != meta::resource_version(live) {
         if asked.parse::<u64>().is_err() {
-            let cause =
-                Cause::invalid("metadata.resourceVersion", &asked.as_str().into(), "must be a number");
-            return Err(invalid(resource, &value, &[cause]));
+            return Err(Failure::internal(format!(
+                "resourceVersion: Invalid value: {asked:?}: strconv.ParseUint: parsing {asked:?}: invalid syntax"
+            )));
         }
         return Err(Failure::modified(&resource.group, &resource.name, &name));
     }
