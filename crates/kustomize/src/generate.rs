@@ -88,6 +88,7 @@ pub(crate) fn generate(
     let mut resource = Resource::new(node);
     resource.needs_hash = !args.options.as_ref().is_some_and(|options| options.disable_name_suffix_hash);
     resource.behavior = Behavior::parse(&args.behavior);
+    resource.has_annotations_now();
     Ok(resource)
 }
 

@@ -31,6 +31,7 @@ pub(crate) fn inflate(
         .map_err(|error| Error::new(format!("could not parse bytes into resource map: {error}")))?;
     for resource in &mut made {
         resource.helm_generated = true;
+        resource.has_annotations_now();
     }
     Ok(made)
 }

@@ -79,28 +79,30 @@ fn apply_one(document: &mut Value, operation: &Value) -> Result<(), String> {
     let path = operation.get("path").and_then(Value::as_str).unwrap_or("unknown");
     let value = || operation.get("value").cloned().unwrap_or(Value::Null);
     match kind {
-        "add" => add(document, path, value()).map_err(|error| wrap_missing("add", path, error)),
-        "remove" => remove(document, path).map(drop).map_err(|error| {
-            if error.missing {
-                format!("remove operation does not apply: doc is missing path: {:?}: missing value", path)
-            } else {
-                format!("error in remove for path: {path:?}: {}", error.text)
-            }
-        }),
+        "add" => add(document, path, value())
+            .map_err(|error| error.says("add", &format!("path: \"{path}\""), &format!("path: '{path}'"))),
+        "remove" => remove(document, path)
+            .map(drop)
+            .map_err(|error| error.says("remove", &format!("path: \"{path}\""), &format!("path: '{path}'"))),
         "replace" => replace(document, path, value()),
         "move" => {
             let from = text(operation, "from")?.to_owned();
+            let key = parts(&from).pop().unwrap_or_default();
             let moved = remove(document, &from).map_err(|error| {
-                format!("move operation does not apply: doc is missing from path: {from}: {}", error.text)
+                error.says("move", &format!("from path: {from}"), &format!("path: '{key}'"))
             })?;
-            add(document, path, moved).map_err(|error| wrap_missing("move", path, error))
+            add(document, path, moved).map_err(|error| {
+                error.says("move", &format!("destination path: {path}"), &format!("path: '{path}'"))
+            })
         }
         "copy" => {
             let from = text(operation, "from")?;
-            let copied = find(document, from).cloned().ok_or_else(|| {
-                format!("copy operation does not apply: doc is missing from path: {from}: missing value")
+            let copied = get(document, from).map_err(|error| {
+                error.says("copy", &format!("from path: {from}"), &format!("from: '{from}'"))
             })?;
-            add(document, path, copied).map_err(|error| wrap_missing("copy", path, error))
+            add(document, path, copied).map_err(|error| {
+                error.says("copy", &format!("destination path: {path}"), &format!("path: '{path}'"))
+            })
         }
         "test" => {
             let wanted = value();
@@ -111,14 +113,6 @@ fn apply_one(document: &mut Value, operation: &Value) -> Result<(), String> {
             }
         }
         other => Err(format!("Unexpected kind: {other}")),
-    }
-}
-
-fn wrap_missing(kind: &str, path: &str, error: Missing) -> String {
-    if error.missing {
-        format!("{kind} operation does not apply: doc is missing path: {path:?}: missing value")
-    } else {
-        format!("error in {kind} for path: '{path}': {}", error.text)
     }
 }
 
@@ -139,6 +133,15 @@ struct Missing {
 }
 
 impl Missing {
+    /// The operation's words: for a way that leads nowhere, and for one that ends badly.
+    fn says(self, operation: &str, nowhere: &str, badly: &str) -> String {
+        if self.missing {
+            format!("{operation} operation does not apply: doc is missing {nowhere}: missing value")
+        } else {
+            format!("error in {operation} for {badly}: {}", self.text)
+        }
+    }
+
     fn path() -> Missing {
         Missing { missing: true, text: "missing value".to_owned() }
     }
@@ -197,6 +200,19 @@ fn find<'a>(document: &'a Value, path: &str) -> Option<&'a Value> {
         };
     }
     Some(here)
+}
+
+/// What a pointer points to; a key that an object does not have is null.
+fn get(document: &mut Value, path: &str) -> Result<Value, Missing> {
+    let (container, key) = container(document, path)?;
+    match container {
+        Value::Object(map) => Ok(map.get(&key).cloned().unwrap_or(Value::Null)),
+        Value::Array(items) => {
+            let index = array_index(&key, items.len())?;
+            items.get(index).cloned().ok_or_else(Missing::path)
+        }
+        _ => Err(Missing::path()),
+    }
 }
 
 fn add(document: &mut Value, path: &str, value: Value) -> Result<(), Missing> {

@@ -110,6 +110,7 @@ pub(crate) fn annotate(map: &mut ResMap, origin: &Origin) {
     let item = origin.node();
     let single = tree::to_text(&Node::Seq(vec![item]));
     for resource in map.contents_mut() {
+        resource.settle_annotations();
         if resource.annotation(ORIGIN).is_none() {
             resource.set_annotation(ORIGIN, &text);
             continue;

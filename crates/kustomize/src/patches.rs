@@ -79,6 +79,7 @@ impl Patch {
                     patch
                         .apply(&mut resource.node)
                         .map_err(|error| error.of_resource(resource.current_id(&schema).to_string()))?;
+                    resource.settle_annotations();
                 }
                 Ok(())
             }
@@ -130,6 +131,9 @@ fn read_content(text: &str, source: &str, options: Option<PatchOptions>) -> Resu
                 if let Some(options) = options {
                     patch.allow_name_change |= options.allow_name_change;
                     patch.allow_kind_change |= options.allow_kind_change;
+                    if patch.allow_name_change || patch.allow_kind_change {
+                        patch.settle_annotations();
+                    }
                 }
             }
             Ok(Content::Strategic(strategic))
@@ -187,6 +191,7 @@ impl Json6902 {
             self.patch
                 .apply(&mut resource.node)
                 .map_err(|error| error.of_resource(resource.current_id(&schema).to_string()))?;
+            resource.settle_annotations();
         }
         Ok(())
     }
@@ -219,7 +224,7 @@ fn apply_selected(map: &mut ResMap, picked: &[usize], patch: &Resource) -> Resul
         apply_at(map, *at, &copy)?;
     }
     map.drop_empty();
-    Ok(())
+    map.check_unique()
 }
 
 fn apply_at(map: &mut ResMap, at: usize, patch: &Resource) -> Result<(), Error> {

@@ -225,7 +225,7 @@ fn set_all(
 }
 
 fn set_value(field: &mut Node, value: &Node, options: Option<&FieldOptions>) -> Result<(), Error> {
-    let mut value = value.clone();
+    let mut text = value.text().to_owned();
     if let Some(options) = options.filter(|options| !options.delimiter.is_empty()) {
         let Node::Scalar(old) = &*field else {
             return Err(Error::new("delimiter option can only be used with scalar nodes"));
@@ -239,15 +239,12 @@ fn set_value(field: &mut Node, value: &Node, options: Option<&FieldOptions>) -> 
                 None => parts.push(&new),
             },
         }
-        let joined = parts.join(&options.delimiter);
-        if let Node::Scalar(scalar) = &mut value {
-            scalar.text = joined;
-        }
+        text = parts.join(&options.delimiter);
     }
     match field {
         // The field keeps its type, so that numbers stay numbers and texts stay texts.
-        Node::Scalar(scalar) => value.text().clone_into(&mut scalar.text),
-        other => *other = value,
+        Node::Scalar(scalar) => scalar.text = text,
+        other => *other = value.clone(),
     }
     Ok(())
 }

@@ -86,6 +86,23 @@ impl ResMap {
         resources.into_iter().try_for_each(|resource| self.append(resource))
     }
 
+    /// Refuses two objects of one identity, which renaming may have made.
+    pub fn check_unique(&mut self) -> Result<(), Error> {
+        if self.ids.is_some() {
+            return Ok(());
+        }
+        let mut ids = HashSet::with_capacity(self.list.len());
+        for resource in &self.list {
+            let id = resource.current_id(&self.schema);
+            if !ids.insert(id.key()) {
+                return Err(Error::new(format!("may not add resource with an already registered id: {id}"))
+                    .of_resource(id.to_string()));
+            }
+        }
+        self.ids = Some(ids);
+        Ok(())
+    }
+
     /// Positions of the objects that have or had this identity.
     pub fn by_any_id(&mut self, id: &ResId) -> Vec<usize> {
         self.named(&id.name)

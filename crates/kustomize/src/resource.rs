@@ -207,9 +207,25 @@ impl Resource {
                 || id.equals(&self.current_id(schema)))
     }
 
+    /// The original notes such things in annotations, so that the field is there from then on; when it is
+    /// empty at the end it is left out.
+    pub fn has_annotations_now(&mut self) {
+        if let Some(meta) = self.node.map_at("metadata") {
+            meta.map_at("annotations");
+        }
+    }
+
+    /// Turns the values of all annotations into texts, as writing them anew does.
+    pub fn settle_annotations(&mut self) {
+        let map = self.meta_map("annotations");
+        self.set_meta_map("annotations", map);
+        self.has_annotations_now();
+    }
+
     /// Remembers what it is called now.
     pub fn store_previous_id(&mut self, schema: &Schema) {
         let id = self.current_id(schema);
+        self.has_annotations_now();
         // An empty name is not written down, and the lists must stay of one length.
         self.previous.push(Previous {
             kind: id.gvk.kind.clone(),
@@ -311,6 +327,7 @@ impl Resource {
         self.allow_kind_change = other.allow_kind_change;
         self.helm_generated = other.helm_generated;
         self.var_names = other.var_names.clone();
+        self.has_annotations_now();
     }
 
     /// Do the prefixes and suffixes it was given end in those of the other (or the reverse)?

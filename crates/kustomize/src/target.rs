@@ -357,6 +357,7 @@ impl<'w> Target<'w> {
             let text = origin.to_yaml();
             for resource in made.iter_mut().filter(|resource| resource.annotation(resource::ORIGIN).is_none())
             {
+                resource.settle_annotations();
                 resource.set_annotation(resource::ORIGIN, &text);
             }
         }

@@ -542,7 +542,11 @@ pub(crate) fn from_value(value: &Value) -> Node {
         Value::Number(number) => {
             Node::tagged(number.to_string(), if number.is_f64() { Tag::Float } else { Tag::Int })
         }
-        Value::String(text) => Node::string(text.clone()),
+        Value::String(text) => {
+            // As if it had been printed and read: in quotes where it needs them.
+            let quoted = text.contains('\n') || is_non_string_1_1(text) || resolved_tag(text) != "!!str";
+            Node::Scalar(Scalar { text: text.clone(), tag: Tag::Str, quoted, folded: false })
+        }
         Value::Array(items) => Node::Seq(items.iter().map(from_value).collect()),
         Value::Object(fields) => {
             Node::Map(fields.iter().map(|(key, value)| (key.clone(), from_value(value))).collect())
