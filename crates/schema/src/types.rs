@@ -36,6 +36,8 @@ pub struct Node {
     pub time: bool,
     /// A whole number or text.
     pub int_or_string: bool,
+    /// Bytes in base64.
+    pub bytes: bool,
 }
 
 /// Kinds of scalar.

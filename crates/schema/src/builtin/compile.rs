@@ -95,7 +95,8 @@ impl Compiler<'_> {
             Some("number") => Node::scalar(Scalar::Number),
             Some("boolean") => Node::scalar(Scalar::Boolean),
             Some("string") => match schema.get("format").and_then(Value::as_str) {
-                None | Some("byte") => Node::scalar(Scalar::String),
+                None => Node::scalar(Scalar::String),
+                Some("byte") => Node { bytes: true, ..Node::scalar(Scalar::String) },
                 Some("date-time") => Node { time: true, ..Node::scalar(Scalar::Untyped) },
                 Some(_) => Node::scalar(Scalar::Untyped),
             },

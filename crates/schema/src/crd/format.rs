@@ -78,6 +78,17 @@ fn is_cidr(text: &str) -> bool {
         || (address.parse::<Ipv6Addr>().is_ok() && length <= 128)
 }
 
+/// The first byte at which text stops being base64, as Go's decoder reports it.
+pub(crate) fn bad_base64(text: &str) -> Option<usize> {
+    if is_base64(text) {
+        return None;
+    }
+    let alphabet =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'\r' | b'\n' | b'=');
+    let stray = text.bytes().position(|byte| !alphabet(byte));
+    Some(stray.unwrap_or(text.len() - text.len() % 4))
+}
+
 /// Standard base64 with padding.
 pub(crate) fn is_base64(text: &str) -> bool {
     let bytes: Vec<u8> = text.bytes().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect();

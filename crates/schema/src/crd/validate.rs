@@ -37,11 +37,34 @@ fn visit(
     if value.is_null() && node.nullable {
         return;
     }
-    if let Some(error) = type_error(node, value, path) {
-        errors.push(error);
-        return;
+    let wrong = type_error(node, value, path);
+    let fits = wrong.is_none();
+    errors.extend(wrong);
+    junctors(&node.limits, value, path, errors);
+    match value {
+        Value::String(text) => text_limits(&node.limits, text, path, errors),
+        Value::Number(number) => number_limits(&node.limits, number, value, path, errors),
+        _ => {}
     }
-    limits(node, value, path, errors);
+    allowed(&node.limits, value, path, errors);
+    if fits {
+        children(node, value, old, path, root, errors);
+    }
+    match value {
+        Value::Array(list) => list_limits(&node.limits, list, value, path, errors),
+        Value::Object(map) => map_limits(&node.limits, map, value, path, errors),
+        _ => {}
+    }
+}
+
+fn children(
+    node: &Node,
+    value: &Value,
+    old: Option<&Value>,
+    path: &str,
+    root: bool,
+    errors: &mut Vec<FieldError>,
+) {
     match value {
         Value::Object(map) => {
             for (key, value) in map {
@@ -108,11 +131,7 @@ fn wrong_type(path: &str, wanted: &str, found: &str) -> FieldError {
     FieldError::type_invalid(shown, found, format!("{path} in body must be of type {wanted}: \"{found}\""))
 }
 
-/// Checks all but the type; used for nested conditions too.
-fn limits(node: &Node, value: &Value, path: &str, errors: &mut Vec<FieldError>) {
-    let limits = &node.limits;
-    let invalid =
-        |message: String| FieldError::invalid(path, value.clone(), format!("{path} in body {message}"));
+fn allowed(limits: &Limits, value: &Value, path: &str, errors: &mut Vec<FieldError>) {
     if let Some(allowed) = &limits.allowed
         && !allowed.contains(value)
     {
@@ -123,44 +142,49 @@ fn limits(node: &Node, value: &Value, path: &str, errors: &mut Vec<FieldError>) 
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         errors.push(FieldError::not_supported(path, value.clone(), &texts));
     }
-    match value {
-        Value::String(text) => text_limits(limits, text, path, errors),
-        Value::Number(number) => {
-            let number = number.as_f64().unwrap_or_default();
-            if let Some((least, shown, exclusive)) = &limits.minimum
-                && (number < *least || (*exclusive && number <= *least))
-            {
-                let or = if *exclusive { "" } else { " or equal to" };
-                errors.push(invalid(format!("should be greater than{or} {shown}")));
-            }
-            if let Some((most, shown, exclusive)) = &limits.maximum
-                && (number > *most || (*exclusive && number >= *most))
-            {
-                let or = if *exclusive { "" } else { " or equal to" };
-                errors.push(invalid(format!("should be less than{or} {shown}")));
-            }
-            if let Some(factor) = limits.multiple_of
-                && factor != 0.0
-                && (number / factor).fract().abs() > f64::EPSILON
-            {
-                errors.push(invalid(format!("should be a multiple of {factor}")));
-            }
-        }
-        Value::Array(list) => list_limits(limits, list, value, path, errors),
-        Value::Object(map) => {
-            for name in limits.required.iter().filter(|name| !map.contains_key(*name)) {
-                errors.push(FieldError::required(dotted(path, name), ""));
-            }
-            if let Some(least) = limits.min_properties.filter(|least| (map.len() as u64) < *least) {
-                errors.push(invalid(format!("should have at least {least} properties")));
-            }
-            if let Some(most) = limits.max_properties.filter(|most| map.len() as u64 > *most) {
-                errors.push(FieldError::too_many(path, map.len() as i64, most as i64));
-            }
-        }
-        Value::Null | Value::Bool(_) => {}
+}
+
+fn number_limits(
+    limits: &Limits,
+    number: &serde_json::Number,
+    value: &Value,
+    path: &str,
+    errors: &mut Vec<FieldError>,
+) {
+    let invalid =
+        |message: String| FieldError::invalid(path, value.clone(), format!("{path} in body {message}"));
+    let number = number.as_f64().unwrap_or_default();
+    if let Some(factor) = limits.multiple_of
+        && factor != 0.0
+        && (number / factor).fract().abs() > f64::EPSILON
+    {
+        errors.push(invalid(format!("should be a multiple of {factor}")));
     }
-    junctors(limits, value, path, errors);
+    if let Some((most, shown, exclusive)) = &limits.maximum
+        && (number > *most || (*exclusive && number >= *most))
+    {
+        let or = if *exclusive { "" } else { " or equal to" };
+        errors.push(invalid(format!("should be less than{or} {shown}")));
+    }
+    if let Some((least, shown, exclusive)) = &limits.minimum
+        && (number < *least || (*exclusive && number <= *least))
+    {
+        let or = if *exclusive { "" } else { " or equal to" };
+        errors.push(invalid(format!("should be greater than{or} {shown}")));
+    }
+}
+
+fn map_limits(limits: &Limits, map: &object::Map, value: &Value, path: &str, errors: &mut Vec<FieldError>) {
+    if let Some(least) = limits.min_properties.filter(|least| (map.len() as u64) < *least) {
+        let detail = format!("{path} in body should have at least {least} properties");
+        errors.push(FieldError::invalid(path, value.clone(), detail));
+    }
+    if let Some(most) = limits.max_properties.filter(|most| map.len() as u64 > *most) {
+        errors.push(FieldError::too_many(path, map.len() as i64, most as i64));
+    }
+    for name in limits.required.iter().filter(|name| !map.contains_key(*name)) {
+        errors.push(FieldError::required(dotted(path, name), ""));
+    }
 }
 
 fn text_limits(limits: &Limits, text: &str, path: &str, errors: &mut Vec<FieldError>) {

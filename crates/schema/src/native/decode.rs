@@ -111,28 +111,36 @@ impl Decoder<'_> {
         }
         match value {
             Value::Object(values) => match &node.map {
-                Some(map) => self.fields(map, values, path, depth),
-                None => Err(mismatch("object", path, owner, node)),
+                Some(map) => self.fields(map, values, path, owner, depth),
+                None => Err(self.mismatch("object", path, owner, node)),
             },
             Value::Array(values) => match &node.list {
                 Some(list) => values
                     .iter_mut()
                     .try_for_each(|value| self.visit(list.item, value, path, owner, depth + 1)),
-                None => Err(mismatch("array", path, owner, node)),
+                None => Err(self.mismatch("array", path, owner, node)),
             },
-            scalar => check_scalar(node, scalar, path, owner),
+            scalar => self.check_scalar(node, scalar, path, owner),
         }
     }
 
-    fn fields(&self, map: &MapType, values: &mut Map, path: &str, depth: usize) -> Result<(), String> {
+    fn fields(
+        &self,
+        map: &MapType,
+        values: &mut Map,
+        path: &str,
+        owner: &str,
+        depth: usize,
+    ) -> Result<(), String> {
         if map.fields.is_empty() {
             let Some(element) = map.element else { return Ok(()) };
             let text = self.schema.node(element).scalar == Some(Scalar::String);
-            for (key, value) in values.iter_mut() {
+            for value in values.values_mut() {
                 if value.is_null() && text {
                     *value = Value::String(String::new());
                 }
-                self.visit(element, value, &below(path, key), &map.name, depth + 1)?;
+                // Errors name the field that holds the mapping, not the entry.
+                self.visit(element, value, path, owner, depth + 1)?;
             }
             return Ok(());
         }
@@ -202,9 +210,79 @@ impl Decoder<'_> {
                 }
                 values.insert(key.to_owned(), value);
             }
+            Zero::Always(ZeroValue::Null) => {
+                // Stored lists do not tell empty from absent.
+                if present.and_then(Value::as_array).is_some_and(Vec::is_empty) {
+                    values.insert(key.to_owned(), Value::Null);
+                }
+            }
             Zero::Always(_) => {}
         }
         Ok(())
+    }
+
+    fn mismatch(&self, found: &str, path: &str, owner: &str, node: &Node) -> String {
+        let wanted = match &node.list {
+            Some(list) if node.scalar.is_none() => format!("[]{}", go_kind(self.schema.node(list.item))),
+            _ => go_kind(node),
+        };
+        if path.is_empty() || owner.is_empty() {
+            return format!("json: cannot unmarshal {found} into Go value of type {wanted}");
+        }
+        format!("json: cannot unmarshal {found} into Go struct field {owner}.{path} of type {wanted}")
+    }
+
+    fn check_scalar(&self, node: &Node, value: &mut Value, path: &str, owner: &str) -> Result<(), String> {
+        if node.quantity {
+            let quantity = Quantity::from_value(value).map_err(|error| error.to_string())?;
+            *value = Value::String(quantity.to_string());
+            return Ok(());
+        }
+        if node.bytes
+            && let Value::String(text) = &*value
+            && let Some(at) = crate::crd::format::bad_base64(text)
+        {
+            return Err(format!("illegal base64 data at input byte {at}"));
+        }
+        let found = match value {
+            Value::String(_) => "string",
+            Value::Bool(_) => "bool",
+            _ => "number",
+        };
+        if node.int_or_string {
+            return if found == "bool" { Err(self.mismatch(found, path, owner, node)) } else { Ok(()) };
+        }
+        if node.time {
+            let Value::String(text) = &*value else { return Err(self.mismatch(found, path, owner, node)) };
+            if !crate::crd::format::is_date_time(text) {
+                let layout = "2006-01-02T15:04:05Z07:00";
+                return Err(format!(
+                    "parsing time {text:?} as {layout:?}: cannot parse {text:?} as \"2006\""
+                ));
+            }
+            return Ok(());
+        }
+        let fits = match node.scalar {
+            Some(Scalar::String) => value.is_string(),
+            Some(Scalar::Boolean) => value.is_boolean(),
+            Some(Scalar::Number) => value.is_number(),
+            Some(Scalar::Integer) => match &*value {
+                Value::Number(number) if node.wide => number.is_i64(),
+                Value::Number(number) => number.as_i64().is_some_and(|number| i32::try_from(number).is_ok()),
+                _ => false,
+            },
+            Some(Scalar::Untyped) => true,
+            None => false,
+        };
+        if fits {
+            return Ok(());
+        }
+        match (node.scalar, &*value) {
+            (Some(Scalar::Integer), Value::Number(number)) => {
+                Err(self.mismatch(&format!("number {number}"), path, owner, node))
+            }
+            _ => Err(self.mismatch(found, path, owner, node)),
+        }
     }
 }
 
@@ -218,58 +296,5 @@ fn go_kind(node: &Node) -> String {
         (Some(_), _, _) => "map[string]string".to_owned(),
         (_, Some(_), _) => "[]string".to_owned(),
         _ => "string".to_owned(),
-    }
-}
-
-fn mismatch(found: &str, path: &str, owner: &str, node: &Node) -> String {
-    let wanted = go_kind(node);
-    if path.is_empty() || owner.is_empty() {
-        return format!("json: cannot unmarshal {found} into Go value of type {wanted}");
-    }
-    format!("json: cannot unmarshal {found} into Go struct field {owner}.{path} of type {wanted}")
-}
-
-fn check_scalar(node: &Node, value: &mut Value, path: &str, owner: &str) -> Result<(), String> {
-    if node.quantity {
-        let quantity = Quantity::from_value(value).map_err(|error| error.to_string())?;
-        *value = Value::String(quantity.to_string());
-        return Ok(());
-    }
-    let found = match value {
-        Value::String(_) => "string",
-        Value::Bool(_) => "bool",
-        _ => "number",
-    };
-    if node.int_or_string {
-        return if found == "bool" { Err(mismatch(found, path, owner, node)) } else { Ok(()) };
-    }
-    if node.time {
-        let Value::String(text) = &*value else { return Err(mismatch(found, path, owner, node)) };
-        if !crate::crd::format::is_date_time(text) {
-            let layout = "2006-01-02T15:04:05Z07:00";
-            return Err(format!("parsing time {text:?} as {layout:?}: cannot parse {text:?} as \"2006\""));
-        }
-        return Ok(());
-    }
-    let fits = match node.scalar {
-        Some(Scalar::String) => value.is_string(),
-        Some(Scalar::Boolean) => value.is_boolean(),
-        Some(Scalar::Number) => value.is_number(),
-        Some(Scalar::Integer) => match &*value {
-            Value::Number(number) if node.wide => number.is_i64(),
-            Value::Number(number) => number.as_i64().is_some_and(|number| i32::try_from(number).is_ok()),
-            _ => false,
-        },
-        Some(Scalar::Untyped) => true,
-        None => false,
-    };
-    if fits {
-        return Ok(());
-    }
-    match (node.scalar, &*value) {
-        (Some(Scalar::Integer), Value::Number(number)) => {
-            Err(mismatch(&format!("number {number}"), path, owner, node))
-        }
-        _ => Err(mismatch(found, path, owner, node)),
     }
 }

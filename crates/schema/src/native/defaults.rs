@@ -6,7 +6,7 @@
 use object::{Gvk, Map, Value};
 use serde_json::json;
 
-use crate::types::{NodeId, Schema, TypeRef};
+use crate::types::{MapType, NodeId, Schema, TypeRef, Zero};
 
 /// A plain default.
 enum Plain {
@@ -87,9 +87,6 @@ const TABLE: &[(&str, &str, Plain)] = &[
     ("StatefulSetPersistentVolumeClaimRetentionPolicy", "whenDeleted", Text("Retain")),
     ("StatefulSetPersistentVolumeClaimRetentionPolicy", "whenScaled", Text("Retain")),
     ("ReplicaSetSpec", "replicas", Number(1)),
-    ("JobSpec", "completionMode", Text("NonIndexed")),
-    ("JobSpec", "suspend", Flag(false)),
-    ("JobSpec", "manualSelector", Flag(false)),
     ("PodFailurePolicyOnPodConditionsPattern", "status", Text("True")),
     ("CronJobSpec", "concurrencyPolicy", Text("Allow")),
     ("CronJobSpec", "suspend", Flag(false)),
@@ -173,6 +170,7 @@ impl Defaults<'_> {
             Value::Object(values) => {
                 let Some(map) = &node.map else { return };
                 if !map.name.is_empty() {
+                    self.plain(map, values);
                     self.structure(&map.name, values);
                 }
                 for (key, value) in values.iter_mut() {
@@ -190,8 +188,14 @@ impl Defaults<'_> {
         }
     }
 
-    fn structure(&self, name: &str, values: &mut Map) {
-        for (field, plain) in table().get(name).into_iter().flatten() {
+    fn plain(&self, map: &MapType, values: &mut Map) {
+        for (field, plain) in table().get(map.name.as_str()).into_iter().flatten() {
+            // Where Go cannot tell zero from absent, zero is absent.
+            let zero = map.fields.get(*field).is_some_and(|field| field.zero != Zero::Keep)
+                && values.get(*field).and_then(Value::as_i64) == Some(0);
+            if zero {
+                values.remove(*field);
+            }
             absent(values, field, || match plain {
                 Text(text) => Value::from(*text),
                 Number(number) => Value::from(*number),
@@ -200,13 +204,19 @@ impl Defaults<'_> {
                 Json(text) => serde_json::from_str(text).unwrap_or_default(),
             });
         }
+    }
+
+    fn structure(&self, name: &str, values: &mut Map) {
         match name {
             "Pod" => pod(values),
             "Container" | "EphemeralContainer" => pull_policy(values, "image", "imagePullPolicy"),
             "ImageVolumeSource" => pull_policy(values, "reference", "pullPolicy"),
             "Volume" => volume(values),
             "Service" => service(values),
-            "ConfigMap" if self.gvk.kind == "ConfigMap" => {}
+            "PodSpec" => service_account(values),
+            "Secret" => string_data(values),
+            "StatefulSetSpec" => claim_templates(values),
+            "DaemonSet" => template_generation(values),
             "Namespace" => namespace(values),
             "LimitRangeItem" => limit_range_item(values),
             "ReplicationController" => replication_controller(values),
@@ -214,7 +224,8 @@ impl Defaults<'_> {
             "DaemonSetUpdateStrategy" => rolling(values, &json!({"maxUnavailable": 1, "maxSurge": 0})),
             "StatefulSetUpdateStrategy" => stateful_set_strategy(values),
             "Job" => job_labels(values),
-            "JobSpec" => job_spec(values),
+            // The template of a CronJob gets these when it becomes a Job.
+            "JobSpec" if self.gvk.kind == "Job" => job_spec(values),
             "NetworkPolicySpec" => network_policy(values),
             "EndpointPort" if self.gvk.group == "discovery.k8s.io" => {
                 absent_only(values, "name", || "".into())
@@ -399,6 +410,63 @@ fn limit_range_item(values: &mut Map) {
     }
 }
 
+/// The field has an older name that is kept in step.
+fn service_account(values: &mut Map) {
+    let (new, old) =
+        (text(values, "serviceAccountName").to_owned(), text(values, "serviceAccount").to_owned());
+    let name = if new.is_empty() { old } else { new };
+    if !name.is_empty() {
+        values.insert("serviceAccountName".to_owned(), name.clone().into());
+        values.insert("serviceAccount".to_owned(), name.into());
+    }
+}
+
+/// `stringData` is written only: it becomes `data`.
+fn string_data(values: &mut Map) {
+    let Some(Value::Object(plain)) = values.remove("stringData") else { return };
+    absent_only(values, "data", || json!({}));
+    if let Some(Value::Object(data)) = values.get_mut("data") {
+        for (key, value) in plain {
+            data.insert(key, base64(value.as_str().unwrap_or_default().as_bytes()).into());
+        }
+    }
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let byte = |index: usize| chunk.get(index).copied().map_or(0, u32::from);
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for index in 0..4 {
+            let letter = ALPHABET.get((bits >> (18 - 6 * index) & 63) as usize).copied().unwrap_or(b'=');
+            text.push(if index <= chunk.len() { letter as char } else { '=' });
+        }
+    }
+    text
+}
+
+/// The templates are whole objects.
+fn claim_templates(values: &mut Map) {
+    for template in values.get_mut("volumeClaimTemplates").and_then(Value::as_array_mut).into_iter().flatten()
+    {
+        if let Value::Object(template) = template {
+            absent(template, "apiVersion", || "v1".into());
+            absent(template, "kind", || "PersistentVolumeClaim".into());
+        }
+    }
+}
+
+/// What a DaemonSet counts its templates with lives in an annotation.
+fn template_generation(values: &mut Map) {
+    if let Some(Value::Object(metadata)) = values.get_mut("metadata") {
+        absent_only(metadata, "annotations", || json!({}));
+        if let Some(Value::Object(annotations)) = metadata.get_mut("annotations") {
+            absent(annotations, "deprecated.daemonset.template.generation", || "1".into());
+        }
+    }
+}
+
 fn labels_of_template(spec: &Map) -> Option<Map> {
     spec.get("template")?.get("metadata")?.get("labels")?.as_object().cloned()
 }
@@ -455,6 +523,9 @@ fn stateful_set_strategy(values: &mut Map) {
 }
 
 fn job_spec(values: &mut Map) {
+    absent(values, "completionMode", || "NonIndexed".into());
+    absent_only(values, "suspend", || false.into());
+    absent_only(values, "manualSelector", || false.into());
     if values.get("completions").is_none_or(Value::is_null)
         && values.get("parallelism").is_none_or(Value::is_null)
     {

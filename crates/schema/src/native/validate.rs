@@ -38,6 +38,7 @@ impl NameRule {
     fn error(self, name: &str) -> Option<String> {
         match self {
             NameRule::Subdomain => names::dns_subdomain(name),
+            NameRule::Label if name.contains('.') => Some("must not contain dots".to_owned()),
             NameRule::Label => names::dns_label(name),
             NameRule::Label1035 => names::dns_1035_label(name),
             NameRule::PathSegment => names::path_segment(name),
@@ -76,14 +77,15 @@ pub fn metadata(object: &Value, old: Option<&Value>, namespaced: bool, rule: Nam
     }
     annotations(object, &mut errors);
     owners(object, &mut errors);
-    for finalizer in meta::finalizers(object) {
+    for (index, finalizer) in meta::finalizers(object).enumerate() {
+        let path = format!("metadata.finalizers[{index}]");
         if let Some(message) = names::qualified_name(finalizer) {
-            errors.push(FieldError::invalid("metadata.finalizers", finalizer, message));
+            errors.push(FieldError::invalid(path, finalizer, message));
         } else if !finalizer.contains('/')
             && !matches!(finalizer, "kubernetes" | "orphan" | "foregroundDeletion")
         {
             let detail = "name is neither a standard finalizer name nor is it fully qualified";
-            errors.push(FieldError::invalid("metadata.finalizers", finalizer, detail));
+            errors.push(FieldError::invalid(path, finalizer, detail));
         }
     }
     if let Some(old) = old {
@@ -247,6 +249,12 @@ pub(super) fn object(gvk: &Gvk, object: &Value, old: Option<&Value>) -> Vec<Fiel
         ("apiextensions.k8s.io", "CustomResourceDefinition") => {
             errors = metadata(object, old, false, NameRule::Subdomain);
             errors.extend(crate::crd::validate_definition(object, old));
+        }
+        ("apps", "ControllerRevision") => {
+            if object.get("data").is_none_or(Value::is_null) {
+                errors.push(FieldError::required("data", "data is mandatory"));
+            }
+            immutable(object, old, &["data"], &mut errors);
         }
         ("storage.k8s.io", "StorageClass") => {
             if get_str(object, &["provisioner"]).is_none_or(str::is_empty) {
@@ -430,12 +438,14 @@ fn binding(object: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
     if let Some(old) = old
         && object.get("roleRef") != old.get("roleRef")
     {
-        let shown = object.get("roleRef").cloned().unwrap_or_default();
+        let field = |name: &str| get(object, &["roleRef", name]).cloned().unwrap_or_default();
+        let shown =
+            serde_json::json!({"APIGroup": field("apiGroup"), "Kind": field("kind"), "Name": field("name")});
         errors.push(FieldError::invalid("roleRef", shown, "cannot change roleRef"));
     }
     let kind = get_str(object, &["roleRef", "kind"]).unwrap_or_default();
     if !matches!(kind, "Role" | "ClusterRole") {
-        errors.push(FieldError::not_supported("roleRef.kind", kind, &["ClusterRole", "Role"]));
+        errors.push(FieldError::not_supported("roleRef.kind", kind, &["Role", "ClusterRole"]));
     }
     if get_str(object, &["roleRef", "name"]).is_none_or(str::is_empty) {
         errors.push(FieldError::required("roleRef.name", ""));
@@ -498,7 +508,8 @@ fn autoscaler(object: &Value, errors: &mut Vec<FieldError>) {
     }
     if most < 1 {
         errors.push(FieldError::invalid("spec.maxReplicas", most, "must be greater than 0"));
-    } else if most < least {
+    }
+    if most < least {
         errors.push(FieldError::invalid(
             "spec.maxReplicas",
             most,
@@ -510,6 +521,10 @@ fn autoscaler(object: &Value, errors: &mut Vec<FieldError>) {
             errors.push(FieldError::required(format!("spec.scaleTargetRef.{field}"), ""));
         }
     }
+    if get_str(object, &["spec", "scaleTargetRef", "apiVersion"]).is_none_or(str::is_empty) {
+        let detail = "apiVersion must specify API group";
+        errors.push(FieldError::invalid("spec.scaleTargetRef.apiVersion", "", detail));
+    }
 }
 
 fn ingress(object: &Value, errors: &mut Vec<FieldError>) {
@@ -518,7 +533,7 @@ fn ingress(object: &Value, errors: &mut Vec<FieldError>) {
     let default = get(object, &["spec", "defaultBackend"]).filter(|backend| backend.is_object());
     if rules.is_empty() && default.is_none() {
         let detail = "either `defaultBackend` or `rules` must be specified";
-        errors.push(FieldError::invalid("spec", Value::Array(Vec::new()), detail));
+        errors.push(FieldError::invalid("spec", Value::Null, detail));
     }
     if let Some(backend) = default {
         ingress_backend(backend, "spec.defaultBackend", errors);
@@ -529,8 +544,11 @@ fn ingress(object: &Value, errors: &mut Vec<FieldError>) {
             let path = format!("spec.rules[{index}].http.paths[{at}]");
             match get_str(entry, &["pathType"]) {
                 Some("Exact" | "Prefix" | "ImplementationSpecific") => {}
-                None | Some("") => errors
-                    .push(FieldError::required(format!("{path}.pathType"), "pathType must be specified")),
+                None | Some("") => {
+                    errors
+                        .push(FieldError::required(format!("{path}.pathType"), "pathType must be specified"));
+                    continue;
+                }
                 Some(other) => {
                     let known = ["Exact", "ImplementationSpecific", "Prefix"];
                     errors.push(FieldError::not_supported(format!("{path}.pathType"), other, &known));

@@ -71,15 +71,10 @@ fn job(spec: &Value, path: &str, errors: &mut Vec<FieldError>) {
     let policy = get_str(spec, &["template", "spec", "restartPolicy"]).unwrap_or_default();
     if !matches!(policy, "OnFailure" | "Never") {
         let path = format!("{path}.template.spec.restartPolicy");
-        let detail = "valid values: \"OnFailure\", \"Never\"";
-        errors.push(FieldError {
-            reason: crate::Reason::Required,
-            field: path.clone(),
-            value: None,
-            detail: detail.to_owned(),
-        });
-        if !policy.is_empty() {
-            errors.pop();
+        // `Always` is what a template gets that says nothing.
+        if matches!(policy, "" | "Always") {
+            errors.push(FieldError::required(path, "valid values: \"OnFailure\", \"Never\""));
+        } else {
             errors.push(FieldError::not_supported(path, policy, &["OnFailure", "Never"]));
         }
     }
@@ -193,7 +188,7 @@ fn pod_spec(spec: &Value, path: &str, errors: &mut Vec<FieldError>) {
     }
     let policy = get_str(spec, &["restartPolicy"]).unwrap_or("Always");
     if !matches!(policy, "Always" | "OnFailure" | "Never") {
-        let known = ["Always", "Never", "OnFailure"];
+        let known = ["Always", "OnFailure", "Never"];
         errors.push(FieldError::not_supported(format!("{path}.restartPolicy"), policy, &known));
     }
     let dns = get_str(spec, &["dnsPolicy"]).unwrap_or("ClusterFirst");
