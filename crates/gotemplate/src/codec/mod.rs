@@ -2,6 +2,7 @@
 
 pub(crate) mod json;
 mod toml_read;
+mod toml_scalars;
 mod toml_write;
 
 use base64::Engine as _;

@@ -1,6 +1,7 @@
 //! Go's `fmt`: `print`, `println` and `printf` with every verb, flag and complaint.
 
 mod float;
+mod format;
 mod printer;
 mod quote;
 
@@ -66,6 +67,6 @@ pub(crate) fn sprintln(values: &[Value]) -> Vec<u8> {
 /// As `fmt.Sprintf`.
 pub(crate) fn sprintf(format: &[u8], values: &[Value]) -> Vec<u8> {
     let mut out = Vec::with_capacity(format.len() + 16);
-    printer::printf(&mut out, format, values);
+    format::printf(&mut out, format, values);
     out
 }

@@ -44,7 +44,7 @@ pub(super) fn number(text: &str, kind: Type) -> Result<Number, String> {
 
 /// Sets the integer forms of a float without a fraction.
 fn fit(number: &mut Number, float: f64) {
-    if float == float.trunc() && (-9.223_372_036_854_775_8e18..9.223_372_036_854_775_8e18).contains(&float) {
+    if float == float.trunc() && (i64::MIN as f64..-(i64::MIN as f64)).contains(&float) {
         number.int = Some(float as i64);
     }
     if float == float.trunc() && (0.0..1.844_674_407_370_955_2e19).contains(&float) {

@@ -5,11 +5,7 @@ use crate::value::Value;
 
 /// A float as an integer, as the processor converts it: out of range gives the smallest.
 pub(crate) fn truncate(number: f64) -> i64 {
-    if (-9.223_372_036_854_775_8e18..9.223_372_036_854_775_8e18).contains(&number) {
-        number as i64
-    } else {
-        i64::MIN
-    }
+    if (i64::MIN as f64..-(i64::MIN as f64)).contains(&number) { number as i64 } else { i64::MIN }
 }
 
 /// Cuts `.000` off.

@@ -174,7 +174,7 @@ fn short(name: &str) -> String {
 fn show(civil: &Civil, nanos: u32, piece: Piece) -> String {
     let month = MONTHS.get(civil.month as usize - 1).copied().unwrap_or("");
     let weekday = DAYS.get(civil.weekday as usize).copied().unwrap_or("");
-    let hour12 = if civil.hour % 12 == 0 { 12 } else { civil.hour % 12 };
+    let hour12 = (civil.hour + 11) % 12 + 1;
     match piece {
         Piece::Year => format!("{:02}", civil.year.unsigned_abs() % 100),
         Piece::LongYear => padded(civil.year, 4),

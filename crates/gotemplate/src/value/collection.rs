@@ -99,7 +99,9 @@ impl List {
     pub fn appended(items: Vec<Value>) -> Self {
         let length = items.len();
         let capacity = if length <= 256 { length.next_power_of_two() } else { length };
-        List { spare: if length == 0 { 0 } else { capacity - length }, ..List::new(Elem::Any, items) }
+        let mut list = List::new(Elem::Any, items);
+        list.spare = if length == 0 { 0 } else { capacity - length };
+        list
     }
 }
 
@@ -121,6 +123,41 @@ pub struct Map {
 struct Data {
     nil: Cell<bool>,
     entries: RefCell<BTreeMap<Str, Value>>,
+}
+
+/// Takes values apart one by one: nested ones would otherwise be dropped by recursion, which a long chain
+/// of maps within maps turns into a stack overflow.
+fn dismantle(mut values: Vec<Value>) {
+    while let Some(value) = values.pop() {
+        match value {
+            Value::Map(map) if Rc::strong_count(&map) == 1 && Rc::strong_count(&map.data) == 1 => {
+                values.extend(map.data.entries.take().into_values());
+            }
+            Value::List(mut list) => {
+                if let Some(list) = Rc::get_mut(&mut list) {
+                    values.append(&mut list.items);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Drop for Data {
+    fn drop(&mut self) {
+        let entries = self.entries.get_mut();
+        if entries.values().any(|value| matches!(value, Value::Map(_) | Value::List(_))) {
+            dismantle(std::mem::take(entries).into_values().collect());
+        }
+    }
+}
+
+impl Drop for List {
+    fn drop(&mut self) {
+        if self.items.iter().any(|value| matches!(value, Value::Map(_) | Value::List(_))) {
+            dismantle(std::mem::take(&mut self.items));
+        }
+    }
 }
 
 impl Map {
