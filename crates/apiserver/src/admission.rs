@@ -19,10 +19,8 @@ pub fn on_create(
     resource: &Resource,
     _context: &Context,
     value: &mut Value,
-    warnings: &mut Vec<String>,
 ) -> Result<(), Failure> {
     namespace_takes_objects(app, resource, value)?;
-    deprecated(resource, warnings);
     if &*resource.table == "pods" {
         complete_pod(app, value)?;
     }
@@ -32,8 +30,12 @@ pub fn on_create(
     Ok(())
 }
 
-/// Says which kinds are on their way out.
-fn deprecated(resource: &Resource, warnings: &mut Vec<String>) {
+/// What is said with every answer, whatever it is: kinds that are on their way out, surprising defaults.
+pub fn warnings(resource: &Resource, verb: &str, says_policy: bool) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if &*resource.table == "jobs.batch" && verb == "delete" && !says_policy {
+        warnings.push(JOBS.to_owned());
+    }
     if let Some(custom) = &resource.custom {
         if custom.version.deprecated {
             let own = custom.version.deprecation_warning.clone();
@@ -44,7 +46,10 @@ fn deprecated(resource: &Resource, warnings: &mut Vec<String>) {
     } else if &*resource.table == "endpoints" {
         warnings.push(ENDPOINTS.to_owned());
     }
+    warnings
 }
+
+const JOBS: &str = "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning";
 
 const ENDPOINTS: &str =
     "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice";
@@ -112,19 +117,6 @@ fn default_class(app: &App, claim: &mut Value) {
     }
 }
 
-/// Runs before an update is validated; may complete the object.
-pub fn on_update(
-    _app: &Arc<App>,
-    resource: &Resource,
-    _context: &Context,
-    _live: &Value,
-    _value: &mut Value,
-    warnings: &mut Vec<String>,
-) -> Result<(), Failure> {
-    deprecated(resource, warnings);
-    Ok(())
-}
-
 /// Runs last; only judges. `value` is absent for deletes.
 pub fn validate(
     _app: &Arc<App>,
@@ -132,6 +124,7 @@ pub fn validate(
     _context: &Context,
     value: Option<&Value>,
     live: Option<&Value>,
+    _warnings: &mut Vec<String>,
 ) -> Result<(), Failure> {
     let (None, Some(live)) = (value, live) else { return Ok(()) };
     let name = meta::name(live);

@@ -64,6 +64,7 @@ fn manager(resource: &Resource, context: &Context) -> merge::Manager {
 fn ignored(resource: &Resource, subresource: &str) -> Vec<&'static [&'static str]> {
     match subresource {
         "" if resource.has_status() => vec![&["status"]],
+        "status" if resource.custom.is_some() => vec![&["spec"]],
         "status" => vec![&["spec"], &["metadata", "labels"], &["metadata", "ownerReferences"]],
         _ => Vec::new(),
     }

@@ -28,17 +28,23 @@ pub struct Reservation {
     app: Option<Arc<App>>,
     addresses: Vec<u32>,
     ports: Vec<(u16, String)>,
+    freed: Vec<(u16, String)>,
 }
 
 impl Reservation {
     /// Nothing was taken.
     pub fn none() -> Reservation {
-        Reservation { app: None, addresses: Vec::new(), ports: Vec::new() }
+        Reservation { app: None, addresses: Vec::new(), ports: Vec::new(), freed: Vec::new() }
     }
 
     /// The write succeeded.
     pub fn keep(mut self) {
-        self.app = None;
+        if let Some(app) = self.app.take() {
+            let mut allocator = app.allocator.lock();
+            for port in &self.freed {
+                allocator.ports.remove(port);
+            }
+        }
     }
 }
 
@@ -131,7 +137,8 @@ pub fn allocate(
     live: Option<&Value>,
     dry_run: bool,
 ) -> Result<Reservation, Failure> {
-    let mut taken = Reservation { app: Some(app.clone()), addresses: Vec::new(), ports: Vec::new() };
+    let mut taken = Reservation::none();
+    taken.app = Some(app.clone());
     let kind = get_str(service, &["spec", "type"]).unwrap_or("ClusterIP").to_owned();
     if kind == "ExternalName" {
         for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"] {
@@ -140,6 +147,12 @@ pub fn allocate(
         return Ok(taken);
     }
     cluster_address(app, service, live, &mut taken)?;
+    if let Some(live) = live
+        && kind == "ClusterIP"
+        && get_str(live, &["spec", "type"]) != Some("ClusterIP")
+    {
+        drop_node_ports(service, live);
+    }
     if matches!(kind.as_str(), "NodePort" | "LoadBalancer") {
         let wanted = kind == "NodePort"
             || object::get_bool(service, &["spec", "allocateLoadBalancerNodePorts"]) != Some(false);
@@ -147,10 +160,24 @@ pub fn allocate(
             node_ports(app, service, live, &mut taken)?;
         }
     }
-    if dry_run {
-        return Ok(taken);
+    if !dry_run && let Some(live) = live {
+        // What the service no longer uses is free again once the write succeeds.
+        let kept = ports(service);
+        taken.freed = ports(live).into_iter().filter(|port| !kept.contains(port)).collect();
     }
     Ok(taken)
+}
+
+/// Node ports that a service had because of its type go with it.
+fn drop_node_ports(service: &mut Value, live: &Value) {
+    let held: Vec<u16> = ports(live).into_iter().map(|(number, _)| number).collect();
+    let list = object::get_mut(service, &["spec", "ports"]).and_then(Value::as_array_mut);
+    for port in list.into_iter().flatten() {
+        let number = get_i64(port, &["nodePort"]).and_then(|n| u16::try_from(n).ok());
+        if number.is_some_and(|n| held.contains(&n)) {
+            remove(port, &["nodePort"]);
+        }
+    }
 }
 
 fn cluster_address(

@@ -119,11 +119,20 @@ async fn route(
                 "application/json",
                 "application/yaml",
                 "application/vnd.kubernetes.protobuf",
+                "application/json;stream=watch",
+                "application/vnd.kubernetes.protobuf;stream=watch",
             ]));
         }
     };
     let call = Call { app, user, method: method.clone(), target, query, headers, resource, format };
-    api::dispatch(call, body).await
+    let says_policy = call.query.text("propagationPolicy").is_some()
+        || body.windows(17).any(|part| part == b"propagationPolicy");
+    let warnings = crate::admission::warnings(&call.resource, verb, says_policy);
+    let yaml = call.format.yaml;
+    let result = api::dispatch(call, body).await;
+    let mut response = result.unwrap_or_else(|failure| respond::failure(&failure, yaml));
+    respond::warn(&mut response, &warnings);
+    Ok(response)
 }
 
 /// The namespace that authorization sees: a namespace is in itself.

@@ -55,8 +55,7 @@ impl Cause {
 
     /// A value outside a fixed set.
     pub fn unsupported(field: impl Into<String>, value: &Value, allowed: &[&str]) -> Cause {
-        let mut allowed: Vec<String> = allowed.iter().map(|v| format!("{v:?}")).collect();
-        allowed.sort();
+        let allowed: Vec<String> = allowed.iter().map(|v| format!("{v:?}")).collect();
         Cause {
             reason: "FieldValueNotSupported",
             field: field.into(),
@@ -248,11 +247,8 @@ impl Failure {
 
     /// 406.
     pub fn not_acceptable(accepted: &[&str]) -> Failure {
-        Failure::new(
-            406,
-            "NotAcceptable",
-            format!("only the following media types are accepted: {}", accepted.join(", ")),
-        )
+        let text = format!("406: Not Acceptable\n\nAvailable representations: {}", accepted.join(", "));
+        Failure::new(406, "NotAcceptable", text).empty_details()
     }
 
     /// 500.

@@ -18,7 +18,7 @@ pub fn has_generation(resource: &Resource) -> bool {
     }
     match (&*resource.group, &*resource.name) {
         ("apps", name) => name != "controllerrevisions",
-        ("", name) => matches!(name, "pods" | "replicationcontrollers"),
+        ("", name) => matches!(name, "pods" | "podtemplates" | "replicationcontrollers"),
         ("batch" | "policy" | "admissionregistration.k8s.io" | "apiextensions.k8s.io", _) => true,
         ("networking.k8s.io", _) | ("flowcontrol.apiserver.k8s.io", _) => true,
         ("scheduling.k8s.io", _)
@@ -70,7 +70,24 @@ pub fn spec_changed(resource: &Resource, subresource: &str, live: &Value, value:
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect()
     };
-    parts(live) != parts(value)
+    // Deployments also count their annotations: rollouts write them.
+    let annotated = &*resource.table == "deployments.apps"
+        && get(live, &["metadata", "annotations"]) != get(value, &["metadata", "annotations"]);
+    annotated || parts(live) != parts(value)
+}
+
+/// What decoding itself writes: it belongs to whoever sent the object.
+pub fn normalize(resource: &Resource, value: &mut Value) {
+    match &*resource.table {
+        "secrets" => fold_string_data(value),
+        "namespaces" => {
+            let name = meta::name(value).to_owned();
+            if !name.is_empty() {
+                meta::set_label(value, "kubernetes.io/metadata.name", &name);
+            }
+        }
+        _ => {}
+    }
 }
 
 /// Fields that a new object gets or loses.
@@ -85,10 +102,6 @@ pub fn prepare_create(
     }
     match (&*resource.group, &*resource.name) {
         ("", "namespaces") => {
-            let name = meta::name(value).to_owned();
-            if !name.is_empty() {
-                meta::set_label(value, "kubernetes.io/metadata.name", &name);
-            }
             let list = get(value, &["spec", "finalizers"]).and_then(Value::as_array).cloned();
             let mut list = list.unwrap_or_default();
             if !list.iter().any(|f| f == "kubernetes") {
@@ -101,10 +114,11 @@ pub fn prepare_create(
             let class = qos_class(value);
             set(value, &["status"], json!({"phase": "Pending", "qosClass": class}));
         }
-        ("", "persistentvolumes" | "persistentvolumeclaims") => {
-            set(value, &["status"], json!({"phase": "Pending"}));
+        ("", "persistentvolumeclaims") => set(value, &["status"], json!({"phase": "Pending"})),
+        ("", "persistentvolumes") => {
+            let time = crate::app::now();
+            set(value, &["status"], json!({"phase": "Pending", "lastPhaseTransitionTime": time}));
         }
-        ("", "secrets") => fold_string_data(value),
         ("batch", "jobs") => job_selector(value),
         ("certificates.k8s.io", _) => {
             set(value, &["spec", "username"], context.user.name.as_str().into());
@@ -169,7 +183,6 @@ pub fn prepare_update(
         _ => {}
     }
     match (&*resource.group, &*resource.name) {
-        ("", "secrets") => fold_string_data(value),
         ("", "namespaces") if context.subresource.is_empty() => {
             // Only the finalize subresource takes finalizers of the namespace itself off.
             match get(live, &["spec", "finalizers"]) {
@@ -349,8 +362,8 @@ pub fn grace(resource: &Resource, value: &Value, asked: Option<i64>) -> i64 {
 
 /// Kinds whose delete answers with the object instead of a `Status`.
 pub fn returns_deleted(resource: &Resource) -> bool {
-    resource.group.is_empty()
-        && matches!(
+    match &*resource.group {
+        "" => matches!(
             &*resource.name,
             "pods"
                 | "services"
@@ -359,5 +372,11 @@ pub fn returns_deleted(resource: &Resource) -> bool {
                 | "persistentvolumes"
                 | "podtemplates"
                 | "resourcequotas"
-        )
+        ),
+        "storage.k8s.io" => matches!(
+            &*resource.name,
+            "storageclasses" | "csidrivers" | "csinodes" | "volumeattachments"
+        ),
+        _ => false,
+    }
 }

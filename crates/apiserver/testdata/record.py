@@ -28,6 +28,10 @@ ADDRESS = re.compile(r"10\.(96|0)\.\d+\.\d+")
 def normal(value, key=""):
     if isinstance(value, dict):
         return {k: normal(v, k) for k, v in value.items() if k not in ("selfLink", "continue", "remainingItemCount", "description")}
+    if isinstance(value, list) and key == "managedFields":
+        # Entries of the same second come in any order.
+        entries = [{k: normal(v, k) for k, v in e.items() if k != "time"} for e in value]
+        return sorted(entries, key=lambda e: (e["manager"], e["operation"], e.get("subresource", "")))
     if isinstance(value, list):
         return [normal(v, key) for v in value]
     if isinstance(value, str):

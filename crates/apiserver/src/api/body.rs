@@ -179,9 +179,6 @@ pub fn judge_problems(
     match mode {
         FieldValidation::Ignore => Ok(Vec::new()),
         FieldValidation::Warn => Ok(problems),
-        FieldValidation::Strict if call.resource.custom.is_some() => {
-            Err(Failure::bad_request(format!("strict decoding error: {}", problems.join(", "))))
-        }
         FieldValidation::Strict => {
             let version = call.resource.version.as_ref();
             Err(Failure::bad_request(format!(

@@ -109,7 +109,7 @@ pub fn delete_object(
         };
         let live = convert::tree(app, resource, &current);
         check_preconditions(resource, name, &live, options)?;
-        admission::validate(app, resource, context, None, Some(&live))?;
+        admission::validate(app, resource, context, None, Some(&live), &mut Vec::new())?;
         let expect = Expect::Revision(current.revision);
         let (value, gone) = next_state(resource, &live, options);
         if options.dry_run || context.dry_run {
@@ -147,21 +147,22 @@ fn check_preconditions(
     live: &Value,
     options: &DeleteOptions,
 ) -> Result<(), Failure> {
-    let conflict = |what: &str, field: &str, asked: &str, found: &str| {
-        let why =
-            format!("Precondition failed: {what} in precondition: {asked}, {what} in object meta: {found}");
-        let _ = field;
-        Err(Failure::conflict(&resource.group, &resource.name, name, &why))
-    };
+    let conflict = |why: String| Err(Failure::conflict(&resource.group, &resource.kind, name, &why));
     if let Some(uid) = &options.uid
         && uid != meta::uid(live)
     {
-        return conflict("UID", "uid", uid, meta::uid(live));
+        return conflict(format!(
+            "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been deleted and then recreated",
+            meta::uid(live)
+        ));
     }
     if let Some(version) = &options.resource_version
         && version != meta::resource_version(live)
     {
-        return conflict("ResourceVersion", "resourceVersion", version, meta::resource_version(live));
+        return conflict(format!(
+            "the ResourceVersion in the precondition ({version}) does not match the ResourceVersion in record ({}). The object might have been modified",
+            meta::resource_version(live)
+        ));
     }
     Ok(())
 }

@@ -17,6 +17,8 @@ const JSON: &str = "application/json-patch+json";
 const MERGE: &str = "application/merge-patch+json";
 const STRATEGIC: &str = "application/strategic-merge-patch+json";
 const APPLY: &str = "application/apply-patch+yaml";
+/// What is said of patches that do not fit, whatever the cause.
+const REJECTED: &str = "the server rejected our request due to an error in our request";
 /// A JSON patch of more operations is refused, as Kubernetes does.
 const MAX_OPERATIONS: usize = 10_000;
 
@@ -60,7 +62,7 @@ async fn change(
     found.extend(duplicates);
     if media == JSON && !document.is_array() {
         return Err(Failure::bad_request(
-            "error decoding patch: json: cannot unmarshal object into Go value of type jsonpatch.Patch",
+            "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp",
         ));
     }
     if media == JSON {
@@ -99,8 +101,10 @@ async fn change(
 fn apply_patch(call: &Call, media: &str, live: &Value, document: &Value) -> Result<Value, Failure> {
     let mut value = live.clone();
     match media {
-        JSON => json_patch::apply(&mut value, document)
-            .map_err(|e| Failure::new(422, "Invalid", patch_error(&e.to_string())))?,
+        JSON => json_patch::apply(&mut value, document).map_err(|error| {
+            tracing::debug!(%error, "a JSON patch does not fit");
+            Failure::new(422, "Invalid", REJECTED).empty_details()
+        })?,
         MERGE => {
             if !document.is_object() {
                 return Err(Failure::bad_request("error decoding patch: a merge patch is an object"));
@@ -114,10 +118,6 @@ fn apply_patch(call: &Call, media: &str, live: &Value, document: &Value) -> Resu
         }
     }
     Ok(value)
-}
-
-fn patch_error(text: &str) -> String {
-    format!("the server rejected our request due to an error in our request: {text}")
 }
 
 fn check_identity(live: &Value, value: &Value) -> Result<(), Failure> {
@@ -256,13 +256,13 @@ fn check_applied(call: &Call, applied: &mut Value) -> Result<(), Failure> {
         return Err(Failure::bad_request("metadata.managedFields must be nil"));
     }
     object::remove(applied, &["metadata", "managedFields"]);
-    for field in ["apiVersion", "kind"] {
-        if object::get_str(applied, &[field]).unwrap_or_default().is_empty() {
-            return Err(Failure::bad_request(format!(
-                "error decoding YAML: Object '{}' is missing in the applied object",
-                if field == "kind" { "Kind" } else { "apiVersion" }
-            )));
-        }
+    let text = |field: &str| object::get_str(applied, &[field]).unwrap_or_default();
+    if text("apiVersion").is_empty() || text("kind").is_empty() {
+        let (group, version) = text("apiVersion").split_once('/').unwrap_or(("", text("apiVersion")));
+        return Err(Failure::bad_request(format!(
+            "invalid object type: {group}/{version}, Kind={}",
+            text("kind")
+        )));
     }
     body::check_kind(applied, &resource.api_version(), &resource.kind)?;
     let mut placed = applied.clone();

@@ -154,6 +154,7 @@ pub fn create_proposal(
         ));
     }
     types::default(resource, &mut value);
+    strategy::normalize(resource, &mut value);
     let managed = fields::take(&mut value);
     let managed = if owned { Managed::Computed(managed) } else { Managed::Requested(managed) };
     begin(resource, &mut value);
@@ -187,14 +188,14 @@ fn try_create(
 ) -> Result<Written, Failure> {
     let namespace = meta::namespace(&value).unwrap_or_default().to_owned();
     let name = meta::name(&value).to_owned();
-    admission::on_create(app, resource, context, &mut value, warnings)?;
-    strategy::prepare_create(app, resource, context, &mut value)?;
     match managed {
         Managed::Requested(managed) => {
             fields::on_write(resource, None, &mut value, managed, context)?;
         }
         Managed::Computed(managed) => fields::put(&mut value, managed),
     }
+    admission::on_create(app, resource, context, &mut value)?;
+    strategy::prepare_create(app, resource, context, &mut value)?;
     let mut causes = metadata::validate(resource, &value);
     causes.extend(types::validate(app, resource, &value, None));
     causes.extend(strategy::validate(app, resource, &value, None));
@@ -205,7 +206,7 @@ fn try_create(
         // What the server itself left out appears as the type writes it (an empty status).
         types::drop_unknown(resource, &mut value, &mut Vec::new())?;
     }
-    admission::validate(app, resource, context, Some(&value), None)?;
+    admission::validate(app, resource, context, Some(&value), None, warnings)?;
     let reserved = strategy::allocate(app, resource, &mut value, None, context.dry_run)?;
     if context.dry_run {
         if app.object(resource, &namespace, &name).is_some() {
@@ -373,9 +374,8 @@ fn prepare_update(
     let asked = meta::resource_version(&value).to_owned();
     if !asked.is_empty() && asked != meta::resource_version(live) {
         if asked.parse::<u64>().is_err() {
-            return Err(Failure::internal(format!(
-                "resourceVersion: Invalid value: {asked:?}: strconv.ParseUint: parsing {asked:?}: invalid syntax"
-            )));
+            let text = format!("strconv.ParseUint: parsing {asked:?}: invalid syntax");
+            return Err(Failure::new(500, "", text));
         }
         return Err(Failure::modified(&resource.group, &resource.name, &name));
     }
@@ -391,17 +391,17 @@ fn prepare_update(
     let managed = if owned { None } else { fields::take(&mut value) };
     let owned_fields = if owned { fields::take(&mut value) } else { None };
     restore_system_fields(live, &mut value);
-    admission::on_update(app, resource, context, live, &mut value, warnings)?;
+    strategy::normalize(resource, &mut value);
+    if owned {
+        fields::put(&mut value, owned_fields);
+    } else {
+        fields::on_write(resource, Some(live), &mut value, managed, context)?;
+    }
     strategy::prepare_update(app, resource, context, live, &mut value)?;
     let bumped = strategy::has_generation(resource)
         && strategy::spec_changed(resource, &context.subresource, live, &value);
     if bumped {
         set(&mut value, &["metadata", "generation"], (meta::generation(live) + 1).into());
-    }
-    if owned {
-        fields::put(&mut value, owned_fields);
-    } else {
-        fields::on_write(resource, Some(live), &mut value, managed, context)?;
     }
     let mut causes = metadata::validate(resource, &value);
     causes.extend(metadata::validate_update(live, &value));
@@ -410,7 +410,7 @@ fn prepare_update(
     if !causes.is_empty() {
         return Err(invalid(resource, &value, &causes));
     }
-    admission::validate(app, resource, context, Some(&value), Some(live))?;
+    admission::validate(app, resource, context, Some(&value), Some(live), warnings)?;
     fields::keep_time_when_unchanged(live, &mut value);
     Ok(value)
 }
