@@ -45,13 +45,13 @@ impl Repository {
         if !root.is_dir() {
             return Err(usage(format!("{shown} is a file; give the folder of a repository: landfall up REPO")));
         }
-        let mut copy = WorkingCopy::open(&root, Limits::default()).map_err(|error| usage(error.to_string()))?;
+        let mut copy = WorkingCopy::at(root.clone(), Limits::default()).map_err(|error| usage(error.to_string()))?;
         let snapshot = copy.snapshot(None).map_err(|error| usage(error.to_string()))?;
         if snapshot.tree.is_empty() {
             return Err(usage(format!("{shown} is empty: there is nothing to deliver in it")));
         }
-        let urls = remotes(&root);
-        let branch = snapshot.revision.to_string().split('@').next().unwrap_or("main").to_owned();
+        let urls = copy.remote_urls();
+        let branch = copy.branch().unwrap_or_else(|| "main".to_owned());
         let urls = if urls.is_empty() { vec![format!("file://{}", root.display())] } else { urls };
         Ok(Repository { root, tree: snapshot.tree, urls, branch })
     }
@@ -107,8 +107,3 @@ impl Repository {
 
 /// Settings of a repository.
 const SETTINGS: &str = "landfall.yaml";
-
-/// The URLs of the Git remotes, `origin` first; none when it is no checkout.
-fn remotes(root: &Path) -> Vec<String> {
-    source::git::remotes(root)
-}

@@ -88,7 +88,7 @@ pub fn pair(setting: &Setting, work: &str, ours: &[&str], theirs: &[&str]) -> an
 pub fn run(words: &[&str]) -> anyhow::Result<Sample> {
     let (program, rest) = words.split_first().context("an empty command")?;
     let since = Instant::now();
-    let mut child = Command::new(program)
+    let child = Command::new(program)
         .args(rest)
         .stdin(Stdio::null())
         .stdout(Stdio::null())

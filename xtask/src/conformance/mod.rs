@@ -3,7 +3,11 @@
 //! An area is a module with `pub fn suites(dir: &Path) -> anyhow::Result<Vec<Suite>>`; adding one is that
 //! module and a row in [`AREAS`]. A suite that is not below the folder is left out and said so.
 
+mod gotemplate;
+mod helm;
+mod kustomize;
 mod report;
+mod yaml;
 
 pub use report::{Case, Suite};
 
@@ -32,7 +36,12 @@ pub struct Args {
 /// An area: its name and what runs it.
 type Area = (&'static str, fn(&Path) -> anyhow::Result<Vec<Suite>>);
 
-const AREAS: &[Area] = &[];
+const AREAS: &[Area] = &[
+    ("yaml", yaml::suites),
+    ("gotemplate", gotemplate::suites),
+    ("helm", helm::suites),
+    ("kustomize", kustomize::suites),
+];
 
 /// Runs an area. `false` when something fails that `docs/conformance.md` does not name.
 pub fn run(args: &Args) -> anyhow::Result<bool> {

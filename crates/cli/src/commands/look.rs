@@ -37,7 +37,7 @@ async fn unhealthy(cluster: &Cluster, unit: &Unit) -> anyhow::Result<Option<Stri
         let Some(object) = found else {
             return Ok(Some(format!("{} is gone", shown(&entry.key))));
         };
-        let health = health::status(&object);
+        let health = health::status(&object, now());
         if health.status != Status::Current {
             let pods = pod_trouble(cluster, &object).await?;
             let said = pods.unwrap_or(health.message);
@@ -88,4 +88,9 @@ pub fn shown(key: &Key) -> String {
         "" => format!("{}/{}", key.kind.to_lowercase(), key.name),
         namespace => format!("{}/{}.{namespace}", key.kind.to_lowercase(), key.name),
     }
+}
+
+/// The time in seconds, as judgements of health take it.
+pub fn now() -> i64 {
+    jiff::Timestamp::now().as_second()
 }

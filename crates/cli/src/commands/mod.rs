@@ -5,6 +5,7 @@ mod completion;
 mod controller;
 mod events;
 mod get;
+mod helm;
 mod look;
 pub mod named;
 mod reconcile;
@@ -47,6 +48,8 @@ enum Command {
     Suspend(reconcile::Args),
     /// Reconcile again
     Resume(reconcile::Args),
+    /// Helm's verbs, flags and output
+    Helm(helm::HelmArgs),
     /// The embedded cluster by itself
     #[command(subcommand)]
     Cluster(cluster::Command),
@@ -86,6 +89,7 @@ impl Cli {
             Command::Reconcile(args) => block_on(reconcile::run(args, reconcile::Verb::Reconcile)),
             Command::Suspend(args) => block_on(reconcile::run(args, reconcile::Verb::Suspend)),
             Command::Resume(args) => block_on(reconcile::run(args, reconcile::Verb::Resume)),
+            Command::Helm(args) => helm::run(args),
             Command::Cluster(command) => cluster::run(command),
             Command::Controller(args) => block_on(controller::run(args)),
             Command::Completion(args) => completion::run(&args),

@@ -186,7 +186,7 @@ async fn object_branch(
 }
 
 fn live_branch(key: Key, object: &Value, owned: &BTreeMap<String, Vec<Value>>, depth: usize) -> Branch {
-    let health = health::status(object);
+    let health = health::status(object, look::now());
     let ready = match health.status {
         Status::Current => Ready::True,
         Status::Failed => Ready::False,

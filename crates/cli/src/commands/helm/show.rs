@@ -74,7 +74,7 @@ fn values(chart: &Chart, template: Option<&str>) -> anyhow::Result<String> {
         return Ok(if chart.values.is_some() { raw_values(chart) } else { String::new() });
     };
     let Some(values) = &chart.values else { return Ok(String::new()) };
-    let path = object::jsonpath::Template::parse(template)
+    let path = object::jsonpath::JsonPath::template(template)
         .map_err(|error| anyhow::anyhow!("error parsing jsonpath {template}: {error}"))?;
     Ok(path.render(&values.to_json())?)
 }

@@ -1,0 +1,45 @@
+//! `landfall kustomize`: the verbs, flags, output and exit codes of `kustomize`.
+
+mod build;
+mod edit;
+mod world;
+
+use clap::{Args, Subcommand};
+use std::process::ExitCode;
+
+/// Arguments of `landfall kustomize`.
+#[derive(Args)]
+pub struct KustomizeArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build a kustomization target from a directory or URL
+    Build(Box<build::Args>),
+    /// Edits a kustomization file
+    #[command(subcommand)]
+    Edit(edit::Command),
+    /// Prints the version of Kustomize that this does as
+    Version,
+}
+
+/// Runs a verb. Failures are printed as `kustomize` prints them.
+pub fn run(args: KustomizeArgs) -> anyhow::Result<ExitCode> {
+    let result = match args.command {
+        Command::Build(args) => build::run(&args),
+        Command::Edit(command) => edit::run(command),
+        Command::Version => {
+            println!("{}", kustomize::VERSION);
+            Ok(())
+        }
+    };
+    match result {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(error) => {
+            eprintln!("Error: {error:#}");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
