@@ -14,7 +14,8 @@ pub fn run() -> anyhow::Result<bool> {
     for file in &files {
         check_file(file, &mut findings)?;
     }
-    for required in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", ".ci/run"] {
+    for required in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", ".ci/run"]
+    {
         if !Path::new(required).exists() {
             findings.push(format!("{required}: is missing"));
         }

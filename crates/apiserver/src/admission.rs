@@ -39,9 +39,9 @@ pub fn warnings(resource: &Resource, verb: &str, says_policy: bool) -> Vec<Strin
     if let Some(custom) = &resource.custom {
         if custom.version.deprecated {
             let own = custom.version.deprecation_warning.clone();
-            warnings.push(own.unwrap_or_else(|| {
-                format!("{} {} is deprecated", resource.api_version(), resource.kind)
-            }));
+            warnings.push(
+                own.unwrap_or_else(|| format!("{} {} is deprecated", resource.api_version(), resource.kind)),
+            );
         }
     } else if &*resource.table == "endpoints" {
         warnings.push(ENDPOINTS.to_owned());
@@ -51,8 +51,7 @@ pub fn warnings(resource: &Resource, verb: &str, says_policy: bool) -> Vec<Strin
 
 const JOBS: &str = "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning";
 
-const ENDPOINTS: &str =
-    "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice";
+const ENDPOINTS: &str = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice";
 
 /// Priority and the tolerations that every pod gets.
 fn complete_pod(app: &App, pod: &mut Value) -> Result<(), Failure> {
@@ -66,7 +65,9 @@ fn complete_pod(app: &App, pod: &mut Value) -> Result<(), Failure> {
             (own == key || own.is_empty()) && (effect == "NoExecute" || effect.is_empty())
         });
         if !tolerated {
-            list.push(json!({"effect": "NoExecute", "key": key, "operator": "Exists", "tolerationSeconds": 300}));
+            list.push(
+                json!({"effect": "NoExecute", "key": key, "operator": "Exists", "tolerationSeconds": 300}),
+            );
         }
     }
     object::set(pod, &["spec", "tolerations"], list.into());
@@ -95,8 +96,7 @@ fn priority(app: &App, pod: &mut Value) -> Result<(), Failure> {
         object::set(pod, &["spec", "priorityClassName"], found.into());
     }
     let value = object::get_i64(&class, &["value"]).unwrap_or(0);
-    let policy =
-        object::get_str(&class, &["preemptionPolicy"]).unwrap_or("PreemptLowerPriority").to_owned();
+    let policy = object::get_str(&class, &["preemptionPolicy"]).unwrap_or("PreemptLowerPriority").to_owned();
     object::set(pod, &["spec", "priority"], value.into());
     object::set(pod, &["spec", "preemptionPolicy"], policy.into());
     Ok(())
@@ -108,9 +108,10 @@ fn default_class(app: &App, claim: &mut Value) {
         return;
     }
     let (_, classes) = app.store.list("storageclasses.storage.k8s.io", "");
-    let default = classes.iter().map(|class| class.value()).find(|class| {
-        meta::annotation(class, "storageclass.kubernetes.io/is-default-class") == Some("true")
-    });
+    let default = classes
+        .iter()
+        .map(|class| class.value())
+        .find(|class| meta::annotation(class, "storageclass.kubernetes.io/is-default-class") == Some("true"));
     if let Some(class) = default {
         let name = meta::name(&class).to_owned();
         object::set(claim, &["spec", "storageClassName"], name.into());

@@ -170,6 +170,8 @@ pub fn allocate(
 
 /// Node ports that a service had because of its type go with it.
 fn drop_node_ports(service: &mut Value, live: &Value) {
+    remove(service, &["spec", "externalTrafficPolicy"]);
+    remove(service, &["spec", "allocateLoadBalancerNodePorts"]);
     let held: Vec<u16> = ports(live).into_iter().map(|(number, _)| number).collect();
     let list = object::get_mut(service, &["spec", "ports"]).and_then(Value::as_array_mut);
     for port in list.into_iter().flatten() {

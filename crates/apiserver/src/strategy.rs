@@ -373,10 +373,9 @@ pub fn returns_deleted(resource: &Resource) -> bool {
                 | "podtemplates"
                 | "resourcequotas"
         ),
-        "storage.k8s.io" => matches!(
-            &*resource.name,
-            "storageclasses" | "csidrivers" | "csinodes" | "volumeattachments"
-        ),
+        "storage.k8s.io" => {
+            matches!(&*resource.name, "storageclasses" | "csidrivers" | "csinodes" | "volumeattachments")
+        }
         _ => false,
     }
 }

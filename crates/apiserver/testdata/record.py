@@ -85,10 +85,13 @@ def run(server, case, pause):
         answers.append(server.ask(request))
     for request in requests:
         method, path = request["do"].split(" ", 1)
-        if method == "POST" and isinstance(request.get("body"), dict) and "/case-ns/" not in path:
+        if method in ("POST", "PATCH") and isinstance(request.get("body"), dict) and "/case-ns/" not in path:
+            path = path.rsplit("/", 1)[0] if method == "PATCH" else path
             name = request["body"].get("metadata", {}).get("name")
             if name:
-                server.ask({"do": f"DELETE {path.split('?')[0]}/{name}"})
+                one = f"{path.split('?')[0]}/{name}"
+                server.ask({"do": f"DELETE {one}"})
+                server.ask({"do": f"PATCH {one}", "type": "application/merge-patch+json", "body": {"metadata": {"finalizers": None}}})
     clear(server)
     return requests, answers
 

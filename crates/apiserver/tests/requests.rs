@@ -35,10 +35,7 @@ impl Patterns {
             Value::Object(map) => Value::Object(
                 map.iter()
                     .filter(|(k, _)| {
-                        !matches!(
-                            k.as_str(),
-                            "selfLink" | "continue" | "remainingItemCount" | "description"
-                        )
+                        !matches!(k.as_str(), "selfLink" | "continue" | "remainingItemCount" | "description")
                     })
                     .map(|(k, v)| (k.clone(), self.normal(v, k)))
                     .collect::<Map<String, Value>>(),
@@ -58,7 +55,11 @@ impl Patterns {
             }
             Value::Array(list) => list.iter().map(|v| self.normal(v, key)).collect(),
             Value::String(text) if key == "resourceVersion" => {
-                if text.is_empty() { "".into() } else { "RV".into() }
+                if text.is_empty() {
+                    "".into()
+                } else {
+                    "RV".into()
+                }
             }
             Value::String(_) if key == "nodePort" => "PORT".into(),
             Value::String(text) => {
@@ -85,18 +86,13 @@ async fn ask(server: &Server, patterns: &Patterns, request: &Value) -> Value {
         .header("user-agent", "case/1")
         .header("accept", request["accept"].as_str().unwrap_or("application/json"));
     if !request["body"].is_null() {
-        builder =
-            builder.header("content-type", request["type"].as_str().unwrap_or("application/json"));
+        builder = builder.header("content-type", request["type"].as_str().unwrap_or("application/json"));
     }
     let request = builder.body(Full::new(bytes::Bytes::from(body))).unwrap();
     let response = server.service().oneshot(request).await.unwrap();
     let code = response.status().as_u16();
-    let warnings: Vec<Value> = response
-        .headers()
-        .get_all("warning")
-        .iter()
-        .map(|w| w.to_str().unwrap_or_default().into())
-        .collect();
+    let warnings: Vec<Value> =
+        response.headers().get_all("warning").iter().map(|w| w.to_str().unwrap_or_default().into()).collect();
     let text = response.into_body().collect().await.unwrap().to_bytes();
     let body = serde_json::from_slice(&text)
         .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&text).into_owned()));

@@ -20,12 +20,17 @@ pub struct Embedded {
 
 impl Embedded {
     /// Opens the state (`None`: nothing is kept), serves it on loopback and starts the simulated workloads.
-    pub async fn start(state: Option<State>, port: u16, cancel: &CancellationToken) -> anyhow::Result<Embedded> {
+    pub async fn start(
+        state: Option<State>,
+        port: u16,
+        cancel: &CancellationToken,
+    ) -> anyhow::Result<Embedded> {
         let storage = state.as_ref().map_or(Storage::Ephemeral, |state| Storage::Path(state.dir.clone()));
         let on_notice = std::sync::Arc::new(|notice: apiserver::Notice| {
             tracing::info!(about = notice.about, "{}", notice.message);
         });
-        let options = Options { storage, crds: schema::crds::flux(), on_notice: Some(on_notice), ..Options::default() };
+        let options =
+            Options { storage, crds: schema::crds::flux(), on_notice: Some(on_notice), ..Options::default() };
         let server = Server::open(options).await.map_err(open_error)?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let serving = server.serve(address).await.map_err(serve_error)?;

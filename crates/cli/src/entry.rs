@@ -59,8 +59,7 @@ pub fn entries(files: &dyn Files) -> Vec<Entry> {
     }
     let charts: BTreeSet<String> =
         paths.iter().filter(|path| file_name(path) == "Chart.yaml").map(|path| folder(path)).collect();
-    let charts: BTreeSet<String> =
-        charts.iter().filter(|path| !inside_any(path, &charts)).cloned().collect();
+    let charts: BTreeSet<String> = charts.iter().filter(|path| !inside_any(path, &charts)).cloned().collect();
     let kustomizations = top_kustomizations(files, &paths);
     if !kustomizations.is_empty() {
         return found(kustomizations, Kind::Kustomization);
@@ -87,7 +86,9 @@ pub fn entry_at(files: &dyn Files, path: &str) -> Option<Entry> {
     let has = |name: &str| below.iter().any(|file| **file == join(&path, name));
     let kind = if has("Chart.yaml") {
         Kind::Chart
-    } else if cluster_folders(files, &paths).contains(&path) || below.iter().any(|file| holds_flux(files, file)) {
+    } else if cluster_folders(files, &paths).contains(&path)
+        || below.iter().any(|file| holds_flux(files, file))
+    {
         Kind::Flux
     } else if KUSTOMIZATION_NAMES.iter().any(|name| has(name)) {
         Kind::Kustomization
@@ -101,7 +102,8 @@ pub fn entry_at(files: &dyn Files, path: &str) -> Option<Entry> {
 /// URL), `branch` what is checked out.
 pub fn bootstrap(files: &dyn Files, entry: &Entry, url: &str, branch: &str) -> Bootstrap {
     let mut own_urls = vec![url.to_owned()];
-    let mut objects = vec![json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "flux-system"}})];
+    let mut objects =
+        vec![json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "flux-system"}})];
     let sync = sync_objects(files, &entry.path);
     if sync.iter().any(|object| is_kind(object, "Kustomization")) && entry.kind == Kind::Flux {
         for object in sync {
@@ -237,7 +239,9 @@ fn read_objects(files: &dyn Files, path: &str) -> Vec<Value> {
 fn holds_flux(files: &dyn Files, path: &str) -> bool {
     let Some(bytes) = files.read(path).filter(|_| is_yaml(path)) else { return false };
     let text = String::from_utf8_lossy(&bytes);
-    file_name(path) == "gotk-sync.yaml" || text.contains("toolkit.fluxcd.io/") || text.contains("fluxcd.controlplane.io/")
+    file_name(path) == "gotk-sync.yaml"
+        || text.contains("toolkit.fluxcd.io/")
+        || text.contains("fluxcd.controlplane.io/")
 }
 
 fn is_manifest(files: &dyn Files, path: &str) -> bool {
@@ -309,7 +313,8 @@ mod tests {
         entries(&files).into_iter().map(|entry| (entry.path, entry.kind)).collect()
     }
 
-    const APPS: &str = "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: apps}\n";
+    const APPS: &str =
+        "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: apps}\n";
 
     #[test]
     fn cluster_folders_come_first() {

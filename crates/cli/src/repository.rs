@@ -39,13 +39,16 @@ impl Repository {
                 "{shown} is an address; clone it first: git clone {shown} repository && landfall up repository"
             )));
         }
-        let root = path
-            .canonicalize()
-            .map_err(|error| usage(format!("{shown}: {error}; give the folder of a repository: landfall up REPO")))?;
+        let root = path.canonicalize().map_err(|error| {
+            usage(format!("{shown}: {error}; give the folder of a repository: landfall up REPO"))
+        })?;
         if !root.is_dir() {
-            return Err(usage(format!("{shown} is a file; give the folder of a repository: landfall up REPO")));
+            return Err(usage(format!(
+                "{shown} is a file; give the folder of a repository: landfall up REPO"
+            )));
         }
-        let mut copy = WorkingCopy::at(root.clone(), Limits::default()).map_err(|error| usage(error.to_string()))?;
+        let mut copy =
+            WorkingCopy::at(root.clone(), Limits::default()).map_err(|error| usage(error.to_string()))?;
         let snapshot = copy.snapshot(None).map_err(|error| usage(error.to_string()))?;
         if snapshot.tree.is_empty() {
             return Err(usage(format!("{shown} is empty: there is nothing to deliver in it")));
@@ -90,10 +93,12 @@ impl Repository {
     pub fn maps(&self, lines: &[String]) -> anyhow::Result<Maps> {
         let mut maps = Maps::default();
         if let Ok(bytes) = Tree::read(&self.tree, SETTINGS) {
-            let text = String::from_utf8(bytes.to_vec()).map_err(|_| usage(format!("{SETTINGS}: is not UTF-8")))?;
+            let text =
+                String::from_utf8(bytes.to_vec()).map_err(|_| usage(format!("{SETTINGS}: is not UTF-8")))?;
             let settings = yaml::from_str(&text).map_err(|error| usage(format!("{SETTINGS}: {error}")))?;
             for (url, path) in settings.get("maps").and_then(Value::as_object).into_iter().flatten() {
-                let path = path.as_str().ok_or_else(|| usage(format!("{SETTINGS}: maps: {url}: give a path")))?;
+                let path =
+                    path.as_str().ok_or_else(|| usage(format!("{SETTINGS}: maps: {url}: give a path")))?;
                 maps.add(url, self.root.join(path));
             }
         }

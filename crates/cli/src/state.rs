@@ -151,8 +151,20 @@ impl State {
 }
 
 /// What a state directory may hold.
-const OURS: &[&str] =
-    &["state", "kubeconfig", "server.", "lock", "ca.", "tls.", "token", "format", "pki", "sources", "sa.", "data"];
+const OURS: &[&str] = &[
+    "state",
+    "kubeconfig",
+    "server.",
+    "lock",
+    "ca.",
+    "tls.",
+    "token",
+    "format",
+    "pki",
+    "sources",
+    "sa.",
+    "data",
+];
 
 fn state_home() -> anyhow::Result<PathBuf> {
     let from = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);

@@ -29,10 +29,9 @@ impl Target {
     pub async fn real_client(&self) -> anyhow::Result<kube::Client> {
         let config = self.real_config().await?;
         let client = kube::Client::try_from(config).context("cannot make a client from the kubeconfig")?;
-        client
-            .apiserver_version()
-            .await
-            .map_err(|error| usage(format!("the cluster does not answer: {error}; check --context and --kubeconfig")))?;
+        client.apiserver_version().await.map_err(|error| {
+            usage(format!("the cluster does not answer: {error}; check --context and --kubeconfig"))
+        })?;
         Ok(client)
     }
 

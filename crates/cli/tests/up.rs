@@ -12,13 +12,27 @@ fn the_quickstart_comes_up() {
     let repository = quickstart();
     let path = repository.path().to_string_lossy();
     for environment in ["clusters/dev", "clusters/prod"] {
-        let output =
-            run(&["up", &path, "--path", environment, "--once", "--ephemeral", "-o", "json", "--timeout", "120s"]);
+        let output = run(&[
+            "up",
+            &path,
+            "--path",
+            environment,
+            "--once",
+            "--ephemeral",
+            "-o",
+            "json",
+            "--timeout",
+            "120s",
+        ]);
         assert!(output.status.success(), "{environment}: {}", said(&output));
         let outcome: Value = serde_json::from_slice(&output.stdout).expect("JSON");
         assert_eq!(outcome["ready"], true, "{environment}");
-        let names: Vec<&str> =
-            outcome["units"].as_array().expect("units").iter().filter_map(|unit| unit["name"].as_str()).collect();
+        let names: Vec<&str> = outcome["units"]
+            .as_array()
+            .expect("units")
+            .iter()
+            .filter_map(|unit| unit["name"].as_str())
+            .collect();
         for wanted in ["apps", "infrastructure", "flux-system", "hello"] {
             assert!(names.contains(&wanted), "{environment} lacks {wanted}: {names:?}");
         }
@@ -60,9 +74,10 @@ fn edits_breaks_and_prunes_follow_the_working_copy() {
     // What leaves the repository leaves the cluster, unless it is protected.
     up.kubectl(&["-n", "shop", "get", "configmap", "settings"]);
     edit(&repository.path().join("apps/base/kustomization.yaml"), "  - settings.yaml\n", "");
-    up.wait_kubectl(&["-n", "shop", "get", "configmap", "settings", "-o", "name", "--ignore-not-found"], |text| {
-        text.is_empty()
-    });
+    up.wait_kubectl(
+        &["-n", "shop", "get", "configmap", "settings", "-o", "name", "--ignore-not-found"],
+        |text| text.is_empty(),
+    );
 }
 
 #[test]
@@ -76,7 +91,8 @@ fn a_killed_run_goes_on_where_it_was() {
     }
     let up = Up::start(repository.path(), "clusters/prod", state.path(), &[]);
     up.wait_ready(5);
-    let secrets = up.kubectl(&["-n", "shop", "get", "secrets", "-l", "owner=helm,status=deployed", "-o", "name"]);
+    let secrets =
+        up.kubectl(&["-n", "shop", "get", "secrets", "-l", "owner=helm,status=deployed", "-o", "name"]);
     assert_eq!(secrets.lines().count(), 1, "one deployed revision: {secrets}");
     let deployments = up.kubectl(&["-n", "shop", "get", "deployments", "-o", "name"]);
     assert_eq!(deployments.trim(), "deployment.apps/hello");
@@ -89,7 +105,9 @@ fn a_dependency_cycle_is_named() {
     edit(&file, "  wait: true", "  wait: true\n  dependsOn: [{name: apps}]");
     let state = tempfile::tempdir().expect("a folder");
     let up = Up::start(repository.path(), "clusters/dev", state.path(), &[]);
-    up.wait("the cycle", |units| units.iter().any(|unit| unit["cause"]["message"].to_string().contains("cycle")));
+    up.wait("the cycle", |units| {
+        units.iter().any(|unit| unit["cause"]["message"].to_string().contains("cycle"))
+    });
     edit(&file, "  dependsOn: [{name: apps}]", "");
     up.wait_ready(5);
 }
@@ -97,7 +115,8 @@ fn a_dependency_cycle_is_named() {
 /// The repository of the Flux project's own example, with its three remote charts served from archives.
 #[test]
 fn the_flux_example_comes_up() {
-    let Some(archive) = testkit::shared("suites/gitops-repos/fluxcd__flux2-kustomize-helm-example.tar.zst") else {
+    let Some(archive) = testkit::shared("suites/gitops-repos/fluxcd__flux2-kustomize-helm-example.tar.zst")
+    else {
         return;
     };
     let Some(charts) = testkit::shared("charts") else { return };
@@ -121,8 +140,12 @@ fn the_flux_example_comes_up() {
         assert!(output.status.success(), "{path}: {}", said(&output));
         let outcome: Value = serde_json::from_slice(&output.stdout).expect("JSON");
         let units = outcome["units"].as_array().expect("units");
-        for name in ["cert-manager", "envoy-gateway", "podinfo", "apps", "infra-configs", "infra-controllers"] {
-            assert!(units.iter().any(|unit| unit["name"] == name && unit["ready"] == "True"), "{path}: {name}");
+        for name in ["cert-manager", "envoy-gateway", "podinfo", "apps", "infra-configs", "infra-controllers"]
+        {
+            assert!(
+                units.iter().any(|unit| unit["name"] == name && unit["ready"] == "True"),
+                "{path}: {name}"
+            );
         }
     }
 }
@@ -141,9 +164,17 @@ fn faults_in_the_call_exit_with_2_and_say_what_to_do() {
         ("a file", vec![text(&file)], "is a file"),
         ("an empty folder", vec![text(&empty)], "is empty"),
         ("several entry points", vec![text(quickstart.path())], "--path clusters/dev"),
-        ("an unknown path", vec![text(quickstart.path()), "--path".into(), "clusters/moon".into()], "clusters/moon"),
+        (
+            "an unknown path",
+            vec![text(quickstart.path()), "--path".into(), "clusters/moon".into()],
+            "clusters/moon",
+        ),
         ("an address", vec!["https://example.com/x".into()], "git clone"),
-        ("a bad map", vec![text(quickstart.path()), "--path".into(), "clusters/dev".into(), "--map".into(), "x".into()], "--map"),
+        (
+            "a bad map",
+            vec![text(quickstart.path()), "--path".into(), "clusters/dev".into(), "--map".into(), "x".into()],
+            "--map",
+        ),
     ];
     for (name, arguments, expected) in cases {
         let output = landfall(&["up", "--once", "--ephemeral"]).args(arguments).output().expect("runs");
@@ -158,7 +189,15 @@ fn one_state_serves_one_process() {
     let state = tempfile::tempdir().expect("a folder");
     let up = Up::start(repository.path(), "clusters/dev", state.path(), &[]);
     up.wait_ready(5);
-    let output = run(&["up", &repository.path().to_string_lossy(), "--path", "clusters/dev", "--once", "--state", &state.path().to_string_lossy()]);
+    let output = run(&[
+        "up",
+        &repository.path().to_string_lossy(),
+        "--path",
+        "clusters/dev",
+        "--once",
+        "--state",
+        &state.path().to_string_lossy(),
+    ]);
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
     assert!(said(&output).contains("in use"), "{}", said(&output));
 }

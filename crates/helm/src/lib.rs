@@ -28,6 +28,7 @@ mod dependencies;
 mod engine;
 mod error;
 mod gojson;
+pub mod lint;
 pub mod manifest;
 mod path;
 pub mod release;

@@ -52,7 +52,7 @@ fn go_type(value: &Value) -> &'static str {
 }
 
 /// What one schema says of values; `Err` has Helm's words.
-fn check_one(schema: &[u8], values: &Table) -> Result<(), String> {
+pub(crate) fn check_one(schema: &[u8], values: &Table) -> Result<(), String> {
     let schema: serde_json::Value = serde_json::from_slice(schema).map_err(|error| error.to_string())?;
     let values = Value::Map(values.clone()).to_json()?;
     words::validate(&schema, &values)

@@ -6,6 +6,7 @@
 
 mod crds;
 mod decode;
+pub mod edit;
 mod error;
 mod fieldspec;
 mod functions;
@@ -203,3 +204,9 @@ fn finish(
 
 /// The version of Kustomize that this crate does as.
 pub const VERSION: &str = "v5.8.2";
+
+/// Is this object's kind one that is known to live outside namespaces?
+pub fn is_cluster_scoped(object: &serde_json::Value) -> bool {
+    let text = |key: &str| object.get(key).and_then(serde_json::Value::as_str).unwrap_or_default();
+    schema::Schema::builtin().is_cluster_scoped(&ids::Gvk::new(text("apiVersion"), text("kind")))
+}

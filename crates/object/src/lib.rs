@@ -19,7 +19,7 @@ pub use diagnostic::{Diagnostic, Place, Severity};
 pub use identity::{Gvk, Key, KeyError};
 pub use path::{get, get_bool, get_i64, get_mut, get_str, remove, set, take};
 pub use quantity::{Quantity, QuantityError};
-pub use selector::{FieldSelector, LabelSelector, SelectorError};
+pub use selector::{FieldSelector, LabelSelector, SelectorError, TargetSelector};
 
 /// The common value of every crate: JSON, maps sorted by key.
 pub type Value = serde_json::Value;

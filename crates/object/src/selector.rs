@@ -398,3 +398,71 @@ fn unescape(text: &str) -> String {
     }
     result
 }
+
+/// Which objects something applies to, as Flux's and kustomize's `target`: regular expressions over identity
+/// (anchored at both ends; empty matches all), selectors over labels and annotations.
+#[derive(Debug, Clone, Default)]
+pub struct TargetSelector {
+    patterns: Vec<(Part, regex::Regex)>,
+    labels: LabelSelector,
+    annotations: LabelSelector,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Group,
+    Version,
+    Kind,
+    Namespace,
+    Name,
+}
+
+impl TargetSelector {
+    /// From an object with `group`, `version`, `kind`, `namespace`, `name`, `labelSelector` and
+    /// `annotationSelector`, all optional.
+    ///
+    /// # Errors
+    /// When a pattern or a selector is malformed.
+    pub fn parse(target: &Value) -> Result<Self, SelectorError> {
+        let text = |field: &str| target.get(field).and_then(Value::as_str).unwrap_or_default();
+        let parts = [
+            ("group", Part::Group),
+            ("version", Part::Version),
+            ("kind", Part::Kind),
+            ("namespace", Part::Namespace),
+            ("name", Part::Name),
+        ];
+        let mut patterns = Vec::new();
+        for (field, part) in parts {
+            let pattern = text(field);
+            if !pattern.is_empty() {
+                let regex = regex::Regex::new(&format!("^(?:{pattern})$")).map_err(|error| {
+                    SelectorError(format!("{field} {pattern:?} is no regular expression: {error}"))
+                })?;
+                patterns.push((part, regex));
+            }
+        }
+        Ok(TargetSelector {
+            patterns,
+            labels: LabelSelector::parse(text("labelSelector"))?,
+            annotations: LabelSelector::parse(text("annotationSelector"))?,
+        })
+    }
+
+    /// Whether an object is meant.
+    pub fn matches(&self, object: &Value) -> bool {
+        let gvk = crate::Gvk::of(object);
+        let meant = |(part, regex): &(Part, regex::Regex)| {
+            regex.is_match(match part {
+                Part::Group => &gvk.group,
+                Part::Version => &gvk.version,
+                Part::Kind => &gvk.kind,
+                Part::Namespace => crate::meta::namespace(object).unwrap_or_default(),
+                Part::Name => crate::meta::name(object),
+            })
+        };
+        self.patterns.iter().all(meant)
+            && self.labels.matches(crate::meta::labels(object))
+            && self.annotations.matches(crate::meta::annotations(object))
+    }
+}

@@ -5,6 +5,7 @@
 mod decode;
 mod defaults;
 pub(crate) mod names;
+mod normalize;
 mod validate;
 mod workloads;
 
@@ -13,6 +14,7 @@ use object::{Gvk, Value};
 use crate::{FieldError, TypeRef, builtin};
 
 pub use decode::{decode, unknown_fields};
+pub use normalize::normalize_applied;
 pub use validate::NameRule;
 pub use validate::metadata as validate_metadata;
 

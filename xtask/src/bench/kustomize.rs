@@ -26,7 +26,8 @@ pub fn rows(setting: &Setting) -> anyhow::Result<Vec<Row>> {
 
 fn build(setting: &Setting, work: &str, path: &Path) -> anyhow::Result<Row> {
     let kustomize = setting.peer("kustomize")?;
-    let (theirs, ours, path) = (kustomize.to_string_lossy(), setting.landfall.to_string_lossy(), path.to_string_lossy());
+    let (theirs, ours, path) =
+        (kustomize.to_string_lossy(), setting.landfall.to_string_lossy(), path.to_string_lossy());
     pair(setting, work, &[&ours, "kustomize", "build", &path], &[&theirs, "build", &path])
 }
 

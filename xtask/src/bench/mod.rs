@@ -34,8 +34,7 @@ pub struct Args {
 
 type Area = (&'static str, fn(&Setting) -> anyhow::Result<Vec<Row>>);
 
-const AREAS: &[Area] =
-    &[("helm", renders::rows), ("kustomize", kustomize::rows), ("startup", startup::rows)];
+const AREAS: &[Area] = &[("helm", renders::rows), ("kustomize", kustomize::rows), ("startup", startup::rows)];
 
 /// Runs an area and prints its rows.
 pub fn run(args: &Args) -> anyhow::Result<bool> {
@@ -51,7 +50,8 @@ pub fn run(args: &Args) -> anyhow::Result<bool> {
         runs: args.runs,
         scratch: tempfile::tempdir()?,
     };
-    let areas: Vec<&Area> = AREAS.iter().filter(|(name, _)| args.area == "all" || *name == args.area).collect();
+    let areas: Vec<&Area> =
+        AREAS.iter().filter(|(name, _)| args.area == "all" || *name == args.area).collect();
     if areas.is_empty() {
         bail!("no area named {}", args.area);
     }

@@ -28,7 +28,10 @@ impl Setting {
         if path.exists() {
             return Ok(path);
         }
-        bail!("{} is missing: build it with the peers' install script, or name its folder with --peers", path.display())
+        bail!(
+            "{} is missing: build it with the peers' install script, or name its folder with --peers",
+            path.display()
+        )
     }
 }
 

@@ -23,8 +23,13 @@ pub fn rows(setting: &Setting) -> anyhow::Result<Vec<Row>> {
     testkit::unpack_zst(&archive, scratch);
     let repository = scratch.join("fluxcd__flux2-kustomize-helm-example");
     for path in ["clusters/staging", "clusters/production"] {
-        let samples = (0..setting.runs).map(|_| up(setting, &repository, path)).collect::<anyhow::Result<Vec<_>>>()?;
-        rows.push(Row { work: format!("up --once {path}, to all ready"), ours: median(samples), theirs: None });
+        let samples =
+            (0..setting.runs).map(|_| up(setting, &repository, path)).collect::<anyhow::Result<Vec<_>>>()?;
+        rows.push(Row {
+            work: format!("up --once {path}, to all ready"),
+            ours: median(samples),
+            theirs: None,
+        });
     }
     Ok(rows)
 }
@@ -89,7 +94,8 @@ fn up(setting: &Setting, repository: &Path, path: &str) -> anyhow::Result<Sample
         map("https://stefanprodan.github.io/podinfo", "podinfo-6.14.1.tgz"),
     ];
     let (landfall, repository) = (setting.landfall.to_string_lossy(), repository.to_string_lossy());
-    let mut words = vec![landfall.as_ref(), "up", repository.as_ref(), "--path", path, "--once", "--ephemeral"];
+    let mut words =
+        vec![landfall.as_ref(), "up", repository.as_ref(), "--path", path, "--once", "--ephemeral"];
     for map in &maps {
         words.extend(["--map", map]);
     }

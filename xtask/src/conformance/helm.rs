@@ -118,9 +118,9 @@ fn difference(
 ) -> Option<String> {
     use serde_json::Value::{Array, Object, String as Text};
     match (expected, actual) {
-        (Object(a), Object(b)) if a.keys().eq(b.keys()) => {
-            a.iter().find_map(|(key, value)| difference(value, b.get(key)?, &format!("{place}/{key}"), forgive))
-        }
+        (Object(a), Object(b)) if a.keys().eq(b.keys()) => a
+            .iter()
+            .find_map(|(key, value)| difference(value, b.get(key)?, &format!("{place}/{key}"), forgive)),
         (Array(a), Array(b)) if a.len() == b.len() => a
             .iter()
             .zip(b)

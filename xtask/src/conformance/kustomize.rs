@@ -90,7 +90,9 @@ fn case(name: &str, dir: &Path) -> anyhow::Result<Case> {
 
 fn overlays(dir: &Path) -> anyhow::Result<Suite> {
     let expected = testkit::untar_zst(&dir.join("expected-kustomize.tar.zst"));
-    let find = |name: &str| expected.iter().find(|(file, _)| file.rsplit('/').next() == Some(name)).map(|(_, bytes)| bytes);
+    let find = |name: &str| {
+        expected.iter().find(|(file, _)| file.rsplit('/').next() == Some(name)).map(|(_, bytes)| bytes)
+    };
     let list: Vec<Value> = serde_json::from_slice(find("cases.json").context("cases.json is missing")?)?;
     let target = tempfile::tempdir()?;
     let root = std::fs::canonicalize(target.path())?;

@@ -41,7 +41,8 @@ pub struct Suite {
 
 /// Prints a line per suite; `true` when every failure is a known one.
 pub fn print(suites: &[Suite], known: &[(String, String)], json: bool, verbose: bool) -> bool {
-    let is_known = |suite: &Suite, case: &Case| known.iter().any(|(s, c)| *s == suite.name && *c == case.name);
+    let is_known =
+        |suite: &Suite, case: &Case| known.iter().any(|(s, c)| *s == suite.name && *c == case.name);
     let mut good = true;
     let mut rows = Vec::new();
     for suite in suites {

@@ -76,7 +76,8 @@ impl Call {
                         Method::DELETE => "DeleteOptions",
                         _ => "PatchOptions",
                     };
-                    let cause = crate::status::Cause::unsupported("dryRun", &serde_json::json!([other]), &["All"]);
+                    let cause =
+                        crate::status::Cause::unsupported("dryRun", &serde_json::json!([other]), &["All"]);
                     return Err(Failure::invalid("meta.k8s.io", kind, "", &[cause]));
                 }
             }

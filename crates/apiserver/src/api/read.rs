@@ -194,7 +194,9 @@ fn limit(call: &Call) -> Result<Option<usize>, Failure> {
         Some(text) => match text.parse::<i64>() {
             Ok(limit) if limit > 0 => Ok(Some(limit as usize)),
             Ok(_) => Ok(None),
-            Err(_) => Err(Failure::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))),
+            Err(_) => {
+                Err(Failure::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax")))
+            }
         },
     }
 }

@@ -108,7 +108,8 @@ fn detach(start: &Start) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     std::fs::create_dir_all(&state.dir).with_context(|| state.dir.display().to_string())?;
-    let log = std::fs::File::create(state.log_path()).with_context(|| state.log_path().display().to_string())?;
+    let log =
+        std::fs::File::create(state.log_path()).with_context(|| state.log_path().display().to_string())?;
     let mut child = std::process::Command::new(std::env::current_exe().context("this program's own path")?)
         .args(["cluster", "start", "--port", &start.port.to_string(), "--state"])
         .arg(&state.dir)

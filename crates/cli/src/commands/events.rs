@@ -55,10 +55,9 @@ fn is_wanted(event: &Value, args: &Args) -> bool {
             None => name == about,
         }
     });
-    let typed = args
-        .event_type
-        .as_deref()
-        .is_none_or(|wanted| get_str(event, &["type"]).is_some_and(|found| found.eq_ignore_ascii_case(wanted)));
+    let typed = args.event_type.as_deref().is_none_or(|wanted| {
+        get_str(event, &["type"]).is_some_and(|found| found.eq_ignore_ascii_case(wanted))
+    });
     about && typed
 }
 

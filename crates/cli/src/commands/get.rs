@@ -46,7 +46,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             .filter(|unit| kind.is_none_or(|kind| kind.kind == unit.key.kind))
             .filter(|unit| names.is_empty() || names.contains(&unit.key.name))
             .filter(|unit| {
-                args.all_namespaces || args.namespace.as_ref().is_none_or(|wanted| *wanted == unit.key.namespace)
+                args.all_namespaces
+                    || args.namespace.as_ref().is_none_or(|wanted| *wanted == unit.key.namespace)
             })
             .collect();
         let text = text(&snapshot, &units, args.output)?;
@@ -55,7 +56,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             last = text;
         }
         if !args.watch {
-            if let Some(missing) = names.iter().find(|name| !units.iter().any(|unit| unit.key.name == **name)) {
+            if let Some(missing) = names.iter().find(|name| !units.iter().any(|unit| unit.key.name == **name))
+            {
                 anyhow::bail!("{missing} is not there");
             }
             return Ok(ExitCode::SUCCESS);
@@ -76,7 +78,10 @@ fn text(snapshot: &Snapshot, units: &[&Unit], output: Output) -> anyhow::Result<
         return Ok(text);
     }
     if output == Output::Name {
-        return Ok(units.iter().map(|unit| format!("{}/{}\n", unit.key.kind.to_lowercase(), unit.key.name)).collect());
+        return Ok(units
+            .iter()
+            .map(|unit| format!("{}/{}\n", unit.key.kind.to_lowercase(), unit.key.name))
+            .collect());
     }
     if units.is_empty() {
         return Ok("nothing is delivered here\n".to_owned());

@@ -50,7 +50,8 @@ struct Settings {
 
 /// Runs a verb. Failures are printed as `helm` prints them.
 pub fn run(args: HelmArgs) -> anyhow::Result<ExitCode> {
-    let settings = Settings { namespace: args.namespace.unwrap_or_else(|| "default".into()), debug: args.debug };
+    let settings =
+        Settings { namespace: args.namespace.unwrap_or_else(|| "default".into()), debug: args.debug };
     let result = match args.command {
         Command::Template(args) => template::run(&args, &settings),
         Command::Lint(args) => lint::run(&args, &settings),

@@ -1,8 +1,8 @@
 //! Looking at a cluster from outside the engine: the units from their own status.
 
-use controller::{Snapshot, Unit};
 use crate::errors::usage;
 use cluster::{Cluster, ListOptions};
+use controller::{Snapshot, Unit};
 use health::Status;
 use object::selector::LabelSelector;
 use object::{Gvk, Key, Value, get, get_str, meta};
@@ -11,7 +11,8 @@ use object::{Gvk, Key, Value, get, get_str, meta};
 pub async fn snapshot(cluster: &Cluster, selector: Option<&str>) -> anyhow::Result<Snapshot> {
     let mut objects = flux::list(cluster).await?;
     if let Some(selector) = selector {
-        let wanted = LabelSelector::parse(selector).map_err(|error| usage(format!("-l {selector}: {error}")))?;
+        let wanted =
+            LabelSelector::parse(selector).map_err(|error| usage(format!("-l {selector}: {error}")))?;
         objects.retain(|object| wanted.matches_object(object));
     }
     // Kinds describe objects without fetching anything; the fetcher stays unused.
@@ -23,7 +24,8 @@ pub async fn snapshot(cluster: &Cluster, selector: Option<&str>) -> anyhow::Resu
 pub async fn first_cause(cluster: &Cluster, snapshot: &Snapshot, unit: &Unit) -> anyhow::Result<String> {
     let hops = snapshot.why(&unit.key);
     let last = hops.last().and_then(|hop| snapshot.unit(&hop.unit)).unwrap_or(unit);
-    let said = snapshot.first_cause(&unit.key).map_or_else(|| last.message.clone(), |cause| cause.line_text());
+    let said =
+        snapshot.first_cause(&unit.key).map_or_else(|| last.message.clone(), |cause| cause.line_text());
     match unhealthy(cluster, last).await? {
         Some(found) if !said.contains(found.as_str()) => Ok(format!("{said}; {found}")),
         _ => Ok(said),
@@ -52,8 +54,10 @@ async fn pod_trouble(cluster: &Cluster, workload: &Value) -> anyhow::Result<Opti
     let Some(labels) = get(workload, &["spec", "selector", "matchLabels"]).and_then(Value::as_object) else {
         return Ok(None);
     };
-    let selector: Vec<String> =
-        labels.iter().filter_map(|(key, value)| value.as_str().map(|value| format!("{key}={value}"))).collect();
+    let selector: Vec<String> = labels
+        .iter()
+        .filter_map(|(key, value)| value.as_str().map(|value| format!("{key}={value}")))
+        .collect();
     let gvk = Gvk { group: String::new(), version: "v1".into(), kind: "Pod".into() };
     let options = ListOptions {
         namespace: meta::namespace(workload).unwrap_or_default().to_owned(),

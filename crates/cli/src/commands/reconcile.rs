@@ -53,7 +53,12 @@ pub async fn run(args: Args, verb: Verb) -> anyhow::Result<ExitCode> {
     let cluster = Cluster::new(args.target.client().await?);
     let names = if args.all {
         let options = ListOptions { namespace: args.namespace.clone(), ..ListOptions::default() };
-        cluster.list(&kind.gvk(), &options).await?.iter().map(|object| meta::name(object).to_owned()).collect()
+        cluster
+            .list(&kind.gvk(), &options)
+            .await?
+            .iter()
+            .map(|object| meta::name(object).to_owned())
+            .collect()
     } else {
         names
     };
@@ -90,7 +95,9 @@ async fn act(
     let patch = match verb {
         Verb::Reconcile => json!({"metadata": {"annotations": {REQUESTED_AT: stamp}}}),
         Verb::Suspend => json!({"spec": {"suspend": true}}),
-        Verb::Resume => json!({"spec": {"suspend": null}, "metadata": {"annotations": {REQUESTED_AT: stamp}}}),
+        Verb::Resume => {
+            json!({"spec": {"suspend": null}, "metadata": {"annotations": {REQUESTED_AT: stamp}}})
+        }
     };
     let options = PatchOptions { manager: MANAGER.into(), ..PatchOptions::default() };
     cluster.patch(&gvk, &args.namespace, name, PatchKind::Merge, &patch, &options).await?;
@@ -109,9 +116,10 @@ async fn act(
 
 /// Asks the source that the object names to fetch first.
 async fn reconcile_source(cluster: &Cluster, object: &Value, args: &Args) -> anyhow::Result<()> {
-    let reference = [&["spec", "sourceRef"][..], &["spec", "chart", "spec", "sourceRef"], &["spec", "chartRef"]]
-        .iter()
-        .find_map(|path| get(object, path));
+    let reference =
+        [&["spec", "sourceRef"][..], &["spec", "chart", "spec", "sourceRef"], &["spec", "chartRef"]]
+            .iter()
+            .find_map(|path| get(object, path));
     let Some(reference) = reference else { return Ok(()) };
     let (Some(word), Some(name)) = (get_str(reference, &["kind"]), get_str(reference, &["name"])) else {
         return Ok(());

@@ -48,7 +48,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return match is_archive(&path) {
             true => {
                 let bytes = std::fs::read(&path).with_context(|| shown.clone())?;
-                let chart = Chart::from_archive(&bytes).map_err(|error| anyhow::anyhow!("{shown}: {error}"))?;
+                let chart =
+                    Chart::from_archive(&bytes).map_err(|error| anyhow::anyhow!("{shown}: {error}"))?;
                 print_chart(&chart, args)
             }
             false => print_delivery(&path, args),
@@ -96,12 +97,16 @@ fn print_chart(chart: &Chart, args: &Args) -> anyhow::Result<ExitCode> {
     for expression in &args.set {
         values.set(expression)?;
     }
-    let options =
-        RenderOptions { release_name: args.name.clone(), namespace: args.namespace.clone(), ..Default::default() };
+    let options = RenderOptions {
+        release_name: args.name.clone(),
+        namespace: args.namespace.clone(),
+        ..Default::default()
+    };
     // A seed of the chart's own, so that the same render gives the same bytes.
     let world = NoCluster::new(jiff::Timestamp::now(), [0; 32]);
     let rendered = helm::render(chart, &values, &options, &world)?;
-    let text = rendered.to_template(&TemplateOptions { include_crds: !args.skip_crds, ..Default::default() })?;
+    let text =
+        rendered.to_template(&TemplateOptions { include_crds: !args.skip_crds, ..Default::default() })?;
     if args.output == Output::Yaml {
         print!("{text}");
         return Ok(ExitCode::SUCCESS);
@@ -148,7 +153,9 @@ fn print_delivery(path: &Path, args: &Args) -> anyhow::Result<ExitCode> {
         rendered.extend(found);
     }
     if delivered == 0 {
-        return Err(usage(format!("{shown} holds no Kustomization and no HelmRelease; give a folder or a chart")));
+        return Err(usage(format!(
+            "{shown} holds no Kustomization and no HelmRelease; give a folder or a chart"
+        )));
     }
     print_objects(&rendered, args.output)
 }

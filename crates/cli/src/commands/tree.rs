@@ -51,12 +51,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             && args.namespace.as_ref().is_none_or(|namespace| *namespace == unit.key.namespace)
     };
     let everything = args.objects.is_empty() && args.namespace.is_none();
-    let units: Vec<&Unit> = snapshot
-        .units
-        .iter()
-        .filter(chosen)
-        .filter(|unit| !everything || is_root(&snapshot, unit))
-        .collect();
+    let units: Vec<&Unit> =
+        snapshot.units.iter().filter(chosen).filter(|unit| !everything || is_root(&snapshot, unit)).collect();
     if units.is_empty() && !names.is_empty() {
         return Err(usage(format!("{} is not there; see: landfall get", names.join(", "))));
     }
@@ -101,9 +97,9 @@ impl Branch {
 }
 
 fn is_root(snapshot: &Snapshot, unit: &Unit) -> bool {
-    unit.parent.as_ref().is_none_or(|parent| {
-        *parent == unit.key || !snapshot.units.iter().any(|other| other.key == *parent)
-    })
+    unit.parent
+        .as_ref()
+        .is_none_or(|parent| *parent == unit.key || !snapshot.units.iter().any(|other| other.key == *parent))
 }
 
 /// Every object with an owner, by the owner's uid.

@@ -55,7 +55,8 @@ fn duration(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse::<u64>() {
         return Ok(Duration::from_secs(seconds));
     }
-    let span: jiff::SignedDuration = text.parse().map_err(|_| format!("{text}: give a duration such as 30s or 5m"))?;
+    let span: jiff::SignedDuration =
+        text.parse().map_err(|_| format!("{text}: give a duration such as 30s or 5m"))?;
     span.try_into().map_err(|_| format!("{text}: a duration is not negative"))
 }
 
@@ -73,7 +74,11 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
 
     let cancel = CancellationToken::new();
-    let state = if args.target.is_real() || args.ephemeral { None } else { Some(args.target.state(&repository.root)?) };
+    let state = if args.target.is_real() || args.ephemeral {
+        None
+    } else {
+        Some(args.target.state(&repository.root)?)
+    };
     let (embedded, client) = if args.target.is_real() {
         (None, args.target.real_client().await?)
     } else {
@@ -82,7 +87,18 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         (Some(embedded), client)
     };
     let cluster = Cluster::new(client);
-    let result = deliver(&args, started, &cluster, embedded.as_ref(), state.as_ref(), &seed, maps, entry.kind, &cancel).await;
+    let result = deliver(
+        &args,
+        started,
+        &cluster,
+        embedded.as_ref(),
+        state.as_ref(),
+        &seed,
+        maps,
+        entry.kind,
+        &cancel,
+    )
+    .await;
     cancel.cancel();
     if let Some(embedded) = embedded {
         embedded.shutdown().await;
@@ -154,7 +170,10 @@ async fn plant(cluster: &Cluster, real: bool, seed: &entry::Bootstrap) -> anyhow
     }
     for object in &seed.objects {
         let shown = Key::of(object).map(|key| super::look::shown(&key)).unwrap_or_default();
-        cluster.apply(object, &apply).await.map_err(|error| usage(format!("cannot begin with {shown}: {error}")))?;
+        cluster
+            .apply(object, &apply)
+            .await
+            .map_err(|error| usage(format!("cannot begin with {shown}: {error}")))?;
     }
     Ok(())
 }
@@ -202,7 +221,9 @@ fn finish(args: &Args, snapshot: &Snapshot, ready: bool) -> anyhow::Result<ExitC
     } else if !ready {
         println!("\nnot ready after {} s:", args.timeout.as_secs());
         for unit in snapshot.units.iter().filter(|unit| !unit.is_ready()) {
-            let cause = snapshot.first_cause(&unit.key).map_or_else(|| unit.message.clone(), |cause| cause.line_text());
+            let cause = snapshot
+                .first_cause(&unit.key)
+                .map_or_else(|| unit.message.clone(), |cause| cause.line_text());
             println!("  {}: {cause}", live::name(&unit.key));
         }
     }
@@ -250,7 +271,10 @@ impl Screen {
             }
             self.printed.insert(unit.key.clone(), (unit.ready, unit.message.clone()));
         }
-        if !changed.is_empty() && !once && let Some(text) = structured(&live::data(snapshot), self.output)? {
+        if !changed.is_empty()
+            && !once
+            && let Some(text) = structured(&live::data(snapshot), self.output)?
+        {
             let text = if self.output == Output::Yaml { format!("---\n{text}") } else { text };
             print!("{text}");
         }

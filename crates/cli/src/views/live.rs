@@ -16,7 +16,8 @@ pub fn name(key: &Key) -> String {
 /// The units as a tree: each below the unit that applied it, in the order of the snapshot.
 pub fn tree(snapshot: &Snapshot, width: usize, colours: bool) -> Vec<String> {
     let known = |key: &Key| snapshot.units.iter().any(|unit| unit.key == *key);
-    let is_root = |unit: &&Unit| unit.parent.as_ref().is_none_or(|parent| *parent == unit.key || !known(parent));
+    let is_root =
+        |unit: &&Unit| unit.parent.as_ref().is_none_or(|parent| *parent == unit.key || !known(parent));
     let mut lines = Vec::new();
     let mut seen = Vec::new();
     let mut roots: Vec<&Unit> = snapshot.units.iter().filter(is_root).collect();
@@ -47,7 +48,10 @@ fn branch<'a>(
     }
     seen.push(&unit.key);
     lines.push(line(unit, depth, width, colours));
-    if unit.ready != Ready::True && !unit.suspended && let Some(cause) = cause(snapshot, unit) {
+    if unit.ready != Ready::True
+        && !unit.suspended
+        && let Some(cause) = cause(snapshot, unit)
+    {
         let indent = "  ".repeat(depth + 2);
         lines.push(format!("{indent}{}", one_line(&cause, width.saturating_sub(indent.len()).max(20))));
     }
@@ -122,7 +126,10 @@ pub fn change(snapshot: &Snapshot, unit: &Unit) -> String {
         (_, Ready::Unknown) => "working",
     };
     let mut line = format!("{state:9} {}  {}", name(&unit.key), one_line(&unit.message, 200));
-    if unit.ready != Ready::True && !unit.suspended && let Some(cause) = cause(snapshot, unit) {
+    if unit.ready != Ready::True
+        && !unit.suspended
+        && let Some(cause) = cause(snapshot, unit)
+    {
         line = format!("{line}\n          cause: {cause}");
     }
     line

@@ -85,7 +85,15 @@ mod tests {
 
     #[test]
     fn ages_read_as_kubectl_prints_them() {
-        let cases = [(5, "5s"), (119, "119s"), (180, "3m"), (200, "3m20s"), (3600, "60m"), (7500, "2h5m"), (200_000, "2d")];
+        let cases = [
+            (5, "5s"),
+            (119, "119s"),
+            (180, "3m"),
+            (200, "3m20s"),
+            (3600, "60m"),
+            (7500, "2h5m"),
+            (200_000, "2d"),
+        ];
         for (seconds, expected) in cases {
             assert_eq!(age(seconds), expected);
         }

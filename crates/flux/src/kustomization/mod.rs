@@ -1,7 +1,7 @@
 //! Kustomization: build a folder of a source, apply it, prune, wait for health.
 
 mod build;
-mod depends;
+pub(crate) mod depends;
 mod envsubst;
 mod finalize;
 mod history;

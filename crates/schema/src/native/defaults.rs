@@ -155,6 +155,41 @@ pub(super) fn set(gvk: &Gvk, ty: &TypeRef, object: &mut Value) {
     Defaults { schema: ty.schema(), gvk }.visit(ty.id(), object, 0);
 }
 
+/// Sets the protocols of ports, and moves the `stringData` of a Secret, and nothing else.
+pub(super) fn set_protocols(ty: &TypeRef, object: &mut Value) {
+    fn visit(schema: &Schema, id: NodeId, value: &mut Value, depth: usize) {
+        if depth > MAX_DEPTH {
+            return;
+        }
+        let node = schema.node(id);
+        match value {
+            Value::Object(values) => {
+                let Some(map) = &node.map else { return };
+                match map.name.as_str() {
+                    "ContainerPort" | "ServicePort" => absent(values, "protocol", || "TCP".into()),
+                    "Secret" => string_data(values),
+                    _ => {}
+                }
+                for (key, value) in values.iter_mut() {
+                    if let Some(id) = map.fields.get(key).map(|field| field.node).or(map.element) {
+                        visit(schema, id, value, depth + 1);
+                    }
+                }
+            }
+            Value::Array(values) => {
+                if let Some(list) = &node.list {
+                    values.iter_mut().for_each(|value| visit(schema, list.item, value, depth + 1));
+                }
+            }
+            _ => {}
+        }
+    }
+    visit(ty.schema(), ty.id(), object, 0);
+}
+
+/// Deepest nesting that is walked; decoding has refused anything deeper.
+const MAX_DEPTH: usize = 256;
+
 struct Defaults<'a> {
     schema: &'a Schema,
     gvk: &'a Gvk,
@@ -162,7 +197,7 @@ struct Defaults<'a> {
 
 impl Defaults<'_> {
     fn visit(&self, id: NodeId, value: &mut Value, depth: usize) {
-        if depth > 128 {
+        if depth > MAX_DEPTH {
             return;
         }
         let node = self.schema.node(id);

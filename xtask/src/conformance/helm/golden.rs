@@ -124,7 +124,9 @@ fn selected(select: &str, expected: &str, actual: &str) -> Option<String> {
     match (pick(expected), pick(actual)) {
         (Some(expected), Some(actual)) => difference(&expected, &actual, "", false),
         (None, None) => None,
-        (expected, _) => Some(format!("{select} is {}", if expected.is_some() { "missing" } else { "too much" })),
+        (expected, _) => {
+            Some(format!("{select} is {}", if expected.is_some() { "missing" } else { "too much" }))
+        }
     }
 }
 
@@ -142,7 +144,8 @@ fn output_dir(case: &Golden, files: &Files, chart: &Chart) -> Result<Option<Stri
         }
     }
     let normal = |text: &str| -> String {
-        let kept = text.lines().filter(|line| !case.ignore_lines.iter().any(|part| line.contains(part.as_str())));
+        let kept =
+            text.lines().filter(|line| !case.ignore_lines.iter().any(|part| line.contains(part.as_str())));
         let text = kept.collect::<Vec<_>>().join("\n");
         let mut out = String::new();
         for part in text.split("\n---") {
@@ -174,12 +177,15 @@ fn run_args(case: &Golden, files: &Files, charts: &Files) -> Result<Option<Strin
     let mut settings = Vec::new();
     let mut args = case.args.iter().skip(1);
     while let Some(arg) = args.next() {
-        let (flag, inline) = arg.split_once('=').map_or((arg.as_str(), None), |(flag, value)| (flag, Some(value)));
-        let mut value = || inline.map(str::to_owned).or_else(|| args.next().cloned()).ok_or("a value is missing");
+        let (flag, inline) =
+            arg.split_once('=').map_or((arg.as_str(), None), |(flag, value)| (flag, Some(value)));
+        let mut value =
+            || inline.map(str::to_owned).or_else(|| args.next().cloned()).ok_or("a value is missing");
         match flag {
             "-f" | "--values" => {
                 let path = value()?;
-                let text = file(charts, &path).or_else(|_| file(charts, path.trim_start_matches("charts/")))?;
+                let text =
+                    file(charts, &path).or_else(|_| file(charts, path.trim_start_matches("charts/")))?;
                 call.values.merge(Values::parse(&text).map_err(|e| e.to_string())?.unwrap_or_default());
             }
             "--set" => settings.push(value()?),

@@ -72,7 +72,10 @@ fn manifests(case: &Value) -> Option<String> {
 
 fn annotate(case: &Value) -> Option<String> {
     let files = case["files"].as_object()?;
-    let files = files.iter().map(|(path, text)| (path.clone(), text.as_str().unwrap_or_default().to_owned())).collect();
+    let files = files
+        .iter()
+        .map(|(path, text)| (path.clone(), text.as_str().unwrap_or_default().to_owned()))
+        .collect();
     let wanted_error = case["wantError"].as_bool().unwrap_or(false) || case.get("expectedError").is_some();
     match (helm::manifest::annotate_and_merge(&files), wanted_error) {
         (Err(_), true) => None,
@@ -87,12 +90,9 @@ fn functions(case: &Value) -> Option<String> {
     let text = case["template"].as_str().unwrap_or_default();
     let data = gotemplate::Value::decoded(&case["data"]);
     let host = gotemplate::FixedHost::new(0, 0);
-    let result = templates
-        .parse("test", text)
-        .map_err(|error| error.to_string())
-        .and_then(|()| {
-            templates.execute("test", &data, &mut gotemplate::Env::new(&host)).map_err(|error| error.to_string())
-        });
+    let result = templates.parse("test", text).map_err(|error| error.to_string()).and_then(|()| {
+        templates.execute("test", &data, &mut gotemplate::Env::new(&host)).map_err(|error| error.to_string())
+    });
     match result {
         Ok(text) => Case::same("", case["expected"].as_str().unwrap_or_default(), &text).failure,
         Err(error) => Some(error),

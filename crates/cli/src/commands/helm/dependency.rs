@@ -58,7 +58,8 @@ fn list(path: &str, widest: usize) -> anyhow::Result<()> {
     if chart.metadata.dependencies.is_empty() {
         return super::print(&format!("WARNING: no dependencies at {}\n", below.display()));
     }
-    let mut rows: Vec<Vec<String>> = vec![["NAME", "VERSION", "REPOSITORY", "STATUS"].map(str::to_owned).to_vec()];
+    let mut rows: Vec<Vec<String>> =
+        vec![["NAME", "VERSION", "REPOSITORY", "STATUS"].map(str::to_owned).to_vec()];
     for wanted in &chart.metadata.dependencies {
         let status = status(&below, wanted, &chart).to_owned();
         rows.push(vec![wanted.name.clone(), wanted.version.clone(), wanted.repository.clone(), status]);
@@ -182,8 +183,9 @@ fn choose(path: &str, declared: &[Dependency]) -> anyhow::Result<Vec<Dependency>
     let mut chosen = Vec::new();
     let mut missing = Vec::new();
     for wanted in declared {
-        let constraint = Constraint::parse(&wanted.version)
-            .map_err(|error| anyhow!("dependency {:?} has an invalid version/constraint format: {error}", wanted.name))?;
+        let constraint = Constraint::parse(&wanted.version).map_err(|error| {
+            anyhow!("dependency {:?} has an invalid version/constraint format: {error}", wanted.name)
+        })?;
         let mut locked = Dependency {
             name: wanted.name.clone(),
             repository: wanted.repository.clone(),
@@ -274,13 +276,20 @@ fn bring(
 ) -> anyhow::Result<(Dependency, Option<Chart>)> {
     let name = &wanted.name;
     if wanted.repository.is_empty() {
-        writeln!(out, "Dependency {name} did not declare a repository. Assuming it exists in the charts directory")?;
+        writeln!(
+            out,
+            "Dependency {name} did not declare a repository. Assuming it exists in the charts directory"
+        )?;
         let folder = below.join(name);
         let chart = locate::folder(&folder).and_then(|files| Ok(Chart::from_files(files)?));
-        let chart = chart.map_err(|error| anyhow!("unable to load chart '{}': {error:#}", folder.display()))?;
+        let chart =
+            chart.map_err(|error| anyhow!("unable to load chart '{}': {error:#}", folder.display()))?;
         let version = &chart.metadata.version;
         if !helm::version::is_compatible(&wanted.version, version) {
-            bail!("dependency {name} at version {version} does not satisfy the constraint {}", wanted.version);
+            bail!(
+                "dependency {name} at version {version} does not satisfy the constraint {}",
+                wanted.version
+            );
         }
         return Ok((wanted.clone(), None));
     }

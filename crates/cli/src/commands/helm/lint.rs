@@ -47,7 +47,8 @@ pub fn run(args: &Args, settings: &Settings) -> anyhow::Result<()> {
     let mut text = String::new();
     for path in &paths {
         let result = one(path, &values, settings, kube_version.as_ref(), args.skip_schema_validation);
-        let worst = result.as_ref().map_or(true, |messages| messages.iter().any(|m| m.severity > Severity::Info));
+        let worst =
+            result.as_ref().map_or(true, |messages| messages.iter().any(|m| m.severity > Severity::Info));
         noted += usize::from(worst);
         if args.quiet && !worst {
             continue;

@@ -30,7 +30,9 @@ pub fn load(path: &str) -> anyhow::Result<Loaded> {
     if !bytes.starts_with(&[0x1f, 0x8b]) {
         return Err(match path.ends_with(".yaml") || path.ends_with(".yml") {
             true => anyhow!("file '{path}' seems to be a YAML file, but expected a gzipped archive"),
-            false => anyhow!("file '{path}' does not appear to be a gzipped archive; got 'application/octet-stream'"),
+            false => anyhow!(
+                "file '{path}' does not appear to be a gzipped archive; got 'application/octet-stream'"
+            ),
         });
     }
     Ok(Chart::load_archive(&bytes)?)
@@ -79,7 +81,9 @@ fn walk(
 ) -> anyhow::Result<()> {
     let shown = folder.display().to_string();
     if depth > MAX_DEPTH {
-        return Err(anyhow!("{shown}: folders nest deeper than {MAX_DEPTH} levels (a symlink that leads up?)"));
+        return Err(anyhow!(
+            "{shown}: folders nest deeper than {MAX_DEPTH} levels (a symlink that leads up?)"
+        ));
     }
     let entries = std::fs::read_dir(folder).map_err(|error| go_error("open", &shown, &error))?;
     for entry in entries {

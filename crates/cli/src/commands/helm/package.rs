@@ -64,6 +64,7 @@ pub fn save(chart: &Chart, folder: &Path) -> anyhow::Result<PathBuf> {
     let (name, bytes) = chart.package(u64::try_from(now).unwrap_or_default())?;
     std::fs::create_dir_all(folder)?;
     let file = folder.join(name);
-    std::fs::write(&file, bytes).map_err(|error| locate::go_error("open", &file.display().to_string(), &error))?;
+    std::fs::write(&file, bytes)
+        .map_err(|error| locate::go_error("open", &file.display().to_string(), &error))?;
     Ok(file)
 }

@@ -148,7 +148,10 @@ fn post_render(program: &str, arguments: &[String], text: &str) -> Result<String
     let written = writer.join();
     if !output.status.success() {
         let words = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("error while running command {program}. error output:\n{words}: {}", output.status));
+        return Err(format!(
+            "error while running command {program}. error output:\n{words}: {}",
+            output.status
+        ));
     }
     if let Ok(Err(error)) = written
         && error.kind() != std::io::ErrorKind::BrokenPipe
@@ -159,7 +162,12 @@ fn post_render(program: &str, arguments: &[String], text: &str) -> Result<String
 }
 
 /// Writes the files and says which. CRDs stand directly below the folder, also with a release's name.
-fn write(rendered: &Rendered, output: &TemplateOptions, folder: &str, name: Option<&str>) -> anyhow::Result<()> {
+fn write(
+    rendered: &Rendered,
+    output: &TemplateOptions,
+    folder: &str,
+    name: Option<&str>,
+) -> anyhow::Result<()> {
     let crds: BTreeSet<&str> = rendered.crds.iter().map(|crd| crd.path.as_str()).collect();
     for (path, text) in rendered.to_files(output) {
         let target = match name {

@@ -1,0 +1,247 @@
+//! The engine on the embedded API: a folder as the source, from nothing to ready and through changes.
+#![allow(clippy::disallowed_methods)]
+
+use std::path::Path;
+use std::time::Duration;
+
+use cluster::{Apply, Cluster};
+use controller::{Engine, Snapshot};
+use object::{Gvk, Key, Value, get, get_str, meta};
+use serde_json::json;
+use source::{Fetcher, Maps};
+use tokio_util::sync::CancellationToken;
+
+const URL: &str = "https://git.example.com/org/platform";
+
+struct World {
+    folder: tempfile::TempDir,
+    cluster: Cluster,
+    engine: Engine,
+    cancel: CancellationToken,
+    server: apiserver::Server,
+}
+
+fn write(folder: &Path, file: &str, text: &str) {
+    let path = folder.join(file);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
+impl World {
+    async fn start(files: &[(&str, &str)]) -> World {
+        let folder = tempfile::tempdir().unwrap();
+        for (file, text) in files {
+            write(folder.path(), file, text);
+        }
+        let options = apiserver::Options { crds: schema::crds::flux(), ..apiserver::Options::default() };
+        let server = apiserver::Server::open(options).await.unwrap();
+        let cluster = Cluster::new(server.client());
+        let mut maps = Maps::default();
+        maps.add(URL, folder.path());
+        let fetcher = Fetcher::new(source::Options { maps, ..source::Options::default() }).unwrap();
+        let cancel = CancellationToken::new();
+        let kinds = flux::kinds(flux::Options::new(fetcher));
+        let engine = Engine::start(cluster.clone(), kinds, controller::Options::default(), cancel.clone());
+        for object in flux::bootstrap(URL, "main", "./clusters/test") {
+            cluster.apply(&object, &Apply::forced("flux")).await.unwrap();
+        }
+        World { folder, cluster, engine, cancel, server }
+    }
+
+    fn write(&self, file: &str, text: &str) {
+        write(self.folder.path(), file, text);
+    }
+
+    /// Waits until the snapshot is as wanted; prints it when that does not come.
+    async fn until(&self, what: &str, wanted: impl Fn(&Snapshot) -> bool) -> Snapshot {
+        let mut changed = self.engine.changed();
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+        loop {
+            let snapshot = self.engine.snapshot();
+            if wanted(&snapshot) {
+                return snapshot;
+            }
+            if tokio::time::timeout_at(deadline, changed.changed()).await.is_err() {
+                panic!("{what} did not come:\n{snapshot:#?}");
+            }
+        }
+    }
+
+    async fn ready(&self) -> Snapshot {
+        self.until("ready", |snapshot| snapshot.units.len() > 1 && snapshot.all_ready()).await
+    }
+
+    async fn live(&self, kind: &str, namespace: &str, name: &str) -> Option<Value> {
+        self.cluster.get(&Gvk::new("", "v1", kind), namespace, name).await.unwrap()
+    }
+
+    /// Waits until the live object is as wanted.
+    async fn live_until(&self, kind: &str, name: &str, wanted: impl Fn(Option<&Value>) -> bool) -> Duration {
+        let started = tokio::time::Instant::now();
+        loop {
+            let found = self.live(kind, "apps", name).await;
+            if wanted(found.as_ref()) {
+                return started.elapsed();
+            }
+            let snapshot = || self.engine.snapshot();
+            assert!(
+                started.elapsed() < Duration::from_secs(20),
+                "{kind}/{name} is {found:#?}\n{:#?}",
+                snapshot()
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    async fn stop(self) {
+        self.cancel.cancel();
+        self.server.shutdown().await;
+    }
+}
+
+fn unit(name: &str) -> Key {
+    flux::kustomization::key("flux-system", name)
+}
+
+fn kustomization(name: &str, path: &str, extra: &str) -> String {
+    format!(
+        "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata:\n  name: {name}\n  \
+         namespace: flux-system\nspec:\n  interval: 10m\n  path: {path}\n  prune: true\n  sourceRef:\n    \
+         kind: GitRepository\n    name: flux-system\n{extra}"
+    )
+}
+
+const NAMESPACE: &str = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: apps\n";
+
+fn config(name: &str, value: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n  namespace: apps\ndata:\n  key: {value}\n"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn from_nothing_to_ready_and_through_changes() {
+    let apps = kustomization("apps", "./apps", "  wait: true\n  dependsOn:\n    - name: infra\n");
+    let infra = kustomization("infra", "./infra", "  postBuild:\n    substitute:\n      colour: blue\n");
+    let world = World::start(&[
+        ("clusters/test/apps.yaml", &apps),
+        ("clusters/test/infra.yaml", &infra),
+        ("infra/namespace.yaml", NAMESPACE),
+        ("infra/settings.yaml", &config("settings", "${colour}")),
+        ("apps/one.yaml", &config("one", "first")),
+        ("apps/two.yaml", &config("two", "first")),
+    ])
+    .await;
+    let snapshot = world.ready().await;
+    assert_eq!(snapshot.units.len(), 4, "{snapshot:#?}");
+    let settings = world.live("ConfigMap", "apps", "settings").await.unwrap();
+    assert_eq!(get_str(&settings, &["data", "key"]), Some("blue"));
+    assert_eq!(meta::label(&settings, "kustomize.toolkit.fluxcd.io/name"), Some("infra"));
+
+    // What Flux's users look at.
+    let apps_object =
+        world.cluster.get(&flux::kustomization::gvk(), "flux-system", "apps").await.unwrap().unwrap();
+    let ready = flux::common::condition(&apps_object, "Ready").unwrap();
+    let revision = get_str(&apps_object, &["status", "lastAppliedRevision"]).unwrap();
+    assert_eq!(ready["message"], json!(format!("Applied revision: {revision}")));
+    assert_eq!(ready["reason"], "ReconciliationSucceeded");
+    assert!(flux::common::is_true(&apps_object, "Healthy"));
+    let entries = get(&apps_object, &["status", "inventory", "entries"]).unwrap();
+    assert_eq!(
+        *entries,
+        json!([{"id": "apps_one__ConfigMap", "v": "v1"}, {"id": "apps_two__ConfigMap", "v": "v1"}])
+    );
+    assert_eq!(get(&apps_object, &["metadata", "finalizers"]), Some(&json!(["finalizers.fluxcd.io"])));
+
+    // An edit is live soon.
+    world.write("apps/one.yaml", &config("one", "second"));
+    let took = world
+        .live_until("ConfigMap", "one", |live| {
+            live.and_then(|live| get_str(live, &["data", "key"])) == Some("second")
+        })
+        .await;
+    eprintln!("edit to live: {took:?}");
+
+    // A removed manifest goes, a protected one stays.
+    world.write(
+        "apps/two.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: two\n  namespace: apps\n  annotations:\n    \
+         kustomize.toolkit.fluxcd.io/prune: disabled\n",
+    );
+    world
+        .live_until("ConfigMap", "two", |live| live.is_some_and(|live| meta::annotations(live).is_some()))
+        .await;
+    std::fs::remove_file(world.folder.path().join("apps/one.yaml")).unwrap();
+    std::fs::remove_file(world.folder.path().join("apps/two.yaml")).unwrap();
+    world.live_until("ConfigMap", "one", |live| live.is_none()).await;
+    assert!(world.live("ConfigMap", "apps", "two").await.is_some());
+
+    // A broken file deletes nothing and names its place; its repair recovers by itself.
+    world.write("infra/settings.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: [oops\n");
+    let snapshot = world
+        .until("the broken file", |snapshot| {
+            snapshot.unit(&unit("infra")).is_some_and(|unit| !unit.is_ready())
+        })
+        .await;
+    let cause = snapshot.first_cause(&unit("infra")).unwrap();
+    assert_eq!(cause.file.as_deref(), Some("infra/settings.yaml"), "{cause:?}");
+    assert!(cause.line.is_some(), "{cause:?}");
+    assert!(world.live("ConfigMap", "apps", "settings").await.is_some());
+    world.write("infra/settings.yaml", &config("settings", "${colour}"));
+    world.ready().await;
+
+    // A cycle is named.
+    let cyclic = kustomization(
+        "infra",
+        "./infra",
+        "  postBuild:\n    substitute:\n      colour: blue\n  dependsOn:\n    - name: apps\n",
+    );
+    world.write("clusters/test/infra.yaml", &cyclic);
+    let snapshot = world
+        .until("the cycle", |snapshot| {
+            snapshot
+                .unit(&unit("infra"))
+                .and_then(|unit| unit.cause.as_ref())
+                .is_some_and(|c| c.message.contains("cycle"))
+        })
+        .await;
+    let cause = snapshot.unit(&unit("infra")).and_then(|unit| unit.cause.clone()).unwrap();
+    assert!(cause.message.contains("Kustomization/flux-system/apps"), "{cause:?}");
+    world.write("clusters/test/infra.yaml", &infra);
+    world.ready().await;
+
+    // The deleted unit takes its objects with it.
+    std::fs::remove_file(world.folder.path().join("clusters/test/apps.yaml")).unwrap();
+    world.until("the unit's end", |snapshot| snapshot.unit(&unit("apps")).is_none()).await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unchanged_unit_costs_no_write() {
+    let world = World::start(&[
+        ("clusters/test/apps.yaml", &kustomization("apps", "./apps", "")),
+        ("apps/namespace.yaml", NAMESPACE),
+        ("apps/one.yaml", &config("one", "first")),
+        ("other/file.yaml", "a: 1\n"),
+    ])
+    .await;
+    world.ready().await;
+    let before = world.live("ConfigMap", "apps", "one").await.unwrap();
+    world.write("other/file.yaml", "a: 2\n");
+    let gvk = flux::kustomization::gvk();
+    let mut last = String::new();
+    for _ in 0..500 {
+        let unit = world.cluster.get(&gvk, "flux-system", "apps").await.unwrap().unwrap();
+        let revision = get_str(&unit, &["status", "lastAppliedRevision"]).unwrap_or_default().to_owned();
+        if !last.is_empty() && revision != last {
+            let after = world.live("ConfigMap", "apps", "one").await.unwrap();
+            assert_eq!(meta::resource_version(&before), meta::resource_version(&after));
+            assert_eq!(before, after);
+            world.stop().await;
+            return;
+        }
+        last = revision;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("the new revision was never seen: {:#?}", world.engine.snapshot());
+}

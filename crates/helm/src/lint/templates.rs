@@ -1,0 +1,244 @@
+//! The templates, and what they render to.
+
+use super::{Findings, Input, Severity};
+use crate::error::quote;
+use crate::render::{RenderOptions, Rendered, World, render_files};
+use crate::{Capabilities, KubeVersion, Stage};
+use serde_json::Value;
+
+/// API version, kind, deprecated in, removed in, replacement.
+const DEPRECATIONS: &str = include_str!("../../data/deprecations.tsv");
+
+pub(super) fn check(input: &Input<'_>, world: &dyn World, findings: &mut Findings) {
+    const FOLDER: &str = "templates/";
+    let chart = match input.chart() {
+        Ok(chart) => chart,
+        Err(error) => {
+            findings.add(Severity::Error, FOLDER, error.to_string());
+            return;
+        }
+    };
+    let mut capabilities = Capabilities::default();
+    if let Some(version) = input.kube_version {
+        capabilities.kube_version = version.clone();
+    }
+    let options = RenderOptions {
+        release_name: "test-release".into(),
+        namespace: input.namespace.into(),
+        revision: 0,
+        is_install: false,
+        capabilities,
+        skip_schema_validation: input.skip_schema_validation,
+        lint: true,
+        ..RenderOptions::default()
+    };
+    let mut chart = chart;
+    // Lint does not ask whether the cluster is new enough.
+    chart.metadata.kube_version.clear();
+    let files = match render_files(&chart, input.values, &options, world, &mut Rendered::default()) {
+        Ok(files) => files,
+        // Helm passes over values that cannot be brought together.
+        Err(error) if error.stage == Stage::Values => return,
+        Err(error) => {
+            findings.add(Severity::Error, FOLDER, error.to_string());
+            return;
+        }
+    };
+    for template in &chart.templates {
+        let path = template.name.as_str();
+        source(path, &template.text(), findings);
+        if crate::path::extension(path) != ".yaml" {
+            continue;
+        }
+        let full = crate::path::clean(&format!("{}/{path}", chart.name()));
+        let content = files.get(&full).map(String::as_str).unwrap_or_default();
+        if !content.trim().is_empty() && !output(path, content, input.kube_version, findings) {
+            return;
+        }
+    }
+}
+
+fn source(path: &str, text: &str, findings: &mut Findings) {
+    let extension = crate::path::extension(path);
+    if ![".yaml", ".yml", ".tpl", ".txt"].contains(&extension) {
+        let text = format!(
+            "file extension '{extension}' not valid. Valid extensions are .yaml, .yml, .tpl, or .txt"
+        );
+        findings.add(Severity::Error, path, text);
+    }
+    if has_crd_hook(text) {
+        let text = "manifest is a crd-install hook. This hook is no longer supported in v3 and all CRDs should also exist the crds/ directory at the top level of the chart";
+        findings.add(Severity::Warning, path, text);
+    }
+    if text.contains(".Release.Time") {
+        let text =
+            ".Release.Time has been removed in v3, please replace with the `now` function in your templates";
+        findings.add(Severity::Error, path, text);
+    }
+}
+
+fn has_crd_hook(text: &str) -> bool {
+    text.match_indices("helm.sh/hook").any(|(at, key)| {
+        let rest = text.get(at + key.len()..).unwrap_or_default();
+        let rest = rest.strip_prefix('"').unwrap_or(rest);
+        rest.strip_prefix(':').is_some_and(|rest| {
+            rest.starts_with(char::is_whitespace) && rest.trim_start().starts_with("crd-install")
+        })
+    })
+}
+
+/// What a template rendered to; `false` when it cannot be read, after which Helm stops.
+fn output(path: &str, content: &str, version: Option<&KubeVersion>, findings: &mut Findings) -> bool {
+    if let Some(line) = content.lines().find(|line| !line.trim().is_empty())
+        && line.starts_with([' ', '\t'])
+    {
+        let text = format!(
+            "document starts with an illegal indent: {}, which may cause parsing problems",
+            quote(line)
+        );
+        findings.add(Severity::Warning, path, text);
+    }
+    for document in documents(content) {
+        let object = match yaml::from_str(&document) {
+            Ok(object) => object,
+            Err(error) => {
+                let text = format!("unable to parse YAML: error converting YAML to JSON: {error}");
+                findings.add(Severity::Error, path, text);
+                return false;
+            }
+        };
+        if !object.is_null() {
+            check_object(path, content, &object, version, findings);
+        }
+    }
+    true
+}
+
+/// Documents as the API machinery cuts them: at lines that are `---`.
+fn documents(content: &str) -> Vec<String> {
+    let mut out = vec![String::new()];
+    for line in content.split_inclusive('\n') {
+        if line.starts_with("---") {
+            out.push(String::new());
+        } else if let Some(last) = out.last_mut() {
+            last.push_str(line);
+        }
+    }
+    out.retain(|document| !document.trim().is_empty());
+    out
+}
+
+fn check_object(
+    path: &str,
+    content: &str,
+    object: &Value,
+    version: Option<&KubeVersion>,
+    findings: &mut Findings,
+) {
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let (api_version, kind, name) = (text("/apiVersion"), text("/kind"), text("/metadata/name"));
+    let reasons = name_faults(kind, name);
+    if !reasons.is_empty() {
+        let reasons: Vec<String> = reasons
+            .iter()
+            .map(|reason| format!("metadata.name: Invalid value: {}: {reason}", quote(name)))
+            .collect();
+        let whole = match reasons.as_slice() {
+            [one] => one.clone(),
+            many => format!("[{}]", many.join(", ")),
+        };
+        let name = quote(name);
+        let text = format!("object name does not conform to Kubernetes naming requirements: {name}: {whole}");
+        findings.add(Severity::Warning, path, text);
+    }
+    if let Some(text) = deprecation(api_version, kind, version) {
+        findings.add(Severity::Warning, path, text);
+    }
+    let selects = content.contains("matchLabels") || content.contains("matchExpressions");
+    if matches!(kind, "Deployment" | "ReplicaSet" | "DaemonSet" | "StatefulSet") && !selects {
+        let name = quote(name);
+        let text = format!("a {kind} must contain matchLabels or matchExpressions, and {name} does not");
+        findings.add(Severity::Error, path, text);
+    }
+    let items = object.get("items").and_then(Value::as_array).filter(|_| kind == "List");
+    let marked = |item: &Value| item.pointer("/metadata/annotations/helm.sh~1resource-policy").is_some();
+    if items.into_iter().flatten().any(marked) {
+        findings.add(
+            Severity::Error,
+            path,
+            "Annotation 'helm.sh/resource-policy' within List objects are ignored",
+        );
+    }
+}
+
+/// Kubernetes' words for what is wrong with an object's name.
+fn name_faults(kind: &str, name: &str) -> Vec<String> {
+    const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+    const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
+    const SERVICE: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
+    let mut out = Vec::new();
+    let mut too_long = |limit: usize| {
+        if name.len() > limit {
+            out.push(format!("must be no more than {limit} bytes"));
+        }
+    };
+    match kind.to_lowercase().as_str() {
+        "certificatesigningrequest" => {}
+        "role" | "clusterrole" | "rolebinding" | "clusterrolebinding" => match name {
+            "." | ".." => out.push(format!("may not be '{name}'")),
+            _ => {
+                for bad in ["/", "%"] {
+                    if name.contains(bad) {
+                        out.push(format!("may not contain '{bad}'"));
+                    }
+                }
+            }
+        },
+        "service" => {
+            too_long(63);
+            let legal = crate::release::is_dns_name(name) && !name.contains('.');
+            if !legal || !name.starts_with(|c: char| c.is_ascii_lowercase()) {
+                out.push(SERVICE.into());
+            }
+        }
+        "namespace" => {
+            too_long(63);
+            if !crate::release::is_dns_name(name) || name.contains('.') {
+                out.push(LABEL.into());
+            }
+        }
+        _ => {
+            too_long(253);
+            if !crate::release::is_dns_name(name) {
+                out.push(SUBDOMAIN.into());
+            }
+        }
+    }
+    out
+}
+
+fn deprecation(api_version: &str, kind: &str, version: Option<&KubeVersion>) -> Option<String> {
+    let default = KubeVersion::default();
+    let version = version.unwrap_or(&default);
+    let now: (u32, u32) = (version.major.parse().ok()?, version.minor.parse().ok()?);
+    DEPRECATIONS.lines().find_map(|line| {
+        let mut columns = line.split('\t');
+        let mut next = || columns.next().unwrap_or_default();
+        if next() != api_version || next() != kind {
+            return None;
+        }
+        let (since, removed, replacement) = (next(), next(), next());
+        let (major, minor) = since.split_once('.')?;
+        if (major.parse().ok()?, minor.parse().ok()?) > now {
+            return None;
+        }
+        let mut text = format!("{api_version} {kind} is deprecated in v{since}+");
+        if !removed.is_empty() {
+            text.push_str(&format!(", unavailable in v{removed}+"));
+        }
+        if !replacement.is_empty() {
+            text.push_str(&format!("; use {replacement}"));
+        }
+        Some(text)
+    })
+}

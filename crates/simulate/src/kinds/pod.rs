@@ -1,0 +1,297 @@
+//! Pods: scheduled, started, ready, done, gone, without a container.
+
+use super::common::{condition, phase, set_condition};
+use super::node;
+use crate::api::Policy;
+use crate::error::{Result, UnlessGone};
+use crate::graph::owners;
+use crate::kind;
+use crate::time::after;
+use crate::world::World;
+use crate::{SIMULATED, names};
+use jiff::Timestamp;
+use object::{Quantity, Value, get, get_bool, get_str, meta};
+use serde_json::json;
+
+/// Brings a pod one step further.
+pub(crate) async fn reconcile(world: &World, pod: &Value) -> Result<()> {
+    if meta::deletion_timestamp(pod).is_some() {
+        release_address(world, pod);
+        // There is no container to wait for.
+        return world.delete(kind::POD, pod, Policy::Background).await;
+    }
+    if matches!(phase(pod), "Succeeded" | "Failed") {
+        return Ok(());
+    }
+    if get_str(pod, &["spec", "nodeName"]).unwrap_or_default().is_empty() {
+        return schedule(world, pod).await;
+    }
+    let started = started(world, pod);
+    let now = world.now();
+    let ready_at = after(started, world.options.ready_delay);
+    if now < ready_at {
+        world.set_status(kind::POD, pod, status(world, pod, started, Stage::Starting)).await?;
+        world.look_again(kind::POD, pod, ready_at.duration_since(now).unsigned_abs());
+        return Ok(());
+    }
+    if !ends_by_itself(pod) {
+        world.set_status(kind::POD, pod, status(world, pod, started, Stage::Running)).await?;
+        return Ok(());
+    }
+    let done_at = after(ready_at, world.options.run_delay);
+    if now < done_at {
+        world.set_status(kind::POD, pod, status(world, pod, started, Stage::Running)).await?;
+        world.look_again(kind::POD, pod, done_at.duration_since(now).unsigned_abs());
+        return Ok(());
+    }
+    release_address(world, pod);
+    world.set_status(kind::POD, pod, status(world, pod, started, Stage::Succeeded)).await?;
+    Ok(())
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Stage {
+    Starting,
+    Running,
+    Succeeded,
+}
+
+async fn schedule(world: &World, pod: &Value) -> Result<()> {
+    let gates = get(pod, &["spec", "schedulingGates"]).and_then(Value::as_array);
+    if gates.is_some_and(|gates| !gates.is_empty()) {
+        let mut list = super::common::conditions(pod);
+        let text = "Scheduling is blocked due to non-empty scheduling gates";
+        set_condition(
+            &mut list,
+            &world.stamp(),
+            condition("PodScheduled", false, "SchedulingGated", text),
+            false,
+        );
+        world.set_status(kind::POD, pod, json!({"phase": "Pending", "conditions": list})).await?;
+        return Ok(());
+    }
+    if meta::annotation(pod, SIMULATED).is_none() {
+        let patch = json!({"metadata": {"annotations": {SIMULATED: "true"}}});
+        world.patch(kind::POD, pod, "", patch).await.unless_gone()?;
+    }
+    let path =
+        format!("{}/binding", kind::POD.path(meta::namespace(pod).unwrap_or_default(), meta::name(pod)));
+    let binding = json!({
+        "apiVersion": "v1", "kind": "Binding",
+        "metadata": {"name": meta::name(pod), "namespace": meta::namespace(pod).unwrap_or_default()},
+        "target": {"apiVersion": "v1", "kind": "Node", "name": node::pick(world)},
+    });
+    // The watch brings the pod back with its node.
+    crate::api::send(&world.client, "POST", &path, "application/json", Some(&binding)).await.unless_gone()?;
+    Ok(())
+}
+
+/// When the pod was first seen on its node. What was running before this process started does not start over.
+fn started(world: &World, pod: &Value) -> Timestamp {
+    if let Some(time) = get_str(pod, &["status", "startTime"]).and_then(crate::time::parse)
+        && phase(pod) == "Running"
+    {
+        return world.state().started.get(meta::uid(pod)).copied().unwrap_or(time);
+    }
+    let now = world.now();
+    *world.state().started.entry(meta::uid(pod).to_string()).or_insert(now)
+}
+
+/// Whether its containers are meant to end: a job's, or one that nobody restarts.
+fn ends_by_itself(pod: &Value) -> bool {
+    let policy = get_str(pod, &["spec", "restartPolicy"]).unwrap_or("Always");
+    let of_job = owners(pod).iter().any(|owner| owner.controller && owner.kind == "Job");
+    of_job || policy != "Always"
+}
+
+fn status(world: &World, pod: &Value, started: Timestamp, stage: Stage) -> Value {
+    let now = world.stamp();
+    let start = crate::time::stamp(started);
+    let running = stage == Stage::Running;
+    let finished = stage == Stage::Succeeded;
+    let up = running && gates_open(pod);
+    let mut list = super::common::conditions(pod);
+    let mut set = |kind: &str, status: bool, reason: &str, message: &str| {
+        let mut wanted = condition(kind, status, reason, message);
+        if let Some(map) = wanted.as_object_mut()
+            && reason.is_empty()
+        {
+            map.remove("reason");
+            map.remove("message");
+        }
+        set_condition(&mut list, &now, wanted, false);
+    };
+    set("PodScheduled", true, "", "");
+    set("PodReadyToStartContainers", !finished, "", "");
+    set(
+        "Initialized",
+        stage != Stage::Starting || init_containers(pod).is_empty(),
+        if finished { "PodCompleted" } else { "" },
+        "",
+    );
+    let waiting = container_names(pod).join(" ");
+    for (kind, value) in [("Ready", up), ("ContainersReady", running)] {
+        match stage {
+            Stage::Succeeded => set(kind, false, "PodCompleted", ""),
+            Stage::Starting => {
+                set(
+                    kind,
+                    false,
+                    "ContainersNotReady",
+                    &format!("containers with unready status: [{waiting}]"),
+                );
+            }
+            Stage::Running if value => set(kind, true, "", ""),
+            Stage::Running => {
+                set(kind, false, "ReadinessGatesNotReady", "a readiness gate of the pod is not true")
+            }
+        }
+    }
+    let mut status = json!({
+        "phase": match stage {
+            Stage::Starting => "Pending",
+            Stage::Running => "Running",
+            Stage::Succeeded => "Succeeded",
+        },
+        "conditions": list,
+        "startTime": start,
+        "qosClass": quality(pod),
+        "containerStatuses": containers(pod, "containers", stage, &start, &now),
+    });
+    if !init_containers(pod).is_empty() {
+        object::set(
+            &mut status,
+            &["initContainerStatuses"],
+            containers(pod, "initContainers", stage, &start, &now),
+        );
+    }
+    let host = node::address_of(world, get_str(pod, &["spec", "nodeName"]).unwrap_or_default());
+    object::set(&mut status, &["hostIPs"], json!([{"ip": host}]));
+    let address = address(world, pod, &host);
+    object::set(&mut status, &["hostIP"], host.into());
+    if stage != Stage::Starting {
+        object::set(&mut status, &["podIPs"], json!([{"ip": address}]));
+        object::set(&mut status, &["podIP"], address.into());
+    }
+    status
+}
+
+fn gates_open(pod: &Value) -> bool {
+    let gates = get(pod, &["spec", "readinessGates"]).and_then(Value::as_array);
+    gates.is_none_or(|gates| {
+        gates
+            .iter()
+            .all(|gate| super::common::is_true(pod, get_str(gate, &["conditionType"]).unwrap_or_default()))
+    })
+}
+
+fn init_containers(pod: &Value) -> &[Value] {
+    get(pod, &["spec", "initContainers"]).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+fn container_names(pod: &Value) -> Vec<&str> {
+    let list =
+        get(pod, &["spec", "containers"]).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    list.iter().filter_map(|container| get_str(container, &["name"])).collect()
+}
+
+fn containers(pod: &Value, field: &str, stage: Stage, start: &str, now: &str) -> Value {
+    let list = get(pod, &["spec", field]).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let init = field == "initContainers";
+    let old = get(pod, &["status", if init { "initContainerStatuses" } else { "containerStatuses" }]);
+    let statuses = list.iter().map(|container| {
+        let name = get_str(container, &["name"]).unwrap_or_default();
+        let image = get_str(container, &["image"]).unwrap_or_default();
+        let sidecar = init && get_str(container, &["restartPolicy"]) == Some("Always");
+        let id = format!("simulated://{}", names::letters(&format!("{}{name}", meta::uid(pod)), 24));
+        let ended = json!({"terminated": {
+            "exitCode": 0, "reason": "Completed", "startedAt": start, "finishedAt": finished_at(old, name, now),
+            "containerID": id,
+        }});
+        let runs = json!({"running": {"startedAt": running_since(old, name, now)}});
+        let state = match stage {
+            Stage::Starting => json!({"waiting": {"reason": if init { "PodInitializing" } else { "ContainerCreating" }}}),
+            Stage::Running if init && !sidecar => ended,
+            Stage::Running => runs,
+            Stage::Succeeded => ended,
+        };
+        let up = stage == Stage::Running || (init && stage == Stage::Succeeded);
+        let mut status = json!({
+            "name": name, "image": image, "imageID": "", "ready": up, "restartCount": 0, "lastState": {}, "state": state,
+            "started": stage == Stage::Running && (!init || sidecar),
+        });
+        if stage != Stage::Starting {
+            object::set(&mut status, &["containerID"], id.into());
+            object::set(&mut status, &["imageID"], image.into());
+        }
+        status
+    });
+    Value::Array(statuses.collect())
+}
+
+/// Times that were written stay.
+fn written(old: Option<&Value>, name: &str, path: &[&str]) -> Option<String> {
+    let own = old?.as_array()?.iter().find(|own| get_str(own, &["name"]) == Some(name))?;
+    get_str(own, path).map(String::from)
+}
+
+fn running_since(old: Option<&Value>, name: &str, now: &str) -> String {
+    written(old, name, &["state", "running", "startedAt"]).unwrap_or_else(|| now.to_string())
+}
+
+fn finished_at(old: Option<&Value>, name: &str, now: &str) -> String {
+    written(old, name, &["state", "terminated", "finishedAt"]).unwrap_or_else(|| now.to_string())
+}
+
+/// The pod's own address, or its host's.
+fn address(world: &World, pod: &Value, host: &str) -> String {
+    if get_bool(pod, &["spec", "hostNetwork"]).unwrap_or(false) {
+        return host.to_string();
+    }
+    if let Some(address) = get_str(pod, &["status", "podIP"]) {
+        world.state().addresses.insert(address.to_string());
+        return address.to_string();
+    }
+    let uid = meta::uid(pod);
+    let mut state = world.state();
+    let seed = uid.bytes().fold(0u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)));
+    for step in 0..65_000u32 {
+        let number = seed.wrapping_add(step) % 65_000 + 256;
+        let address = format!("10.244.{}.{}", number / 256 % 256, number % 256);
+        if state.addresses.insert(address.clone()) {
+            return address;
+        }
+    }
+    // More pods than addresses: they share.
+    "10.244.0.2".to_string()
+}
+
+fn release_address(world: &World, pod: &Value) {
+    if let Some(address) = get_str(pod, &["status", "podIP"]) {
+        world.state().addresses.remove(address);
+    }
+}
+
+/// The quality-of-service class by the resources of all containers.
+fn quality(pod: &Value) -> &'static str {
+    let lists = ["containers", "initContainers"];
+    let all: Vec<&Value> =
+        lists.iter().filter_map(|list| get(pod, &["spec", list])?.as_array()).flatten().collect();
+    let amount = |container: &Value, side: &str, name: &str| {
+        let value = get(container, &["resources", side, name])?;
+        Quantity::from_value(value).ok().filter(|amount| !amount.is_zero()).map(|amount| amount.milli_value())
+    };
+    let (mut any, mut guaranteed) = (false, !all.is_empty());
+    for container in all {
+        for name in ["cpu", "memory"] {
+            let (request, limit) = (amount(container, "requests", name), amount(container, "limits", name));
+            any |= request.is_some() || limit.is_some();
+            guaranteed &= limit.is_some() && (request.is_none() || request == limit);
+        }
+    }
+    match (any, guaranteed) {
+        (true, true) => "Guaranteed",
+        (true, false) => "Burstable",
+        _ => "BestEffort",
+    }
+}
