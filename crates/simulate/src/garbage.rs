@@ -107,7 +107,8 @@ async fn foreground(world: &World, node: &Node) -> Result<()> {
 
 /// Takes the reference to the object out of all dependents; then it may go.
 async fn orphan(world: &World, node: &Node) -> Result<()> {
-    for dependent in world.state().graph.dependents(&node.uid) {
+    let dependents = world.state().graph.dependents(&node.uid);
+    for dependent in dependents {
         let Some(path) = world.path_of(&dependent.key) else { continue };
         drop_owners(world, &path, &dependent, |uid| uid == node.uid).await?;
     }

@@ -17,7 +17,7 @@ fn judge(key: &Key, live: Option<&Value>) -> Judgement {
     match (key.kind.as_str(), live) {
         // It deleted itself when it was done.
         ("Job", None) => Judgement::Done,
-        ("Job" | "Pod", None) => Judgement::Pending("it does not exist yet".into()),
+        ("Pod", None) => Judgement::Pending("it does not exist yet".into()),
         ("Job", Some(_)) => crate::health::judge(key, live, &[], 0),
         ("Pod", Some(live)) => match str_at(live, &["status", "phase"]) {
             "Succeeded" => Judgement::Done,

@@ -235,7 +235,8 @@ impl Object for VersionSet {
 
     fn underlying(&self) -> Option<Value> {
         let items = self.0.iter().map(|version| text(version)).collect();
-        let list = List { name: Some("chartutil.VersionSet"), ..List::new(Elem::String, items) };
+        let mut list = List::new(Elem::String, items);
+        list.name = Some("chartutil.VersionSet");
         Some(Value::List(Rc::new(list)))
     }
 

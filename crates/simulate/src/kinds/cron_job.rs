@@ -6,7 +6,7 @@ use super::job::is_finished;
 use crate::api::Policy;
 use crate::error::{Result, UnlessGone};
 use crate::kind;
-use crate::time::{after, parse, stamp};
+use crate::time::{parse, stamp};
 use crate::world::World;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -156,6 +156,7 @@ async fn status(world: &World, cron: &Value, last: Option<Timestamp>) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::after;
 
     #[test]
     fn what_is_due() {

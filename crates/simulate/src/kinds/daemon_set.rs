@@ -90,7 +90,8 @@ async fn update(
     let up = |pod: &Arc<Value>| is_available(world, pod, min_ready).0;
     let away = nodes.iter().filter(|node| !pods.get(*node).is_some_and(|own| own.iter().any(up))).count();
     let mut room = scaled(bound, total, true, 1).max(1) - i64::try_from(away).unwrap_or(0);
-    for pod in nodes.iter().filter_map(|node| pods.get(node)).flatten() {
+    let present: Vec<&Arc<Value>> = nodes.iter().filter_map(|node| pods.get(node)).flatten().collect();
+    for pod in present {
         if meta::label(pod, HASH) == Some(hash) || !is_active(pod) {
             continue;
         }
