@@ -19,13 +19,14 @@ pub(super) fn validate(gvk: &Gvk, object: &Value, old: Option<&Value>, errors: &
         ("apps", "Deployment" | "ReplicaSet" | "DaemonSet" | "StatefulSet") => {
             not_negative(spec, &["replicas"], "spec.replicas", errors);
             template_matches(spec, errors);
-            template(spec, "spec.template", Some("Always"), errors);
+            let pod = if gvk.kind == "StatefulSet" { Pod::Unchecked } else { Pod::Checked };
+            template(spec, "spec.template", Some("Always"), pod, errors);
             immutable(object, old, &["spec", "selector"], errors);
             if gvk.kind == "StatefulSet" {
                 stateful_set_update(object, old, errors);
             }
         }
-        ("", "ReplicationController") => template(spec, "spec.template", Some("Always"), errors),
+        ("", "ReplicationController") => template(spec, "spec.template", Some("Always"), Pod::Checked, errors),
         ("batch", "Job") => {
             job(spec, "spec", errors);
             immutable(object, old, &["spec", "template"], errors);
@@ -43,7 +44,15 @@ fn not_negative(value: &Value, path: &[&str], shown: &str, errors: &mut Vec<Fiel
     }
 }
 
-fn template(spec: &Value, path: &str, restart: Option<&str>, errors: &mut Vec<FieldError>) {
+/// Whether the pod of a template is looked into. Kubernetes does not for a StatefulSet, whose claim templates
+/// add volumes to it.
+#[derive(PartialEq)]
+enum Pod {
+    Checked,
+    Unchecked,
+}
+
+fn template(spec: &Value, path: &str, restart: Option<&str>, check: Pod, errors: &mut Vec<FieldError>) {
     let Some(template) = spec.get("template").filter(|template| template.is_object()) else {
         errors.push(FieldError::required(path, ""));
         return;
@@ -52,7 +61,9 @@ fn template(spec: &Value, path: &str, restart: Option<&str>, errors: &mut Vec<Fi
         labels(value, &format!("{path}.metadata.labels"), errors);
     }
     let pod = template.get("spec").unwrap_or(&Value::Null);
-    pod_spec(pod, &format!("{path}.spec"), errors);
+    if check == Pod::Checked {
+        pod_spec(pod, &format!("{path}.spec"), errors);
+    }
     if let Some(wanted) = restart {
         let found = get_str(pod, &["restartPolicy"]).unwrap_or(wanted);
         if found != wanted {
@@ -67,7 +78,7 @@ fn job(spec: &Value, path: &str, errors: &mut Vec<FieldError>) {
     {
         not_negative(spec, &[field], &format!("{path}.{field}"), errors);
     }
-    template(spec, &format!("{path}.template"), None, errors);
+    template(spec, &format!("{path}.template"), None, Pod::Checked, errors);
     let policy = get_str(spec, &["template", "spec", "restartPolicy"]).unwrap_or_default();
     if !matches!(policy, "OnFailure" | "Never") {
         let path = format!("{path}.template.spec.restartPolicy");
