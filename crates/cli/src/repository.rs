@@ -29,6 +29,15 @@ impl Files for Tree {
     }
 }
 
+/// A Git remote as a URL: `git@host:path` is short for `ssh://git@host/path`, a path for `file://`.
+fn address(remote: &str) -> String {
+    match remote.split_once(':') {
+        _ if remote.contains("://") => remote.to_owned(),
+        Some((host, path)) if !host.contains('/') => format!("ssh://{host}/{}", path.trim_start_matches('/')),
+        _ => format!("file://{remote}"),
+    }
+}
+
 impl Repository {
     /// Opens a folder: a Git checkout or a plain one.
     pub fn open(path: &Path) -> anyhow::Result<Repository> {
@@ -53,7 +62,7 @@ impl Repository {
         if snapshot.tree.is_empty() {
             return Err(usage(format!("{shown} is empty: there is nothing to deliver in it")));
         }
-        let urls = copy.remote_urls();
+        let urls: Vec<String> = copy.remote_urls().iter().map(|url| address(url)).collect();
         let branch = copy.branch().unwrap_or_else(|| "main".to_owned());
         let urls = if urls.is_empty() { vec![format!("file://{}", root.display())] } else { urls };
         Ok(Repository { root, tree: snapshot.tree, urls, branch })
@@ -112,3 +121,19 @@ impl Repository {
 
 /// Settings of a repository.
 const SETTINGS: &str = "landfall.yaml";
+
+#[cfg(test)]
+mod tests {
+    use super::address;
+
+    #[test]
+    fn remotes_are_urls() {
+        for (remote, url) in [
+            ("https://example.com/a/b.git", "https://example.com/a/b.git"),
+            ("git@example.com:a/b.git", "ssh://git@example.com/a/b.git"),
+            ("/srv/git/b", "file:///srv/git/b"),
+        ] {
+            assert_eq!(address(remote), url);
+        }
+    }
+}

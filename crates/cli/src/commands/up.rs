@@ -155,8 +155,14 @@ fn announce(embedded: Option<&Embedded>, state: Option<&State>, started: Instant
 async fn plant(cluster: &Cluster, real: bool, seed: &entry::Bootstrap) -> anyhow::Result<()> {
     let apply = Apply::forced("landfall");
     if real {
+        // Kinds that are there already belong to whoever installed them.
+        let definition =
+            object::Gvk::new("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
         for crd in schema::crds::flux() {
-            cluster.apply(&crd, &apply).await.context("cannot install the kinds")?;
+            let there = cluster.get(&definition, "", object::meta::name(&crd)).await;
+            if there.context("cannot look for installed kinds")?.is_none() {
+                cluster.apply(&crd, &apply).await.context("cannot install the kinds")?;
+            }
         }
         let until = Instant::now() + Duration::from_secs(30);
         for kind in super::named::DELIVERED {
