@@ -127,10 +127,15 @@ impl Context {
         );
     }
 
-    /// Says that something readers of `key` depend on changed without its object changing in their eyes:
-    /// every unit that read it runs again, running passes of those that asked for it are cancelled.
-    pub fn touch(&self, key: &Key) {
-        let _ = self.messages.send(Message::Touched(key.clone()));
+    /// Remembers an input that is no object of the cluster, seen as `text` says. When something else is
+    /// [announced](Context::announce) under its key, the unit runs again and a running pass is cancelled.
+    pub fn depend(&self, key: &Key, text: &str) {
+        self.shared.inputs.record(&self.key, self.run, key.clone(), |_| String::new(), true, text.to_owned());
+    }
+
+    /// Says what an input that is no object is now. Units that saw something else run again.
+    pub fn announce(&self, key: &Key, text: &str) {
+        let _ = self.messages.send(Message::Announced(key.clone(), text.to_owned()));
     }
 
     /// A handle that runs this unit again whenever somebody outside of the cluster has a reason.

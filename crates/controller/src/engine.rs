@@ -46,7 +46,9 @@ impl Default for Options {
 
 pub(crate) enum Message {
     Done(Key, u64, Outcome),
-    Touched(Key),
+    /// An object that was in the store before the loop listened.
+    Found(Key),
+    Announced(Key, String),
     Progress(Key, String),
     Poke(Key),
 }
@@ -155,11 +157,6 @@ impl Engine {
         let _ = self.inner.messages.send(Message::Poke(key.clone()));
     }
 
-    /// Wakes every unit that read `key` (see [`Context::touch`]).
-    pub fn touch(&self, key: &Key) {
-        let _ = self.inner.messages.send(Message::Touched(key.clone()));
-    }
-
     /// Has it ended after its token was cancelled, every pass included?
     pub fn is_stopped(&self) -> bool {
         self.inner.shared.stopped.load(Ordering::SeqCst)
@@ -190,7 +187,7 @@ async fn watch_kind(cluster: Cluster, kind: Arc<dyn Kind>, engine: Engine, cance
             Ok(()) => {
                 // Objects that were in the store before the loop listened.
                 for key in cluster.store().keys(&gvk.group, &gvk.kind) {
-                    engine.touch(&key);
+                    let _ = engine.inner.messages.send(Message::Found(key));
                 }
                 return;
             }
@@ -334,13 +331,9 @@ impl Loop {
                 }
                 self.on_done(&key, run, outcome);
             }
-            Message::Touched(key) => {
-                let slot = (key.group.clone(), key.kind.clone());
-                if let Some(kind) = self.kinds.get(&slot).cloned() {
-                    let object = self.cluster.store().get(&key);
-                    self.on_unit(&key, &kind, object.as_ref());
-                }
-                for wake in self.shared.inputs.touched(&key) {
+            Message::Found(key) => self.on_change(&key),
+            Message::Announced(key, text) => {
+                for wake in self.shared.inputs.announced(&key, &text) {
                     self.wake(&wake);
                 }
             }
@@ -355,6 +348,7 @@ impl Loop {
     }
 
     fn wake(&mut self, wake: &Wake) {
+        tracing::trace!(unit = %wake.unit, preempts = wake.preempts, "woken");
         {
             let mut units = lock(&self.shared.units);
             let Some(state) = units.get_mut(&wake.unit) else { return };

@@ -118,13 +118,19 @@ impl Inputs {
         wakes
     }
 
-    /// Who has to run since something about `key` changed that its object does not show.
-    pub fn touched(&self, key: &Key) -> Vec<Wake> {
-        let state = lock(&self.state);
+    /// Who has to run since the input `key`, which is no object, is now what `text` says.
+    pub fn announced(&self, key: &Key, text: &str) -> Vec<Wake> {
+        let mut state = lock(&self.state);
+        let now = digest(text);
+        let readers: Vec<Key> = state.readers.get(key).into_iter().flatten().cloned().collect();
         let mut wakes = Vec::new();
-        for unit in state.readers.get(key).into_iter().flatten() {
-            if let Some(input) = state.by_unit.get(unit).and_then(|inputs| inputs.get(key)) {
-                wakes.push(Wake { unit: unit.clone(), preempts: input.preempts });
+        for unit in readers {
+            let Some(input) = state.by_unit.get_mut(&unit).and_then(|inputs| inputs.get_mut(key)) else {
+                continue;
+            };
+            if input.seen != now {
+                input.seen = now;
+                wakes.push(Wake { unit, preempts: input.preempts });
             }
         }
         wakes
@@ -162,6 +168,15 @@ mod tests {
         let wakes = inputs.changed(&key("a"), Some(&json!({"data": 2})));
         assert_eq!(wakes, [Wake { unit: key("unit"), preempts: true }]);
         assert!(inputs.changed(&key("a"), Some(&json!({"data": 2}))).is_empty(), "told once");
+    }
+
+    #[test]
+    fn what_is_announced_wakes_those_who_saw_something_else() {
+        let inputs = Inputs::default();
+        inputs.record(&key("early"), 1, key("a"), data, true, "none".into());
+        inputs.record(&key("late"), 1, key("a"), data, true, "first".into());
+        assert_eq!(inputs.announced(&key("a"), "first"), [Wake { unit: key("early"), preempts: true }]);
+        assert!(inputs.announced(&key("a"), "first").is_empty(), "told once");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use source::Fetcher;
 
 use crate::apply::Memory;
-use crate::artifacts::Artifacts;
+use crate::artifacts::{Artifacts, Offered};
 use crate::sources::watches::Watches;
 
 /// Settings, in the words of Flux's flags.
@@ -53,6 +53,15 @@ impl Options {
     }
 }
 
+/// The artifact of a source as an input of its own: the source's object tells of it only later.
+fn input(source: &object::Key) -> object::Key {
+    object::Key { group: format!("artifact.{}", source.group), ..source.clone() }
+}
+
+fn identity(offered: Option<&Offered>) -> String {
+    offered.map(|offered| format!("{} {}", offered.revision, offered.digest)).unwrap_or_default()
+}
+
 /// What all kinds share.
 pub struct Shared {
     /// The settings.
@@ -66,6 +75,24 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// What `key` offers now. The unit of `context` runs again when it offers something else.
+    pub fn offered(&self, context: &controller::Context, key: &object::Key) -> Option<Arc<Offered>> {
+        loop {
+            let found = self.artifacts.get(key);
+            let identity = identity(found.as_deref());
+            context.depend(&input(key), &identity);
+            // It may have changed between the two lines above, before anybody was told to look.
+            if self::identity(self.artifacts.get(key).as_deref()) == identity {
+                return found;
+            }
+        }
+    }
+
+    /// Tells all who use what `key` offers that it is something else now.
+    pub fn announce(&self, context: &controller::Context, key: &object::Key) {
+        context.announce(&input(key), &identity(self.artifacts.get(key).as_deref()));
+    }
+
     /// Nothing fetched, nothing applied yet.
     pub fn new(options: Options) -> Shared {
         Shared {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cluster::{Apply, Delete};
-use controller::Cause;
+use controller::{Cause, aspect};
 use helm::Chart;
 use object::{Value, get, meta};
 use serde_json::json;
@@ -13,7 +13,7 @@ use super::MANAGER;
 use crate::artifacts::Offered;
 use crate::common::{Pass, condition, reference, str_at, strings_at};
 use crate::options::Shared;
-use crate::sources::{artifact_aspect, source_gvk, source_key};
+use crate::sources::{source_gvk, source_key};
 
 /// A loaded chart.
 pub(super) struct Loaded {
@@ -124,8 +124,8 @@ pub(super) async fn load(
             }
             let wanted = generated(&object);
             // The answer of the API is not needed: the chart itself says when it is there.
-            let current =
-                pass.context.read(&source_gvk("HelmChart"), &namespace, &name, artifact_aspect, true).await?;
+            pass.context.watch(&source_gvk("HelmChart")).await?;
+            let current = pass.context.cluster.store().get(&source_key("HelmChart", &namespace, &name));
             if !current.is_some_and(|current| current.get("spec") == wanted.get("spec")) {
                 pass.context.cluster.apply(&wanted, &Apply::forced(MANAGER)).await?;
             }
@@ -137,14 +137,17 @@ pub(super) async fn load(
             return Ok(Err(Missing::new("ArtifactFailed", message)));
         }
     };
-    let source = pass.context.read(&source_gvk(&kind), &namespace, &name, aspect, true).await?;
-    let key = source_key(&kind, &namespace, &name);
+    let (gvk, key) = (source_gvk(&kind), source_key(&kind, &namespace, &name));
+    let part = if kind == "HelmChart" { generations } else { aspect::existence };
+    let source = pass.context.read(&gvk, &namespace, &name, part, true).await?;
     let reason = if kind == "HelmChart" { "HelmChartNotReady" } else { "SourceNotReady" };
     let Some(source) = source else {
         let message = format!("{kind} '{namespace}/{name}' is not ready: it does not exist");
         return Ok(Err(waiting("ArtifactFailed", message, &key)));
     };
-    let Some(offered) = shared.artifacts.get(&key) else {
+    let Some(offered) = shared.offered(&pass.context, &key) else {
+        // What is missing is told in the source's own words.
+        pass.context.read(&gvk, &namespace, &name, progress, false).await?;
         let why = condition(&source, "Ready")
             .map(|ready| str_at(ready, &["message"]))
             .filter(|why| !why.is_empty());
@@ -194,11 +197,16 @@ fn is_current(source: &Value) -> bool {
     crate::common::observed(source)
 }
 
-fn aspect(source: Option<&Value>) -> String {
+/// Which generation there is, and whether its status has seen it.
+fn generations(source: Option<&Value>) -> String {
+    let generation = source.map(|source| (meta::uid(source), meta::generation(source), is_current(source)));
+    format!("{generation:?}")
+}
+
+fn progress(source: Option<&Value>) -> String {
     let ready = source.and_then(|source| condition(source, "Ready"));
     let message = ready.map(|ready| str_at(ready, &["message"])).unwrap_or_default();
-    let generations = source.map(|source| (meta::generation(source), meta::observed_generation(source)));
-    format!("{} {message} {generations:?}", artifact_aspect(source))
+    format!("{} {message}", generations(source))
 }
 
 fn read(offered: &Offered, by_digest: bool) -> Result<Loaded, helm::Error> {

@@ -20,7 +20,7 @@ use crate::apply::{self, Applier, Change, Report};
 use crate::artifacts::Offered;
 use crate::common::{Pass, bool_at, format_duration, reference, str_at, string_map};
 use crate::health;
-use crate::sources::{artifact_aspect, secret_data, source_gvk, source_key};
+use crate::sources::{secret_data, source_gvk, source_key};
 
 /// A pass that did not succeed.
 enum Stop {
@@ -218,13 +218,13 @@ async fn artifact(kind: &Kustomizations, pass: &Pass) -> Result<Arc<Offered>, St
         return Err(Stop::Stalled("ArtifactFailed", message));
     }
     let gvk = source_gvk(&source.kind);
-    let found = pass.context.read(&gvk, &source.namespace, &source.name, artifact_aspect, true).await?;
+    let found = pass.context.read(&gvk, &source.namespace, &source.name, aspect::existence, true).await?;
     let via = |message: &str| Cause { via: Some(key.clone()), ..Cause::new(message) };
     if found.is_none() {
         let message = format!("Source '{}/{}/{}' not found", source.kind, source.namespace, source.name);
         return Err(Stop::Waiting("ArtifactFailed", message.clone(), via(&message)));
     }
-    kind.shared.artifacts.get(&key).ok_or_else(|| {
+    kind.shared.offered(&pass.context, &key).ok_or_else(|| {
         let pause = format_duration(kind.shared.options.requeue_dependency);
         let message = format!("Source artifact not found, retrying in {pause}");
         Stop::Waiting("ArtifactFailed", message.clone(), via(&message))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use controller::{Context, Description, Kind, Outcome, Relation};
+use controller::{Context, Description, Kind, Outcome, Relation, aspect};
 use futures::future::BoxFuture;
 use object::{Gvk, Value, get, meta};
 use serde_json::json;
@@ -77,7 +77,7 @@ impl Fetch for HelmCharts {
             }
             // A HelmChart refers only to its own namespace.
             let gvk = source_gvk(&reference.kind);
-            let aspect = if reference.kind == "HelmRepository" { repository_aspect } else { artifact_aspect };
+            let aspect = if reference.kind == "HelmRepository" { repository_aspect } else { aspect::existence };
             let source = pass.context.read(&gvk, pass.namespace(), &reference.name, aspect, true).await;
             let source = source.map_err(unavailable)?;
             let Some(source) = source else {
@@ -92,7 +92,7 @@ impl Fetch for HelmCharts {
                 self.pull(pass, &object, source).await
             } else {
                 let key = source_key(&reference.kind, pass.namespace(), &reference.name);
-                let Some(offered) = self.shared.artifacts.get(&key) else {
+                let Some(offered) = self.shared.offered(&pass.context, &key) else {
                     let why =
                         format!("no artifact available for {} source '{}'", reference.kind, reference.name);
                     return Err(Failure::new("FetchFailed", "NoSourceArtifact", why));

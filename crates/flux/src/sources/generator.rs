@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cluster::{Apply, Delete, EventType};
-use controller::{Cause, Context, Description, Kind, Outcome, Relation};
+use controller::{Cause, Context, Description, Kind, Outcome, Relation, aspect};
 use futures::future::BoxFuture;
 use object::{Gvk, Value, get, meta};
 use serde_json::json;
 use source::{Artifact, Copy, Revision, Strategy, Tree};
 
-use super::{LONGEST_RETRY, artifact_aspect, source_gvk, source_key};
+use super::{LONGEST_RETRY, source_gvk, source_key};
 use crate::artifacts::Offered;
 use crate::common::{self, Pass, interval, str_at, strings_at};
 use crate::options::Shared;
@@ -139,9 +139,9 @@ impl ArtifactGenerators {
                 );
                 return Ok(Err(Problem { reason: "AccessDenied", message, waits: true }));
             }
-            pass.context.read(&gvk, &source.namespace, &source.name, artifact_aspect, true).await?;
+            pass.context.read(&gvk, &source.namespace, &source.name, aspect::existence, true).await?;
             let key = source_key(&source.kind, &source.namespace, &source.name);
-            let Some(offered) = self.shared.artifacts.get(&key) else {
+            let Some(offered) = self.shared.offered(&pass.context, &key) else {
                 let message = format!("source {key} is not ready: it offers no artifact");
                 return Ok(Err(Problem { reason: "SourceFetchFailed", message, waits: true }));
             };
@@ -245,6 +245,9 @@ impl ArtifactGenerators {
         cluster.apply(&object, &Apply::forced(MANAGER)).await?;
         let (offered, new) =
             self.shared.artifacts.offer(&key, Offered::new(artifact, pass.context.clock().stamp()));
+        if new {
+            self.shared.announce(&pass.context, &key);
+        }
         let status = json!({
             "apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "ExternalArtifact",
             "metadata": {"name": name, "namespace": pass.namespace()},
@@ -255,9 +258,6 @@ impl ArtifactGenerators {
         });
         let options = Apply { subresource: "status".into(), ..Apply::forced(MANAGER) };
         cluster.apply(&status, &options).await?;
-        if new {
-            pass.context.touch(&key);
-        }
         Ok((offered, key))
     }
 
@@ -276,7 +276,7 @@ impl ArtifactGenerators {
             pass.context.cluster.delete(&gvk, namespace, name, &Delete::default()).await?;
             let key = source_key("ExternalArtifact", namespace, name);
             if self.shared.artifacts.withdraw(&key) {
-                pass.context.touch(&key);
+                self.shared.announce(&pass.context, &key);
             }
         }
         Ok(())

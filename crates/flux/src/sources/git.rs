@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use controller::{Context, Description, Kind, Outcome, Relation};
+use controller::{Context, Description, Kind, Outcome, Relation, aspect};
 use futures::future::BoxFuture;
 use object::{Gvk, Value, get, meta};
 use serde_json::json;
 use source::git::{Reference, Request};
 use source::{Artifact, Copy};
 
-use super::{Failure, Fetch, Fetched, artifact_aspect, secrets, source_gvk, source_key};
+use super::{Failure, Fetch, Fetched, secrets, source_gvk, source_key};
 use crate::common::{self, Pass, bool_at, duration_at, str_at, strings_at};
 use crate::options::Shared;
 
@@ -140,10 +140,10 @@ impl GitRepositories {
         for (index, include) in includes.iter().enumerate() {
             let gvk = source_gvk("GitRepository");
             let found =
-                pass.context.read(&gvk, pass.namespace(), &include.repository, artifact_aspect, false).await;
+                pass.context.read(&gvk, pass.namespace(), &include.repository, aspect::existence, false).await;
             found.map_err(|error| unavailable(error.to_string()))?;
             let key = source_key("GitRepository", pass.namespace(), &include.repository);
-            let Some(offered) = self.shared.artifacts.get(&key) else {
+            let Some(offered) = self.shared.offered(&pass.context, &key) else {
                 let why = format!(
                     "could not get resource for include '{}': no artifact available",
                     include.repository

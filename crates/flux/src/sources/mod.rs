@@ -128,7 +128,7 @@ async fn steps(kind: &impl Fetch, pass: &mut Pass) -> Result<Outcome, cluster::E
     let key = pass.context.key.clone();
     if pass.is_deleted() {
         if shared.artifacts.withdraw(&key) {
-            pass.context.touch(&key);
+            shared.announce(&pass.context, &key);
         }
         pass.remove_finalizer().await?;
         return Ok(Outcome::done());
@@ -176,7 +176,7 @@ async fn publish(
     pass.succeed(fetched.reason, &fetched.message);
     // Consumers start from the artifact itself: they need not wait for the status to be written.
     if new {
-        pass.context.touch(key);
+        shared.announce(&pass.context, key);
         if known.as_ref() != Some(&status) {
             pass.event(EventType::Normal, "NewArtifact", &fetched.message, &offered.revision);
         }
