@@ -189,3 +189,21 @@ async fn big_and_deep_bodies_are_refused() {
     let error = client.request::<Value>(post(deep.into_bytes())).await.unwrap_err();
     assert!(matches!(error, kube::Error::Api(status) if status.code == 400));
 }
+
+/// kube-apiserver 1.34.2 answers the same: `kubectl create` and `get` of a Flux HelmRelease.
+#[tokio::test]
+async fn a_status_left_out_has_its_default() {
+    let server = Server::open(Options { crds: schema::crds::flux(), ..Options::default() }).await.unwrap();
+    let gvk = GroupVersionKind::gvk("helm.toolkit.fluxcd.io", "v2", "HelmRelease");
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(server.client(), "default", &ApiResource::from_gvk(&gvk));
+    let release = json!({
+        "apiVersion": "helm.toolkit.fluxcd.io/v2", "kind": "HelmRelease", "metadata": {"name": "r"},
+        "spec": {"interval": "1m", "chartRef": {"kind": "OCIRepository", "name": "c"}},
+        "status": {"observedGeneration": 7},
+    });
+    let release: DynamicObject = serde_json::from_value(release).unwrap();
+    let made = api.create(&PostParams::default(), &release).await.unwrap();
+    assert_eq!(made.data["status"], json!({"observedGeneration": -1}));
+    assert_eq!(api.get("r").await.unwrap().data["status"], json!({"observedGeneration": -1}));
+}

@@ -318,6 +318,7 @@ impl Loop {
         };
         self.engine.bump();
         if changed {
+            tracing::debug!(unit = %key, "its spec changed");
             self.wake(&Wake { unit: key.clone(), preempts: true });
         }
     }
@@ -390,6 +391,7 @@ impl Loop {
             }
         };
         let (messages, run, key) = (self.messages.clone(), self.runs, key.clone());
+        self.shared.inputs.started(&key, run);
         tokio::spawn(async move {
             // A task of its own, so that a defect in one pass ends that pass only.
             let outcome = match tokio::spawn(kind.reconcile(context, object)).await {
@@ -408,7 +410,9 @@ impl Loop {
     fn on_done(&mut self, key: &Key, run: u64, outcome: Outcome) {
         let now = self.options.clock.now();
         let preempted = outcome.next == Next::Preempted;
-        if !preempted {
+        if preempted {
+            self.shared.inputs.interrupted(key);
+        } else {
             self.shared.inputs.finished(key, run);
         }
         let again = {

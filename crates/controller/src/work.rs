@@ -22,6 +22,31 @@ struct State {
     by_unit: HashMap<Key, HashMap<Key, Input>>,
     readers: HashMap<Key, HashSet<Key>>,
     of_kind: HashMap<(String, String), HashMap<Key, u64>>,
+    /// The pass that a unit is in the middle of.
+    running: HashMap<Key, u64>,
+}
+
+impl State {
+    /// Takes note of what an input is now. Says whether its reader has to run again: not when it saw just
+    /// that, and not when it is in the middle of a pass that did not come to read it yet.
+    fn news(&mut self, unit: &Key, input: &Key, now: impl Fn(&Input) -> u64) -> Option<Wake> {
+        let running = self.running.get(unit).copied();
+        let known = self.by_unit.get_mut(unit)?.get_mut(input)?;
+        let now = now(known);
+        if known.seen == now {
+            return None;
+        }
+        known.seen = now;
+        if running.is_some_and(|run| known.run < run) {
+            return None;
+        }
+        tracing::debug!(%unit, %input, "an input changed");
+        Some(Wake { unit: unit.clone(), preempts: known.preempts })
+    }
+
+    fn readers(&self, input: &Key) -> Vec<Key> {
+        self.readers.get(input).into_iter().flatten().cloned().collect()
+    }
 }
 
 /// A unit that has to run again.
@@ -61,9 +86,20 @@ impl Inputs {
         state.of_kind.entry((group.to_owned(), kind.to_owned())).or_default().insert(unit.clone(), run);
     }
 
+    /// A pass begins.
+    pub fn started(&self, unit: &Key, run: u64) {
+        lock(&self.state).running.insert(unit.clone(), run);
+    }
+
+    /// A pass was interrupted: what it and the one before it read still counts.
+    pub fn interrupted(&self, unit: &Key) {
+        lock(&self.state).running.remove(unit);
+    }
+
     /// A pass came to its end: what it did not read any more is no input.
     pub fn finished(&self, unit: &Key, run: u64) {
         let mut state = lock(&self.state);
+        state.running.remove(unit);
         let mut dropped = Vec::new();
         if let Some(inputs) = state.by_unit.get_mut(unit) {
             inputs.retain(|key, input| {
@@ -84,6 +120,7 @@ impl Inputs {
 
     pub fn forget_unit(&self, unit: &Key) {
         let mut state = lock(&self.state);
+        state.running.remove(unit);
         for key in state.by_unit.remove(unit).unwrap_or_default().into_keys() {
             forget_reader(&mut state, &key, unit);
         }
@@ -101,16 +138,8 @@ impl Inputs {
     pub fn changed(&self, key: &Key, object: Option<&Value>) -> Vec<Wake> {
         let mut state = lock(&self.state);
         let mut wakes = Vec::new();
-        let readers: Vec<Key> = state.readers.get(key).into_iter().flatten().cloned().collect();
-        for unit in readers {
-            let Some(input) = state.by_unit.get_mut(&unit).and_then(|inputs| inputs.get_mut(key)) else {
-                continue;
-            };
-            let seen = digest(&(input.aspect)(object));
-            if seen != input.seen {
-                input.seen = seen;
-                wakes.push(Wake { unit, preempts: input.preempts });
-            }
+        for unit in state.readers(key) {
+            wakes.extend(state.news(&unit, key, |input| digest(&(input.aspect)(object))));
         }
         if let Some(readers) = state.of_kind.get(&(key.group.clone(), key.kind.clone())) {
             wakes.extend(readers.keys().map(|unit| Wake { unit: unit.clone(), preempts: false }));
@@ -122,16 +151,9 @@ impl Inputs {
     pub fn announced(&self, key: &Key, text: &str) -> Vec<Wake> {
         let mut state = lock(&self.state);
         let now = digest(text);
-        let readers: Vec<Key> = state.readers.get(key).into_iter().flatten().cloned().collect();
         let mut wakes = Vec::new();
-        for unit in readers {
-            let Some(input) = state.by_unit.get_mut(&unit).and_then(|inputs| inputs.get_mut(key)) else {
-                continue;
-            };
-            if input.seen != now {
-                input.seen = now;
-                wakes.push(Wake { unit, preempts: input.preempts });
-            }
+        for unit in state.readers(key) {
+            wakes.extend(state.news(&unit, key, |_| now));
         }
         wakes
     }
@@ -177,6 +199,17 @@ mod tests {
         inputs.record(&key("late"), 1, key("a"), data, true, "first".into());
         assert_eq!(inputs.announced(&key("a"), "first"), [Wake { unit: key("early"), preempts: true }]);
         assert!(inputs.announced(&key("a"), "first").is_empty(), "told once");
+    }
+
+    #[test]
+    fn a_pass_that_has_not_read_an_input_yet_is_left_alone() {
+        let inputs = Inputs::default();
+        inputs.record(&key("unit"), 1, key("a"), data, true, String::new());
+        inputs.finished(&key("unit"), 1);
+        inputs.started(&key("unit"), 2);
+        assert!(inputs.changed(&key("a"), Some(&json!({"data": 2}))).is_empty());
+        inputs.record(&key("unit"), 2, key("a"), data, true, "2".into());
+        assert_eq!(inputs.changed(&key("a"), Some(&json!({"data": 3}))).len(), 1);
     }
 
     #[test]

@@ -205,6 +205,9 @@ fn try_create(
     if resource.custom.is_none() {
         // What the server itself left out appears as the type writes it (an empty status).
         types::drop_unknown(resource, &mut value, &mut Vec::new())?;
+    } else {
+        // The original sets defaults whenever it reads what it stored, also those of the status that it left out.
+        types::default(resource, &mut value);
     }
     admission::validate(app, resource, context, Some(&value), None, warnings)?;
     let reserved = strategy::allocate(app, resource, &mut value, None, context.dry_run)?;

@@ -360,7 +360,9 @@ impl Actor<'_> {
     ) -> Result<(), Fault> {
         let limit = timeout(self.object, "upgrade");
         let hooks = !self.flag("upgrade", "disableHooks");
-        self.apply_crds(&prepared.rendered, "upgrade").await?;
+        // After an install that never came to its end its definitions may be missing still.
+        let unfinished = !matches!(old.info.status, Status::Deployed | Status::Superseded);
+        self.apply_crds(&prepared.rendered, if unfinished { "install" } else { "upgrade" }).await?;
         if hooks {
             self.run_hooks(release, Event::PreUpgrade, limit).await?;
         }

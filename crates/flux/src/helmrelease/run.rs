@@ -618,6 +618,10 @@ async fn act(
         (Some(last), false) => Some(base_of(actor, last).await?),
         _ => None,
     };
+    // Up to here nothing happened: a newer change needs no trace of this attempt.
+    if pass.context.cancel.is_cancelled() {
+        return Err(Stop::Preempted);
+    }
     let (release, result) = match &base {
         Some(base) => actor.upgrade(prepared, base).await,
         None => actor.install(prepared).await,
