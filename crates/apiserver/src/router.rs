@@ -79,10 +79,7 @@ async fn route(
     };
     let user = auth::impersonate(&app, user, &headers)?;
     let segments: Vec<&str> = path.split('/').filter(|s| !s.is_empty()).collect();
-    let is_resource = match segments.as_slice() {
-        ["api", _, _, ..] | ["apis", _, _, _, ..] => true,
-        _ => false,
-    };
+    let is_resource = matches!(segments.as_slice(), ["api", _, _, ..] | ["apis", _, _, _, ..]);
     if !is_resource {
         let verb = method.as_str().to_ascii_lowercase();
         let attributes = Attributes { verb: &verb, path: Some(path), ..Attributes::default() };

@@ -117,7 +117,7 @@ fn note(line: &str, expected: &mut std::collections::BTreeMap<String, bool>) -> 
     let (word, name) = line.split_once(' ').unwrap();
     let n: usize = name.rsplit('-').next().unwrap().parse().unwrap_or(0);
     match word {
-        "ack" if n % 3 != 0 => {
+        "ack" if !n.is_multiple_of(3) => {
             expected.insert(name.to_owned(), true);
         }
         "gone" => {

@@ -155,7 +155,7 @@ impl Store {
     /// Takes over an object that the server just returned, unless the store has a newer one.
     pub fn observe(&self, object: &Value) {
         let (Ok(key), Some(version)) = (Key::of(object), version_of(object)) else { return };
-        if !object.get("metadata").is_some_and(|metadata| metadata.get("uid").is_some()) {
+        if object.get("metadata").is_none_or(|metadata| metadata.get("uid").is_none()) {
             return;
         }
         let Ok(text) = serde_json::to_vec(object) else { return };

@@ -273,7 +273,7 @@ impl Rendered {
     /// The hooks that are printed.
     fn shown_hooks<'r>(&'r self, options: &TemplateOptions) -> impl Iterator<Item = &'r Hook> {
         let (no_hooks, skip_tests) = (options.no_hooks, options.skip_tests);
-        self.hooks.iter().filter(move |hook| !no_hooks && !(skip_tests && hook.runs_at(Event::Test)))
+        self.hooks.iter().filter(move |hook| !(no_hooks || skip_tests && hook.runs_at(Event::Test)))
     }
 
     /// The text that `helm template` prints.

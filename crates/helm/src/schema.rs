@@ -19,10 +19,10 @@ pub(crate) fn check(forest: &Forest<'_>, values: &Table) -> Result<()> {
 }
 
 fn check_chart(forest: &Forest<'_>, index: Index, values: &Table, text: &mut String) {
-    if let Some(schema) = &forest.chart(index).schema {
-        if let Err(words) = check_one(schema, values) {
-            text.push_str(&format!("{}:\n{words}", forest.name(index)));
-        }
+    if let Some(schema) = &forest.chart(index).schema
+        && let Err(words) = check_one(schema, values)
+    {
+        text.push_str(&format!("{}:\n{words}", forest.name(index)));
     }
     for child in forest.children(index) {
         let name = forest.name(*child);

@@ -215,10 +215,10 @@ fn parse_literal(source: &str) -> Result<(String, Vec<u8>), Error> {
 
 fn unquote(text: &str) -> &str {
     for quote in ['"', '\''] {
-        if text.len() >= 2 {
-            if let Some(inner) = text.strip_prefix(quote).and_then(|text| text.strip_suffix(quote)) {
-                return inner;
-            }
+        if text.len() >= 2
+            && let Some(inner) = text.strip_prefix(quote).and_then(|text| text.strip_suffix(quote))
+        {
+            return inner;
         }
     }
     text

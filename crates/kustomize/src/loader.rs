@@ -107,12 +107,12 @@ impl<'w> Loader<'w> {
         let full = world::join(&self.root, path);
         let root =
             confirm_dir(self.world(), &full, &full).map_err(|error| error.wrap("must build at directory"))?;
-        if let Some(repo) = &self.repo_root {
-            if !is_within(&root, repo) {
-                return Err(Error::new(format!(
-                    "security; bases in kustomizations found in cloned git repos must be within the repo, but base '{root}' is outside '{repo}'"
-                )));
-            }
+        if let Some(repo) = &self.repo_root
+            && !is_within(&root, repo)
+        {
+            return Err(Error::new(format!(
+                "security; bases in kustomizations found in cloned git repos must be within the repo, but base '{root}' is outside '{repo}'"
+            )));
         }
         for visited in std::iter::once(&self.root).chain(&self.visited) {
             if is_within(visited, &root) {

@@ -330,6 +330,6 @@ fn take_list_directive(node: &mut Node) -> Result<Directive, Error> {
     }
     let text = item.get(DIRECTIVE).map_or("", Node::text).to_owned();
     let found = directive(&text)?;
-    items.retain(|item| !item.is_empty() && !item.get(DIRECTIVE).is_some_and(|value| value.text() == text));
+    items.retain(|item| !item.is_empty() && item.get(DIRECTIVE).is_none_or(|value| value.text() != text));
     Ok(found)
 }

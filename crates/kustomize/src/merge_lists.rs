@@ -182,10 +182,10 @@ fn set_element(
             kept.push(element.clone());
         }
     }
-    if let (Some(element), false) = (element, matched) {
-        if !element.is_null() {
-            kept.push(element);
-        }
+    if let (Some(element), false) = (element, matched)
+        && !element.is_null()
+    {
+        kept.push(element);
     }
     *list = kept;
     Ok(())

@@ -261,14 +261,14 @@ fn find_index(
         return Err(wrong_kind(node, "SequenceNode"));
     }
     let count = node.items().len();
-    if let (Node::Seq(items), Some(leaf)) = (&mut *node, create) {
-        if index == count {
-            let fresh = match fresh_for(rest.first().map(String::as_str), leaf) {
-                Node::Scalar(_) => Node::plain(""),
-                other => empty_like(&other),
-            };
-            items.push(fresh);
-        }
+    if let (Node::Seq(items), Some(leaf)) = (&mut *node, create)
+        && index == count
+    {
+        let fresh = match fresh_for(rest.first().map(String::as_str), leaf) {
+            Node::Scalar(_) => Node::plain(""),
+            other => empty_like(&other),
+        };
+        items.push(fresh);
     }
     let count = node.items().len();
     let item = match node {

@@ -288,10 +288,11 @@ fn serialize(data: &Node, original: &str) -> Result<String, Error> {
         return Ok(tree::to_text(data).trim().to_owned());
     }
     let value: Value = tree::to_value(data).map_err(Error::new)?;
-    if original.contains('\n') && original.contains("  ") {
-        if let Ok(pretty) = serde_json::to_string_pretty(&value) {
-            return Ok(crate::generate::escape_html(pretty));
-        }
+    if original.contains('\n')
+        && original.contains("  ")
+        && let Ok(pretty) = serde_json::to_string_pretty(&value)
+    {
+        return Ok(crate::generate::escape_html(pretty));
     }
     Ok(crate::generate::go_json(&value))
 }

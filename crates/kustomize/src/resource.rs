@@ -125,8 +125,7 @@ impl Resource {
             text.map(|text| text.split(',').map(str::to_owned).collect()).unwrap_or_default()
         };
         let node = &self.node;
-        let enabled = |name: &str| get(node, name).as_deref() == Some("enabled");
-        self.needs_hash = enabled("needsHashSuffix");
+        self.needs_hash = get(node, "needsHashSuffix").as_deref() == Some("enabled");
         self.behavior = Behavior::parse(&get(node, "generatorBehavior").unwrap_or_default());
         self.helm_generated = get(node, "helm-generated").as_deref() == Some("true");
         self.prefixes = list(get(node, "prefixes"));

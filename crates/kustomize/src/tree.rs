@@ -239,12 +239,12 @@ impl Node {
 
 /// A string that YAML 1.1 would read as something else is quoted.
 fn guard_text(value: &mut Node) {
-    if value.is_string() {
-        if let Node::Scalar(scalar) = value {
-            if !scalar.quoted && is_non_string_1_1(&scalar.text) {
-                scalar.quoted = true;
-            }
-        }
+    if value.is_string()
+        && let Node::Scalar(scalar) = value
+        && !scalar.quoted
+        && is_non_string_1_1(&scalar.text)
+    {
+        scalar.quoted = true;
     }
 }
 
@@ -592,10 +592,10 @@ fn scalar_value(scalar: &Scalar) -> Result<Value, String> {
         Tag::None => return resolve_plain(text),
         _ => {}
     }
-    if let (Tag::Int, false) = (&scalar.tag, scalar.quoted) {
-        if let Some(value) = decimal(text) {
-            return Ok(value);
-        }
+    if let (Tag::Int, false) = (&scalar.tag, scalar.quoted)
+        && let Some(value) = decimal(text)
+    {
+        return Ok(value);
     }
     let resolved = resolved_tag(text);
     if resolved == scalar.tag.text() {
@@ -643,14 +643,14 @@ fn resolve_plain(text: &str) -> Result<Value, String> {
 
 /// A float without a fraction is printed by JSON as an integer, and read back as one.
 fn json_number(value: Value) -> Value {
-    if let Value::Number(number) = &value {
-        if !number.is_i64() && !number.is_u64() {
-            if let Some(float) = number.as_f64() {
-                if float.fract() == 0.0 && float.abs() < 9.0e18 {
-                    return Value::Number(Number::from(float as i64));
-                }
-            }
-        }
+    if let Value::Number(number) = &value
+        && !number.is_i64()
+        && !number.is_u64()
+        && let Some(float) = number.as_f64()
+        && float.fract() == 0.0
+        && float.abs() < 9.0e18
+    {
+        return Value::Number(Number::from(float as i64));
     }
     value
 }

@@ -197,11 +197,11 @@ fn run(case: &Value, schemas: &Value) -> Result<(), String> {
             live = object;
             continue;
         }
-        if kind == "extract-apply" {
-            if let Some(owned) = owners.get(&manager) {
-                let part = merge::extract(&ty, &live, &owned.set);
-                object = merge::merge(&ty, &part, &object).map_err(|e| format!("op {index}: {e}"))?;
-            }
+        if kind == "extract-apply"
+            && let Some(owned) = owners.get(&manager)
+        {
+            let part = merge::extract(&ty, &live, &owned.set);
+            object = merge::merge(&ty, &part, &object).map_err(|e| format!("op {index}: {e}"))?;
         }
         let errors = merge::check(&ty, &object, false);
         if !errors.is_empty() {

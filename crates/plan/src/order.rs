@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn namespaces_before_what_lives_in_them_and_webhooks_last() {
-        let mut kinds = vec![
+        let mut kinds = [
             Key::new("admissionregistration.k8s.io", "ValidatingWebhookConfiguration", "", "w"),
             Key::new("example.org", "Widget", "a", "x"),
             Key::new("apps", "Deployment", "a", "x"),

@@ -35,7 +35,6 @@ pub(crate) enum Policy {
     #[default]
     Background,
     Foreground,
-    Orphan,
 }
 
 impl Policy {
@@ -43,7 +42,6 @@ impl Policy {
         match self {
             Policy::Background => "Background",
             Policy::Foreground => "Foreground",
-            Policy::Orphan => "Orphan",
         }
     }
 }

@@ -37,7 +37,7 @@ fn overlays(root: &Path, count: usize, bases: usize, objects: usize) -> anyhow::
     for base in 0..bases {
         let mut text = String::new();
         for object in 0..each {
-            write!(text, "{}---\n", deployment(&format!("b{base}-{object}")))?;
+            writeln!(text, "{}---", deployment(&format!("b{base}-{object}")))?;
         }
         file(&root.join(format!("base-{base}/all.yaml")), &text)?;
         file(&root.join(format!("base-{base}/kustomization.yaml")), "resources: [all.yaml]\n")?;
@@ -59,7 +59,7 @@ fn patches(root: &Path, count: usize) -> anyhow::Result<()> {
     let mut all = String::new();
     let mut list = String::from("resources: [all.yaml]\npatches:\n");
     for object in 0..count {
-        write!(all, "{}---\n", deployment(&format!("d{object}")))?;
+        writeln!(all, "{}---", deployment(&format!("d{object}")))?;
         write!(
             list,
             "- patch: |\n    apiVersion: apps/v1\n    kind: Deployment\n    metadata: {{name: d{object}}}\n    spec: {{replicas: {object}}}\n"

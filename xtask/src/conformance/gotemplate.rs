@@ -82,7 +82,7 @@ fn helm_calls(path: &Path) -> anyhow::Result<Vec<Case>> {
 
 /// Helm's form of the errors of `required` and `fail`.
 fn shorten(error: String) -> String {
-    let place = error.splitn(3, ": ").nth(1);
+    let place = error.split(": ").nth(1);
     let warning = error.split_once("HELM_ERR_START").and_then(|(_, rest)| rest.rsplit_once("HELM_ERR_END"));
     match (place, warning) {
         (Some(place), Some((message, _))) => format!("execution error at ({place}): {message}"),

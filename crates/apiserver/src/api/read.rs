@@ -236,10 +236,11 @@ fn first_page(call: &Call, asked: Option<u64>, prefix: &str) -> Result<(u64, Vec
             && asked.is_some_and(|revision| revision > 0)
             && limit(call)?.is_some());
     match asked {
-        Some(revision) if exact => store
-            .list_at(&call.resource.table, prefix, revision)
-            .map(|objects| (revision, objects))
-            .map_err(|_| Failure::expired(format!("The resourceVersion for the provided list is too old."))),
+        Some(revision) if exact => {
+            store.list_at(&call.resource.table, prefix, revision).map(|objects| (revision, objects)).map_err(
+                |_| Failure::expired("The resourceVersion for the provided list is too old.".to_string()),
+            )
+        }
         _ => Ok(store.list(&call.resource.table, prefix)),
     }
 }

@@ -156,8 +156,7 @@ async fn plant(cluster: &Cluster, real: bool, seed: &entry::Bootstrap) -> anyhow
     let apply = Apply::forced("landfall");
     if real {
         // Kinds that are there already belong to whoever installed them.
-        let definition =
-            object::Gvk::new("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
+        let definition = object::Gvk::new("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
         for crd in schema::crds::flux() {
             let there = cluster.get(&definition, "", object::meta::name(&crd)).await;
             if there.context("cannot look for installed kinds")?.is_none() {

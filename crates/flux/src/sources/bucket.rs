@@ -52,7 +52,7 @@ impl Fetch for Buckets {
             };
             let ignore =
                 Some(str_at(object, &["spec", "ignore"])).filter(|text| !text.is_empty()).map(str::to_owned);
-            let limits = self.shared.options.fetcher.limits().clone();
+            let limits = *self.shared.options.fetcher.limits();
             let folder = mapped.path.join(&mapped.rest);
             let read = move || {
                 let mut copy = WorkingCopy::open(&folder, limits)?;

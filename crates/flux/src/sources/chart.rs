@@ -77,7 +77,8 @@ impl Fetch for HelmCharts {
             }
             // A HelmChart refers only to its own namespace.
             let gvk = source_gvk(&reference.kind);
-            let aspect = if reference.kind == "HelmRepository" { repository_aspect } else { aspect::existence };
+            let aspect =
+                if reference.kind == "HelmRepository" { repository_aspect } else { aspect::existence };
             let source = pass.context.read(&gvk, pass.namespace(), &reference.name, aspect, true).await;
             let source = source.map_err(unavailable)?;
             let Some(source) = source else {

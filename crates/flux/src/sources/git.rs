@@ -139,8 +139,10 @@ impl GitRepositories {
         let mut included = Vec::new();
         for (index, include) in includes.iter().enumerate() {
             let gvk = source_gvk("GitRepository");
-            let found =
-                pass.context.read(&gvk, pass.namespace(), &include.repository, aspect::existence, false).await;
+            let found = pass
+                .context
+                .read(&gvk, pass.namespace(), &include.repository, aspect::existence, false)
+                .await;
             found.map_err(|error| unavailable(error.to_string()))?;
             let key = source_key("GitRepository", pass.namespace(), &include.repository);
             let Some(offered) = self.shared.offered(&pass.context, &key) else {

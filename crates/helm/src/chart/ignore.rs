@@ -59,7 +59,7 @@ impl Rules {
                 if (pattern.only_folders && !is_folder) || !pattern.matches(path) {
                     return true;
                 }
-            } else if !(pattern.only_folders && !is_folder) && pattern.matches(path) {
+            } else if (is_folder || !pattern.only_folders) && pattern.matches(path) {
                 return true;
             }
         }

@@ -182,7 +182,7 @@ fn plain_number(number: &Number) -> Number {
     if float.fract() != 0.0 || float.abs() >= 1e21 {
         return number.clone();
     }
-    if float >= -9.2e18 && float <= 9.2e18 {
+    if (-9.2e18..=9.2e18).contains(&float) {
         return Number::from(float as i64);
     }
     if float > 0.0 && float < 1.8e19 {

@@ -121,17 +121,17 @@ impl Parser<'_, '_> {
         match stop {
             None if name.is_empty() => Err(Stop::End),
             None => bad(format!("key {} has no value", quote(&name))),
-            Some('[') => self.into_list(table, name, level),
-            Some('=') => self.into_member(table, name),
+            Some('[') => self.enter_list(table, name, level),
+            Some('=') => self.enter_member(table, name),
             Some(',') => {
                 put(table, name.clone(), Value::String(String::new()));
                 bad(format!("key {} has no value (cannot end with ,)", quote(&name)))
             }
-            _ => self.into_table(table, name, level + 1),
+            _ => self.enter_table(table, name, level + 1),
         }
     }
 
-    fn into_list(&mut self, table: &mut Table, name: String, level: usize) -> Step<()> {
+    fn enter_list(&mut self, table: &mut Table, name: String, level: usize) -> Step<()> {
         let index = self.index()?;
         let mut list = match table.remove(&name) {
             None => Vec::new(),
@@ -147,7 +147,7 @@ impl Parser<'_, '_> {
         result
     }
 
-    fn into_table(&mut self, table: &mut Table, name: String, level: usize) -> Step<()> {
+    fn enter_table(&mut self, table: &mut Table, name: String, level: usize) -> Step<()> {
         if level > MAX_LEVELS {
             return bad(format!(
                 "value name nested level is greater than maximum supported nested level of {MAX_LEVELS}"
@@ -173,7 +173,7 @@ impl Parser<'_, '_> {
         }
     }
 
-    fn into_member(&mut self, table: &mut Table, name: String) -> Step<()> {
+    fn enter_member(&mut self, table: &mut Table, name: String) -> Step<()> {
         match self.value() {
             Ok((value, end)) => {
                 put(table, name, value);
@@ -376,10 +376,10 @@ fn typed_value(text: String) -> Value {
     if text == "0" {
         return Value::from(0);
     }
-    if !text.starts_with('0') {
-        if let Ok(int) = text.parse::<i64>() {
-            return Value::from(int);
-        }
+    if !text.starts_with('0')
+        && let Ok(int) = text.parse::<i64>()
+    {
+        return Value::from(int);
     }
     Value::String(text)
 }

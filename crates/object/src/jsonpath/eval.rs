@@ -182,6 +182,7 @@ fn compare(left: &Value, operator: Operator, right: &Value) -> Result<bool, Erro
     })
 }
 
+#[allow(clippy::ptr_arg)] // What is borrowed must live as long as the value, not as the reference to it.
 fn children<'a>(value: &Cow<'a, Value>) -> Found<'a> {
     match value {
         Cow::Borrowed(Value::Array(list)) => list.iter().map(Cow::Borrowed).collect(),
@@ -192,6 +193,7 @@ fn children<'a>(value: &Cow<'a, Value>) -> Found<'a> {
     }
 }
 
+#[allow(clippy::ptr_arg)] // As above.
 fn descend<'a>(value: &Cow<'a, Value>, all: &mut Found<'a>, depth: usize) -> Result<(), Error> {
     if depth > MAX_DEPTH || all.len() > MAX_RESULTS {
         return Err(Error("the value is too deep or too large for a recursive path".to_owned()));

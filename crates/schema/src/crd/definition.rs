@@ -53,7 +53,7 @@ pub fn validate_definition(definition: &Value, old: Option<&Value>) -> Vec<Field
     let (group, plural) = (text(&["spec", "group"]), text(&["spec", "names", "plural"]));
     let wanted = format!("{plural}.{group}");
     if meta::name(definition) != wanted {
-        let detail = format!("must be spec.names.plural+\".\"+spec.group");
+        let detail = "must be spec.names.plural+\".\"+spec.group".to_string();
         errors.push(FieldError::invalid("metadata.name", meta::name(definition), detail));
     }
     if group.is_empty() {

@@ -93,7 +93,7 @@ pub(crate) fn bad_base64(text: &str) -> Option<usize> {
 pub(crate) fn is_base64(text: &str) -> bool {
     let bytes: Vec<u8> = text.bytes().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect();
     let body = bytes.iter().rposition(|byte| *byte != b'=').map_or(0, |last| last + 1);
-    bytes.len() % 4 == 0
+    bytes.len().is_multiple_of(4)
         && bytes.len() - body <= 2
         && bytes.iter().take(body).all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
 }

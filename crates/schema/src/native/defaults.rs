@@ -269,10 +269,10 @@ impl Defaults<'_> {
                 absent(values, "apiGroup", || "rbac.authorization.k8s.io".into());
             }
             "HorizontalPodAutoscalerSpec" if self.gvk.version == "v2" => autoscaler(values),
-            "ExactDeviceRequest" | "DeviceSubRequest" => {
-                if values.get("allocationMode").and_then(Value::as_str) == Some("ExactCount") {
-                    absent(values, "count", || 1.into());
-                }
+            "ExactDeviceRequest" | "DeviceSubRequest"
+                if values.get("allocationMode").and_then(Value::as_str) == Some("ExactCount") =>
+            {
+                absent(values, "count", || 1.into());
             }
             _ => {}
         }

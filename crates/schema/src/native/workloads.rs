@@ -26,7 +26,9 @@ pub(super) fn validate(gvk: &Gvk, object: &Value, old: Option<&Value>, errors: &
                 stateful_set_update(object, old, errors);
             }
         }
-        ("", "ReplicationController") => template(spec, "spec.template", Some("Always"), Pod::Checked, errors),
+        ("", "ReplicationController") => {
+            template(spec, "spec.template", Some("Always"), Pod::Checked, errors)
+        }
         ("batch", "Job") => {
             job(spec, "spec", errors);
             immutable(object, old, &["spec", "template"], errors);

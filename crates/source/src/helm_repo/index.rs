@@ -89,7 +89,7 @@ pub(super) fn resolve(repository: &str, found: &ChartVersion) -> Result<String> 
     let mut base = url::Url::parse(repository).map_err(wrong)?;
     // The repository is a folder, with or without its slash; its query goes along.
     let query = base.query().map(String::from);
-    base.set_path(&format!("{}/", base.path().trim_end_matches('/').to_string()));
+    base.set_path(&format!("{}/", base.path().trim_end_matches('/')));
     base.set_query(None);
     let mut full = base.join(address).map_err(wrong)?;
     if full.query().is_none() {
