@@ -130,6 +130,7 @@ async fn from_nothing_to_ready_and_through_changes() {
         ("infra/settings.yaml", &config("settings", "${colour}")),
         ("apps/one.yaml", &config("one", "first")),
         ("apps/two.yaml", &config("two", "first")),
+        ("apps/three.yaml", &config("three", "first")),
     ])
     .await;
     let snapshot = world.ready().await;
@@ -149,7 +150,10 @@ async fn from_nothing_to_ready_and_through_changes() {
     let entries = get(&apps_object, &["status", "inventory", "entries"]).unwrap();
     assert_eq!(
         *entries,
-        json!([{"id": "apps_one__ConfigMap", "v": "v1"}, {"id": "apps_two__ConfigMap", "v": "v1"}])
+        json!([
+            {"id": "apps_one__ConfigMap", "v": "v1"}, {"id": "apps_three__ConfigMap", "v": "v1"},
+            {"id": "apps_two__ConfigMap", "v": "v1"},
+        ])
     );
     assert_eq!(get(&apps_object, &["metadata", "finalizers"]), Some(&json!(["finalizers.fluxcd.io"])));
 
