@@ -65,6 +65,8 @@ pub(crate) struct UnitState {
     /// A pass ended since the last change.
     pub ran: bool,
     pub cause: Option<Cause>,
+    /// The last pass ended because something else comes first.
+    pub waiting: bool,
     pub progress: Option<String>,
     pub due: Option<Timestamp>,
 }
@@ -425,6 +427,7 @@ impl Loop {
             state.progress = None;
             if !preempted {
                 state.cause = outcome.cause;
+                state.waiting = matches!(outcome.next, Next::Wait(_));
                 state.ran = !state.again;
             }
             state.attempts =

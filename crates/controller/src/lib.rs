@@ -18,5 +18,5 @@ pub use clock::{Clock, SystemClock};
 pub use context::{Aspect, Context, Relation, Waker, aspect};
 pub use engine::{Engine, Options};
 pub use kind::{Cause, Description, Kind, Next, ObjectRef, Outcome, Ready};
-pub use snapshot::{Edge, Hop, Snapshot, Unit};
+pub use snapshot::{Edge, Hop, Phase, Snapshot, Unit};
 pub use wait::{Judgement, WaitError, wait_for};

@@ -19,6 +19,34 @@ pub struct Edge {
     pub relation: Relation,
 }
 
+/// How a unit stands, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// As it should be.
+    Ready,
+    /// Told not to run.
+    Suspended,
+    /// It is at it.
+    Working,
+    /// Something else comes first.
+    Waiting,
+    /// It needs help.
+    Failed,
+}
+
+impl Phase {
+    /// The word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Phase::Ready => "ready",
+            Phase::Suspended => "suspended",
+            Phase::Working => "working",
+            Phase::Waiting => "waiting",
+            Phase::Failed => "failed",
+        }
+    }
+}
+
 /// One unit.
 #[derive(Debug, Clone)]
 pub struct Unit {
@@ -42,6 +70,8 @@ pub struct Unit {
     pub progress: Option<String>,
     /// Has a pass ended since the last change of an input? (Always true without an engine.)
     pub settled: bool,
+    /// Did the last pass end because something else comes first?
+    pub waiting: bool,
     /// Failures in a row.
     pub attempts: u32,
     /// Why it is not ready.
@@ -61,8 +91,26 @@ impl Unit {
         unit.progress = state.progress.clone();
         unit.settled = unit.suspended || (state.ran && !unit.running && !state.again);
         unit.attempts = state.attempts;
-        unit.cause = state.cause.clone().or(unit.cause);
+        unit.waiting = state.waiting;
+        // What a running pass does is newer than why the last one failed.
+        unit.cause = match &state.progress {
+            Some(progress) if unit.running => Some(Cause::new(progress.clone())),
+            _ if unit.running && unit.ready == Ready::Unknown => None,
+            _ => state.cause.clone().or(unit.cause),
+        };
         unit
+    }
+
+    /// How it stands.
+    pub fn phase(&self) -> Phase {
+        match self.ready {
+            _ if self.suspended => Phase::Suspended,
+            Ready::True => Phase::Ready,
+            _ if self.running => Phase::Working,
+            _ if self.waiting => Phase::Waiting,
+            Ready::Unknown => Phase::Working,
+            Ready::False => Phase::Failed,
+        }
     }
 
     /// From what its object says alone.
@@ -79,6 +127,7 @@ impl Unit {
             running: false,
             progress: None,
             settled: true,
+            waiting: description.reason.ends_with("NotReady"),
             attempts: 0,
             cause: failed.then(|| Cause::new(description.message.clone())),
             edges: description

@@ -4,9 +4,7 @@ use crate::target::Target;
 use crate::views::live;
 use anyhow::Context;
 use cluster::Cluster;
-use controller::{Engine, Ready};
-use object::Key;
-use std::collections::BTreeMap;
+use controller::Engine;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -39,18 +37,13 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let kinds = flux::kinds(flux::Options::new(sources));
     let engine = Engine::start(cluster, kinds, controller::Options::default(), cancel.child_token());
     let mut changes = engine.changed();
-    let mut printed: BTreeMap<Key, (Ready, String)> = BTreeMap::new();
+    let mut printed = live::Changes::default();
     let mut stop = std::pin::pin!(super::cluster::stop_signal());
     loop {
         let snapshot = engine.snapshot();
-        for unit in &snapshot.units {
-            let state = (unit.ready, unit.message.clone());
-            if !unit.message.is_empty() && printed.get(&unit.key) != Some(&state) {
-                println!("{}", live::change(&snapshot, unit));
-                printed.insert(unit.key.clone(), state);
-            }
+        for line in printed.lines(&snapshot) {
+            println!("{line}");
         }
-        printed.retain(|key, _| snapshot.unit(key).is_some());
         tokio::select! {
             result = &mut stop => {
                 result?;

@@ -6,7 +6,7 @@ use crate::target::Target;
 use crate::views::tree::{Node, lines};
 use crate::views::{Output, colours, live, mark, structured};
 use cluster::{Cluster, ErrorKind, ListOptions};
-use controller::{ObjectRef, Ready, Snapshot, Unit};
+use controller::{ObjectRef, Phase, Ready, Snapshot, Unit};
 use health::Status;
 use object::{Gvk, Key, Value, meta};
 use serde_json::json;
@@ -74,15 +74,14 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 /// An object of the tree with its state.
 struct Branch {
     key: Key,
-    ready: Ready,
-    suspended: bool,
+    phase: Phase,
     note: String,
     children: Vec<Branch>,
 }
 
 impl Branch {
     fn node(&self, colours: bool) -> Node {
-        let mark = mark(self.ready, false, self.suspended, colours);
+        let mark = mark(self.phase, colours);
         let line = format!("{mark} {}  {}", look::shown(&self.key), self.note).trim_end().to_owned();
         Node { line, children: self.children.iter().map(|child| child.node(colours)).collect() }
     }
@@ -90,7 +89,7 @@ impl Branch {
     fn data(&self) -> Value {
         json!({
             "kind": self.key.kind, "group": self.key.group, "namespace": self.key.namespace,
-            "name": self.key.name, "ready": self.ready.as_str(), "note": self.note,
+            "name": self.key.name, "state": self.phase.as_str(), "note": self.note,
             "children": self.children.iter().map(Branch::data).collect::<Vec<_>>(),
         })
     }
@@ -161,7 +160,7 @@ async fn unit_branch(
     } else {
         live::cause(snapshot, unit).unwrap_or_else(|| unit.message.clone())
     };
-    Ok(Branch { key: unit.key.clone(), ready: unit.ready, suspended: unit.suspended, note, children })
+    Ok(Branch { key: unit.key.clone(), phase: unit.phase(), note, children })
 }
 
 async fn object_branch(
@@ -173,8 +172,7 @@ async fn object_branch(
         Some(object) => Ok(live_branch(entry.key.clone(), &object, owned, 0)),
         None => Ok(Branch {
             key: entry.key.clone(),
-            ready: Ready::False,
-            suspended: false,
+            phase: Phase::Failed,
             note: "is not there".into(),
             children: Vec::new(),
         }),
@@ -183,10 +181,10 @@ async fn object_branch(
 
 fn live_branch(key: Key, object: &Value, owned: &BTreeMap<String, Vec<Value>>, depth: usize) -> Branch {
     let health = health::status(object, look::now());
-    let ready = match health.status {
-        Status::Current => Ready::True,
-        Status::Failed => Ready::False,
-        _ => Ready::Unknown,
+    let phase = match health.status {
+        Status::Current => Phase::Ready,
+        Status::Failed => Phase::Failed,
+        _ => Phase::Working,
     };
     let mut children: Vec<Branch> = Vec::new();
     if depth < DEPTH_MAX {
@@ -197,6 +195,6 @@ fn live_branch(key: Key, object: &Value, owned: &BTreeMap<String, Vec<Value>>, d
         }
     }
     children.sort_by(|a, b| a.key.cmp(&b.key));
-    let note = if ready == Ready::True { String::new() } else { health.message };
-    Branch { key, ready, suspended: false, note, children }
+    let note = if phase == Phase::Ready { String::new() } else { health.message };
+    Branch { key, phase, note, children }
 }

@@ -9,9 +9,8 @@ use crate::target::Target;
 use crate::views::{Output, live, structured};
 use anyhow::Context;
 use cluster::{Apply, Cluster};
-use controller::{Engine, Ready, Snapshot};
+use controller::{Engine, Phase, Snapshot};
 use object::Key;
-use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -189,6 +188,7 @@ async fn follow(args: &Args, engine: &Engine, started: Instant) -> anyhow::Resul
     let mut screen = Screen::new(args.output);
     let mut stop = std::pin::pin!(super::cluster::stop_signal());
     let until = started + args.timeout;
+    let mut stillness = Stillness::default();
     let mut was_ready = false;
     loop {
         let snapshot = engine.snapshot();
@@ -198,8 +198,9 @@ async fn follow(args: &Args, engine: &Engine, started: Instant) -> anyhow::Resul
             screen.settle(&snapshot, started)?;
         }
         was_ready = ready;
-        if args.once && (ready || Instant::now() >= until) {
-            return finish(args, &snapshot, ready);
+        let over = Instant::now() >= until || stillness.since(&snapshot) >= STILL;
+        if args.once && (ready || over) {
+            return finish(args, &snapshot, ready, started);
         }
         tokio::select! {
             result = &mut stop => {
@@ -215,16 +216,43 @@ async fn follow(args: &Args, engine: &Engine, started: Instant) -> anyhow::Resul
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             () = tokio::time::sleep_until(until.into()), if args.once => {}
+            () = tokio::time::sleep(Duration::from_secs(1)), if args.once => {}
         }
     }
 }
 
+/// With --once: when nothing moved for this long, waiting longer would not help.
+const STILL: Duration = Duration::from_secs(15);
+
+/// How long the units have stood as they stand, none of them at work.
+#[derive(Default)]
+struct Stillness {
+    seen: Vec<(Key, Phase, String)>,
+    since: Option<Instant>,
+}
+
+impl Stillness {
+    fn since(&mut self, snapshot: &Snapshot) -> Duration {
+        let now: Vec<_> = snapshot
+            .units
+            .iter()
+            .map(|unit| (unit.key.clone(), unit.phase(), unit.message.clone()))
+            .collect();
+        let moves = now.is_empty() || now.iter().any(|(_, state, _)| *state == Phase::Working);
+        if moves || now != self.seen {
+            self.since = None;
+        }
+        self.seen = now;
+        self.since.get_or_insert_with(Instant::now).elapsed()
+    }
+}
+
 /// The last word of --once: the outcome as data, or the causes.
-fn finish(args: &Args, snapshot: &Snapshot, ready: bool) -> anyhow::Result<ExitCode> {
+fn finish(args: &Args, snapshot: &Snapshot, ready: bool, started: Instant) -> anyhow::Result<ExitCode> {
     if let Some(text) = structured(&live::data(snapshot), args.output)? {
         print!("{text}");
     } else if !ready {
-        println!("\nnot ready after {} s:", args.timeout.as_secs());
+        println!("\nnot ready after {} s:", started.elapsed().as_secs());
         for unit in snapshot.units.iter().filter(|unit| !unit.is_ready()) {
             let cause = snapshot
                 .first_cause(&unit.key)
@@ -241,7 +269,7 @@ struct Screen {
     redraws: bool,
     colours: bool,
     drawn: usize,
-    printed: BTreeMap<Key, (Ready, String)>,
+    changes: live::Changes,
 }
 
 impl Screen {
@@ -253,7 +281,7 @@ impl Screen {
             redraws: human && terminal,
             colours: crate::views::colours(),
             drawn: 0,
-            printed: BTreeMap::new(),
+            changes: live::Changes::default(),
         }
     }
 
@@ -265,16 +293,11 @@ impl Screen {
         if self.redraws {
             return self.redraw(snapshot);
         }
-        let changed: Vec<_> = snapshot
-            .units
-            .iter()
-            .filter(|unit| self.printed.get(&unit.key) != Some(&(unit.ready, unit.message.clone())))
-            .collect();
-        for unit in &changed {
-            if self.is_human() && !unit.message.is_empty() {
-                println!("{}", live::change(snapshot, unit));
+        let changed = self.changes.lines(snapshot);
+        if self.is_human() {
+            for line in &changed {
+                println!("{line}");
             }
-            self.printed.insert(unit.key.clone(), (unit.ready, unit.message.clone()));
         }
         if !changed.is_empty()
             && !once

@@ -1,9 +1,10 @@
 //! The engine's state as lines: a tree of units with the cause below each that is not ready.
 
 use super::{mark, one_line};
-use controller::{Ready, Snapshot, Unit};
+use controller::{Phase, Ready, Snapshot, Unit};
 use object::Key;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// How a unit is named in lines: `kustomization/apps` with its namespace behind when it is not the usual one.
 pub fn name(key: &Key) -> String {
@@ -48,8 +49,7 @@ fn branch<'a>(
     }
     seen.push(&unit.key);
     lines.push(line(unit, depth, width, colours));
-    if unit.ready != Ready::True
-        && !unit.suspended
+    if matches!(unit.phase(), Phase::Failed | Phase::Waiting | Phase::Working)
         && let Some(cause) = cause(snapshot, unit)
     {
         let indent = "  ".repeat(depth + 2);
@@ -83,7 +83,7 @@ fn rank(unit: &Unit) -> usize {
 fn line(unit: &Unit, depth: usize, width: usize, colours: bool) -> String {
     let indent = "  ".repeat(depth);
     let name = name(&unit.key);
-    let mark = mark(unit.ready, unit.running, unit.suspended, colours);
+    let mark = mark(unit.phase(), colours);
     let revision = unit.revision.as_deref().map(short_revision).unwrap_or_default();
     let said = if unit.suspended {
         "suspended".to_owned()
@@ -117,22 +117,42 @@ pub fn cause(snapshot: &Snapshot, unit: &Unit) -> Option<String> {
     (text != unit.message).then_some(text)
 }
 
-/// One line for a change of a unit, for terminals that cannot redraw and for logs.
-pub fn change(snapshot: &Snapshot, unit: &Unit) -> String {
-    let state = match (unit.suspended, unit.ready) {
-        (true, _) => "suspended",
-        (_, Ready::True) => "ready",
-        (_, Ready::False) => "failed",
-        (_, Ready::Unknown) => "working",
-    };
-    let mut line = format!("{state:9} {}  {}", name(&unit.key), one_line(&unit.message, 200));
-    if unit.ready != Ready::True
-        && !unit.suspended
-        && let Some(cause) = cause(snapshot, unit)
-    {
-        line = format!("{line}\n          cause: {cause}");
+/// Changes as lines, for terminals that cannot redraw and for logs: one whenever a unit comes to stand
+/// differently.
+#[derive(Default)]
+pub struct Changes {
+    printed: BTreeMap<Key, (Phase, String)>,
+}
+
+impl Changes {
+    /// The lines for what changed since the last call.
+    pub fn lines(&mut self, snapshot: &Snapshot) -> Vec<String> {
+        let mut lines = Vec::new();
+        for unit in &snapshot.units {
+            let state = unit.phase();
+            // A pass has many small steps: that it began is enough.
+            let message = if state == Phase::Working { String::new() } else { unit.message.clone() };
+            if unit.message.is_empty() || self.printed.get(&unit.key) == Some(&(state, message.clone())) {
+                continue;
+            }
+            // While it works, why the last attempt failed is old news.
+            let said = match (state, &unit.progress) {
+                (Phase::Working, Some(progress)) => progress.as_str(),
+                (Phase::Working, None) if unit.ready == Ready::False => "",
+                _ => &unit.message,
+            };
+            let line = format!("{:9} {}  {}", state.as_str(), name(&unit.key), one_line(said, 200));
+            lines.push(line.trim_end().to_owned());
+            if state == Phase::Failed
+                && let Some(cause) = cause(snapshot, unit)
+            {
+                lines.push(format!("          cause: {cause}"));
+            }
+            self.printed.insert(unit.key.clone(), (state, message));
+        }
+        self.printed.retain(|key, _| snapshot.unit(key).is_some());
+        lines
     }
-    line
 }
 
 /// The snapshot as data, for `-o json|yaml`.
@@ -154,7 +174,7 @@ pub fn unit_data(snapshot: &Snapshot, unit: &Unit) -> Value {
         });
     json!({
         "kind": unit.key.kind, "group": unit.key.group, "namespace": unit.key.namespace, "name": unit.key.name,
-        "ready": unit.ready.as_str(), "reason": unit.reason, "message": unit.message,
+        "state": unit.phase().as_str(), "ready": unit.ready.as_str(), "reason": unit.reason, "message": unit.message,
         "revision": unit.revision, "suspended": unit.suspended, "cause": cause,
         "inventory": unit.inventory.iter().map(|entry| key_data(&entry.key)).collect::<Vec<_>>(),
     })

@@ -38,14 +38,14 @@ pub fn colours() -> bool {
 }
 
 /// A mark for a state, coloured when `colours`.
-pub fn mark(state: controller::Ready, running: bool, suspended: bool, colours: bool) -> String {
-    use controller::Ready;
-    let (sign, colour) = match (suspended, state, running) {
-        (true, _, _) => ("‖", "90"),
-        (_, Ready::True, _) => ("✓", "32"),
-        (_, _, true) => ("…", "33"),
-        (_, Ready::False, _) => ("✗", "31"),
-        (_, Ready::Unknown, _) => ("…", "33"),
+pub fn mark(state: controller::Phase, colours: bool) -> String {
+    use controller::Phase;
+    let (sign, colour) = match state {
+        Phase::Suspended => ("‖", "90"),
+        Phase::Ready => ("✓", "32"),
+        Phase::Failed => ("✗", "31"),
+        Phase::Working => ("…", "33"),
+        Phase::Waiting => ("·", "90"),
     };
     if colours { format!("\x1b[{colour}m{sign}\x1b[0m") } else { sign.to_owned() }
 }
