@@ -106,6 +106,8 @@ impl Unit {
         match self.ready {
             _ if self.suspended => Phase::Suspended,
             Ready::True => Phase::Ready,
+            // A failure stands until an attempt went better or something changed.
+            Ready::False if self.running && self.attempts > 0 => Phase::Failed,
             _ if self.running => Phase::Working,
             _ if self.waiting => Phase::Waiting,
             Ready::Unknown => Phase::Working,

@@ -253,14 +253,31 @@ fn finish(args: &Args, snapshot: &Snapshot, ready: bool, started: Instant) -> an
         print!("{text}");
     } else if !ready {
         println!("\nnot ready after {} s:", started.elapsed().as_secs());
-        for unit in snapshot.units.iter().filter(|unit| !unit.is_ready()) {
-            let cause = snapshot
-                .first_cause(&unit.key)
-                .map_or_else(|| unit.message.clone(), |cause| cause.line_text());
-            println!("  {}: {cause}", live::name(&unit.key));
+        for (cause, units) in causes(snapshot) {
+            println!("  {}", cause.replace('\n', "\n  "));
+            println!("    stops {}", units.join(", "));
         }
     }
     Ok(if ready { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// Every first cause once, with the units that it stops, the one next to it first.
+fn causes(snapshot: &Snapshot) -> Vec<(String, Vec<String>)> {
+    let mut found: Vec<(String, Vec<(usize, String)>)> = Vec::new();
+    for unit in snapshot.units.iter().filter(|unit| !unit.is_ready()) {
+        let cause =
+            snapshot.first_cause(&unit.key).map_or_else(|| unit.message.clone(), |cause| cause.line_text());
+        let stopped = (snapshot.why(&unit.key).len(), live::name(&unit.key));
+        match found.iter_mut().find(|(known, _)| *known == cause) {
+            Some((_, units)) => units.push(stopped),
+            None => found.push((cause, vec![stopped])),
+        }
+    }
+    let names = |mut units: Vec<(usize, String)>| {
+        units.sort();
+        units.into_iter().map(|(_, name)| name).collect()
+    };
+    found.into_iter().map(|(cause, units)| (cause, names(units))).collect()
 }
 
 /// What the user sees while it runs.

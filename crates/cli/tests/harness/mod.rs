@@ -1,5 +1,8 @@
 //! Drives the real binary, and the real kubectl where a test needs it.
 
+// Every test uses a part of it.
+#![allow(dead_code)]
+
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

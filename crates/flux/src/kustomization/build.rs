@@ -68,7 +68,7 @@ pub fn build(tree: &Tree, input: &Input) -> Result<Built, Failure> {
             format!("kustomization path not found: {path}: no such directory in the source"),
         );
         failure.cause.file = Some(dir.trim_start_matches('/').to_owned());
-        return Err(failure);
+        return Err(with_left_out(tree, &dir, failure));
     }
     let (path, mut kustomization) =
         match kustomize::read_kustomization(&world, &dir).map_err(|e| failed(tree, e))? {
@@ -84,7 +84,8 @@ pub fn build(tree: &Tree, input: &Input) -> Result<Built, Failure> {
     overlay.insert(&path, yaml::to_string(&kustomization).into_bytes());
     // Flux keeps builds inside the artifact but not inside the folder: the world has nothing outside anyway.
     let options = Options { load_restrictions: LoadRestrictions::None, ..Options::default() };
-    let built = kustomize::build(&overlay, &dir, &options).map_err(|error| failed(tree, error))?;
+    let built = kustomize::build(&overlay, &dir, &options)
+        .map_err(|error| with_left_out(tree, &dir, failed(tree, blame(tree, error, &path))))?;
     let mut objects = Vec::new();
     for object in built.into_values() {
         objects.push(finish(object, input)?);
@@ -253,6 +254,33 @@ pub fn merge_variables(
 }
 
 /// A failed build with the place in the tree that has to be changed.
+/// A file that is not there is no place to look at: whoever names it is.
+fn blame(tree: &Tree, mut error: kustomize::Error, kustomization: &str) -> kustomize::Error {
+    if !error.file.is_empty() && tree.read(error.file.trim_start_matches('/')).is_err() {
+        error.file = kustomization.to_owned();
+    }
+    error
+}
+
+/// Says which files below `dir` the source does not hold, as they may be what is missed.
+fn with_left_out(tree: &Tree, dir: &str, mut failure: Failure) -> Failure {
+    let prefix = format!("{}/", dir.trim_matches('/'));
+    let below = |path: &str| prefix == "/" || path.starts_with(&prefix);
+    let left_out: Vec<String> = tree
+        .skipped()
+        .iter()
+        .filter(|skipped| below(&skipped.path))
+        .take(3)
+        .map(|skipped| format!("{} is left out of the source: {}", skipped.path, skipped.reason))
+        .collect();
+    if !left_out.is_empty() {
+        let note = format!(" ({})", left_out.join("; "));
+        failure.cause.message.push_str(&note);
+        failure.message.push_str(&note);
+    }
+    failure
+}
+
 fn failed(tree: &Tree, error: kustomize::Error) -> Failure {
     let mut failure = Failure::new(BUILD_FAILED, format!("kustomize build failed: {}", error.message));
     let file = error.file.trim_start_matches('/');
@@ -280,7 +308,9 @@ fn line_in(tree: &Tree, file: &str, error: &kustomize::Error) -> Option<usize> {
         let found = text.lines().position(|line| line.contains(needle));
         found.filter(|_| needle.len() > 2).map(|at| at + 1)
     };
-    let quoted = error.message.split(['"', '\'', '`']).skip(1).step_by(2).find_map(at);
+    // Quotes nest in these messages, so every word between two of them counts.
+    let words = error.message.split(['"', '\'', '`']).filter(|part| !part.contains(char::is_whitespace));
+    let quoted = { words }.find_map(at);
     quoted.or_else(|| {
         let field = error.field.split(['.', '[']).next().unwrap_or_default();
         at(&format!("{field}:")).filter(|_| !field.is_empty())
