@@ -27,7 +27,35 @@ pub fn on_create(
     if &*resource.table == "persistentvolumeclaims" {
         default_class(app, value);
     }
+    match &*resource.table {
+        // What is in use is not taken away; whoever simulates storage takes these off again.
+        "persistentvolumeclaims" => hold(value, "kubernetes.io/pvc-protection"),
+        "persistentvolumes" => hold(value, "kubernetes.io/pv-protection"),
+        "nodes" => taint(value),
+        _ => {}
+    }
     Ok(())
+}
+
+fn hold(value: &mut Value, finalizer: &str) {
+    if !meta::finalizers(value).any(|own| own == finalizer) {
+        meta::add_finalizer(value, finalizer);
+    }
+}
+
+/// A new node takes no pods until it has said that it is ready.
+fn taint(node: &mut Value) {
+    const KEY: &str = "node.kubernetes.io/not-ready";
+    let list = object::get(node, &["spec", "taints"]).and_then(Value::as_array).cloned();
+    let mut list = list.unwrap_or_default();
+    let is_there = |taint: &Value| {
+        object::get_str(taint, &["key"]) == Some(KEY)
+            && object::get_str(taint, &["effect"]) == Some("NoSchedule")
+    };
+    if !list.iter().any(is_there) {
+        list.push(json!({"effect": "NoSchedule", "key": KEY}));
+        object::set(node, &["spec", "taints"], list.into());
+    }
 }
 
 /// What is said with every answer, whatever it is: kinds that are on their way out, surprising defaults.

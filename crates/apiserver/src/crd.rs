@@ -17,6 +17,8 @@ use crate::store::Object;
 pub const TABLE: &str = "customresourcedefinitions.apiextensions.k8s.io";
 /// Held by a definition until its objects are gone.
 pub const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
+/// Who writes the status of definitions.
+pub const MANAGER: &str = "kube-apiserver";
 
 /// One served version of a definition.
 #[derive(Debug)]
@@ -36,7 +38,9 @@ pub struct CustomVersion {
 /// Rebuilds the catalog after a definition was written or removed, and ends its objects when it is
 /// being deleted.
 pub fn changed(app: &Arc<App>, definition: &Arc<Object>) {
-    rebuild(app);
+    if !establish(app, definition) {
+        rebuild(app);
+    }
     let value = definition.value();
     let stored = app.store.get(TABLE, &definition.key).is_some();
     if stored && meta::deletion_timestamp(&value).is_some() {
@@ -186,11 +190,16 @@ fn name_conflicts(app: &App, definition: &Value) -> Vec<String> {
     conflicts
 }
 
-/// Writes conditions, accepted names and stored versions: everything is accepted and established at
-/// once unless its names are taken.
-pub fn set_status(app: &App, definition: &mut Value) {
-    let time = now();
-    let conflicts = name_conflicts(app, definition);
+/// The status of a new definition, before its names are looked at.
+pub fn begin_status(definition: &mut Value) {
+    let status =
+        json!({"acceptedNames": {"kind": "", "plural": ""}, "conditions": null, "storedVersions": []});
+    set(definition, &["status"], status);
+    keep_status(definition);
+}
+
+/// Counts the version that objects are stored in from now on.
+pub fn keep_status(definition: &mut Value) {
     let stored: Vec<Value> = get(definition, &["spec", "versions"])
         .and_then(Value::as_array)
         .into_iter()
@@ -206,6 +215,49 @@ pub fn set_status(app: &App, definition: &mut Value) {
         }
     }
     set(definition, &["status", "storedVersions"], versions.into());
+}
+
+/// Judges the names of a definition that was written, as its controllers do, and writes conditions and accepted
+/// names: everything is accepted and established at once unless its names are taken. Whether that was a write, after
+/// which everything that follows from it has happened.
+fn establish(app: &Arc<App>, definition: &Arc<Object>) -> bool {
+    if app.store.get(TABLE, &definition.key).is_none() {
+        return false;
+    }
+    let mut judged = definition.value();
+    judge_names(app, &mut judged);
+    if judged.get("status") == definition.value().get("status") {
+        return false;
+    }
+    let Some(resource) =
+        app.catalog().find("apiextensions.k8s.io", "v1", "customresourcedefinitions").cloned()
+    else {
+        return false;
+    };
+    let context = Context { subresource: "status".to_owned(), ..Context::system(MANAGER) };
+    let result = write::modify(app, &resource, "", definition.name(), &context, &mut Vec::new(), |live| {
+        let mut value = live.clone();
+        judge_names(app, &mut value);
+        Ok(Proposal::update(value))
+    });
+    match result {
+        Ok(_) => true,
+        Err(failure) => {
+            if failure.reason() != "NotFound" {
+                tracing::warn!(
+                    name = definition.name(),
+                    error = failure.message(),
+                    "a definition has no status"
+                );
+            }
+            false
+        }
+    }
+}
+
+fn judge_names(app: &App, definition: &mut Value) {
+    let time = now();
+    let conflicts = name_conflicts(app, definition);
     if conflicts.is_empty() {
         let names = get(definition, &["spec", "names"]).cloned().unwrap_or_else(|| json!({}));
         set(definition, &["status", "acceptedNames"], names);

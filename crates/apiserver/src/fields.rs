@@ -28,6 +28,14 @@ pub fn on_write(
     managed: Option<Value>,
     context: &Context,
 ) -> Result<(), Failure> {
+    if let Some(live) = live
+        && resource.custom.is_some()
+        && context.subresource == "scale"
+    {
+        // Nobody comes to own what a plain write to the scale of a custom resource changes.
+        put(value, object::get(live, &["metadata", "managedFields"]).cloned());
+        return Ok(());
+    }
     put(value, managed);
     let types = types::type_of(resource);
     let manager = manager(resource, context);
@@ -64,6 +72,7 @@ fn manager(resource: &Resource, context: &Context) -> merge::Manager {
 fn ignored(resource: &Resource, subresource: &str) -> Vec<&'static [&'static str]> {
     match subresource {
         "" if resource.has_status() => vec![&["status"]],
+        "finalize" => vec![&["status"]],
         "status" if resource.custom.is_some() => vec![&["spec"]],
         "status" => vec![&["spec"], &["metadata", "labels"], &["metadata", "ownerReferences"]],
         _ => Vec::new(),

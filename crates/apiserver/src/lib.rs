@@ -16,6 +16,7 @@ mod credentials;
 mod discovery;
 mod error;
 mod fields;
+mod gojson;
 mod listen;
 mod metadata;
 mod network;

@@ -65,6 +65,21 @@ where
     response
 }
 
+/// As [`warn`], before the warnings that are there already.
+pub fn warn_first(response: &mut Response<Body>, warnings: &[String]) {
+    if warnings.is_empty() {
+        return;
+    }
+    let later: Vec<HeaderValue> = match response.headers_mut().entry(header::WARNING) {
+        header::Entry::Occupied(found) => found.remove_entry_mult().1.collect(),
+        header::Entry::Vacant(_) => Vec::new(),
+    };
+    warn(response, warnings);
+    for value in later {
+        response.headers_mut().append(header::WARNING, value);
+    }
+}
+
 /// Adds `Warning` headers (code 299), each text once.
 pub fn warn(response: &mut Response<Body>, warnings: &[String]) {
     for (at, text) in warnings.iter().enumerate() {

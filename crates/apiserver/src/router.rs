@@ -128,7 +128,7 @@ async fn route(
     let yaml = call.format.yaml;
     let result = api::dispatch(call, body).await;
     let mut response = result.unwrap_or_else(|failure| respond::failure(&failure, yaml));
-    respond::warn(&mut response, &warnings);
+    respond::warn_first(&mut response, &warnings);
     Ok(response)
 }
 
@@ -175,6 +175,10 @@ fn plain(
         ["api" | "apis", ..] => {
             let address = headers.get(header::HOST).and_then(|v| v.to_str().ok()).unwrap_or("127.0.0.1:6443");
             discovery::answer(&catalog, segments, headers, address)
+        }
+        ["version", ..] => {
+            let text = "the server could not find the requested resource";
+            Err(Failure::new(404, "NotFound", text).empty_details())
         }
         _ => Err(Failure::page_not_found()),
     }

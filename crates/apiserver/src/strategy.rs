@@ -73,7 +73,10 @@ pub fn spec_changed(resource: &Resource, subresource: &str, live: &Value, value:
     // Deployments also count their annotations: rollouts write them.
     let annotated = &*resource.table == "deployments.apps"
         && get(live, &["metadata", "annotations"]) != get(value, &["metadata", "annotations"]);
-    annotated || parts(live) != parts(value)
+    // Slices count their labels, which say whose they are.
+    let labelled = &*resource.table == "endpointslices.discovery.k8s.io"
+        && get(live, &["metadata", "labels"]) != get(value, &["metadata", "labels"]);
+    annotated || labelled || parts(live) != parts(value)
 }
 
 /// What decoding itself writes: it belongs to whoever sent the object.
@@ -91,12 +94,7 @@ pub fn normalize(resource: &Resource, value: &mut Value) {
 }
 
 /// Fields that a new object gets or loses.
-pub fn prepare_create(
-    app: &Arc<App>,
-    resource: &Resource,
-    context: &Context,
-    value: &mut Value,
-) -> Result<(), Failure> {
+pub fn prepare_create(resource: &Resource, context: &Context, value: &mut Value) -> Result<(), Failure> {
     if resource.has_status() && !keeps_status(resource) {
         remove(value, &["status"]);
     }
@@ -125,12 +123,32 @@ pub fn prepare_create(
             set(value, &["spec", "groups"], json!(context.user.groups));
             remove(value, &["status"]);
         }
-        ("apiextensions.k8s.io", _) => {
-            crate::crd::set_status(app, value);
-        }
+        ("apiextensions.k8s.io", _) => crate::crd::begin_status(value),
+        ("", "services") => cluster_addresses(value, None),
         _ => {}
     }
     Ok(())
+}
+
+/// The first of a service's addresses stands in a field of its own; whoever changes only that field means both.
+fn cluster_addresses(value: &mut Value, live: Option<&Value>) {
+    let one = get_str(value, &["spec", "clusterIP"]).unwrap_or_default().to_owned();
+    let list = get(value, &["spec", "clusterIPs"]).cloned();
+    let Some(live) = live else {
+        if !one.is_empty() && list.is_none_or(|list| list.as_array().is_none_or(Vec::is_empty)) {
+            set(value, &["spec", "clusterIPs"], json!([one]));
+        }
+        return;
+    };
+    let before = get_str(live, &["spec", "clusterIP"]).unwrap_or_default();
+    if one == before || list.as_ref() != get(live, &["spec", "clusterIPs"]) {
+        return;
+    }
+    if one.is_empty() {
+        remove(value, &["spec", "clusterIPs"]);
+    } else {
+        set(value, &["spec", "clusterIPs"], json!([one]));
+    }
 }
 
 /// What becomes of dependents when a delete does not say.
@@ -151,7 +169,6 @@ fn keeps_status(resource: &Resource) -> bool {
 
 /// Fields that an update must leave to others.
 pub fn prepare_update(
-    app: &Arc<App>,
     resource: &Resource,
     context: &Context,
     live: &Value,
@@ -192,7 +209,8 @@ pub fn prepare_update(
                 }
             }
         }
-        ("apiextensions.k8s.io", _) => crate::crd::set_status(app, value),
+        ("apiextensions.k8s.io", _) => crate::crd::keep_status(value),
+        ("", "services") => cluster_addresses(value, Some(live)),
         _ => {}
     }
     Ok(())
@@ -304,28 +322,10 @@ fn qos_class(pod: &Value) -> &'static str {
 /// Rules that need more than the object's own type: other objects, immutability across kinds.
 pub fn validate(app: &App, resource: &Resource, value: &Value, old: Option<&Value>) -> Vec<Cause> {
     let mut causes = Vec::new();
-    if let Some(old) = old {
-        immutable_data(resource, value, old, &mut causes);
-    }
     if &*resource.table == crate::crd::TABLE && old.is_none() {
         crate::crd::check_names(app, value, &mut causes);
     }
     causes
-}
-
-fn immutable_data(resource: &Resource, value: &Value, old: &Value, causes: &mut Vec<Cause>) {
-    let keeps = matches!((&*resource.group, &*resource.name), ("", "secrets" | "configmaps"));
-    if !keeps || old.get("immutable") != Some(&Value::Bool(true)) {
-        return;
-    }
-    if value.get("immutable") != Some(&Value::Bool(true)) {
-        causes.push(Cause::forbidden("immutable", "field is immutable when `immutable` is set"));
-    }
-    for field in ["data", "binaryData"] {
-        if value.get(field) != old.get(field) {
-            causes.push(Cause::forbidden(field, "field is immutable when `immutable` is set"));
-        }
-    }
 }
 
 /// Takes cluster addresses and node ports for services.

@@ -1,6 +1,7 @@
 //! JSON with its duplicate fields found.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -9,16 +10,49 @@ use serde_json::{Map, Number, Value};
 /// Parses JSON; the last of several equal fields wins, and each later one is reported as Kubernetes
 /// words it.
 pub fn parse(text: &[u8]) -> Result<(Value, Vec<String>), serde_json::Error> {
-    let state = State { path: RefCell::default(), found: RefCell::default() };
+    let state = State::default();
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let value = Seed(&state).deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok((value, state.found.into_inner()))
 }
 
+/// Sorts texts that name a field in quotes at their end by where the field is in `body`; the rest stay behind.
+pub fn order(body: &[u8], texts: &mut [String]) {
+    let wanted = texts.iter().filter_map(|text| Some((named(text)?.to_owned(), usize::MAX))).collect();
+    let state = State { wanted: RefCell::new(wanted), ..State::default() };
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    // A body that is no JSON has been refused before.
+    if Seed(&state).deserialize(&mut deserializer).is_ok() {
+        let places = state.wanted.into_inner();
+        texts
+            .sort_by_key(|text| named(text).and_then(|path| places.get(path)).copied().unwrap_or(usize::MAX));
+    }
+}
+
+fn named(text: &str) -> Option<&str> {
+    text.strip_suffix('"')?.split_once('"').map(|(_, path)| path)
+}
+
+#[derive(Default)]
 struct State {
     path: RefCell<String>,
     found: RefCell<Vec<String>>,
+    /// Paths whose places in the text are asked for.
+    wanted: RefCell<BTreeMap<String, usize>>,
+    seen: Cell<usize>,
+}
+
+impl State {
+    fn meet(&self) {
+        let mut wanted = self.wanted.borrow_mut();
+        if !wanted.is_empty() {
+            self.seen.set(self.seen.get() + 1);
+            if let Some(place) = wanted.get_mut(&*self.path.borrow()) {
+                *place = (*place).min(self.seen.get());
+            }
+        }
+    }
 }
 
 struct Seed<'a>(&'a State);
@@ -91,6 +125,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
                 }
                 path.push_str(&key);
             }
+            self.0.meet();
             if map.contains_key(&key) {
                 let text = format!("duplicate field {:?}", self.0.path.borrow());
                 let mut found = self.0.found.borrow_mut();

@@ -71,12 +71,18 @@ pub fn default(resource: &Resource, value: &mut Value) {
 /// Validates everything but metadata.
 pub fn validate(_app: &App, resource: &Resource, value: &Value, old: Option<&Value>) -> Vec<Cause> {
     let errors = match &resource.custom {
-        Some(custom) => custom.version.structural.validate(value, old),
-        None if &*resource.table == crate::crd::TABLE => schema::crd::validate_definition(value, old),
+        Some(custom) => {
+            let rule = native::NameRule::Subdomain;
+            let mut errors = native::validate_any_metadata(value, old, resource.namespaced, rule);
+            errors.extend(custom.version.structural.validate(value, old));
+            errors
+        }
         None => native::validate(&gvk(resource), value, old),
     };
-    errors
-        .into_iter()
-        .map(|error| Cause { reason: error.reason.code(), message: error.body(), field: error.field })
-        .collect()
+    errors.into_iter().map(cause).collect()
+}
+
+/// An error about a field as the cause in a `Status`.
+pub fn cause(error: schema::FieldError) -> Cause {
+    Cause { reason: error.reason.code(), message: error.body(), field: error.field }
 }

@@ -13,6 +13,7 @@ pub mod meta;
 mod path;
 mod quantity;
 pub mod selector;
+mod selector_text;
 pub mod strategic;
 
 pub use diagnostic::{Diagnostic, Place, Severity};

@@ -81,19 +81,7 @@ impl LabelSelector {
     /// # Errors
     /// When the text is no selector.
     pub fn parse(text: &str) -> Result<Self, SelectorError> {
-        let mut requirements = Vec::new();
-        for part in split_outside_parentheses(text)? {
-            let part = part.trim();
-            if part.is_empty() {
-                if text.trim().is_empty() {
-                    break;
-                }
-                return Err(SelectorError(format!(
-                    "unable to parse requirement: found ',', expected: !, identifier, or 'end of string' in {text:?}"
-                )));
-            }
-            requirements.push(requirement(part)?);
-        }
+        let requirements = crate::selector_text::parse(text)?;
         Ok(LabelSelector { requirements, nothing: false })
     }
 
@@ -186,80 +174,6 @@ impl std::fmt::Display for LabelSelector {
     }
 }
 
-fn split_outside_parentheses(text: &str) -> Result<Vec<&str>, SelectorError> {
-    let mut parts = Vec::new();
-    let (mut start, mut open) = (0, false);
-    for (at, character) in text.char_indices() {
-        match character {
-            '(' if !open => open = true,
-            ')' if open => open = false,
-            '(' | ')' => return Err(SelectorError(format!("unbalanced parentheses in selector {text:?}"))),
-            ',' if !open => {
-                parts.push(&text[start..at]);
-                start = at + 1;
-            }
-            _ => {}
-        }
-    }
-    if open {
-        return Err(SelectorError(format!("unbalanced parentheses in selector {text:?}")));
-    }
-    parts.push(&text[start..]);
-    Ok(parts)
-}
-
-fn requirement(part: &str) -> Result<Requirement, SelectorError> {
-    let make = |key: &str, operator, values: Vec<String>| {
-        let key = key.trim();
-        if !valid_key(key) {
-            return Err(SelectorError(format!(
-                "unable to parse requirement: invalid label key {key:?} in {part:?}"
-            )));
-        }
-        let labels = !matches!(operator, Operator::GreaterThan | Operator::LessThan);
-        if let Some(bad) = values.iter().find(|value| !valid_value(value)) {
-            return Err(SelectorError(format!(
-                "unable to parse requirement: invalid label value {bad:?} in {part:?}"
-            )));
-        }
-        if !labels && values.iter().any(|value| value.parse::<i64>().is_err()) {
-            return Err(SelectorError(format!(
-                "for 'Gt', 'Lt' operators, the value must be an integer: {part:?}"
-            )));
-        }
-        Ok(Requirement { key: key.to_owned(), operator, values })
-    };
-    if let Some(key) = part.strip_prefix('!') {
-        return make(key, Operator::DoesNotExist, Vec::new());
-    }
-    for (sign, operator) in [
-        ("!=", Operator::NotIn),
-        ("==", Operator::In),
-        ("=", Operator::In),
-        (">", Operator::GreaterThan),
-        ("<", Operator::LessThan),
-    ] {
-        if let Some((key, value)) = part.split_once(sign) {
-            return make(key, operator, vec![value.trim().to_owned()]);
-        }
-    }
-    if let Some(inside) = part.strip_suffix(')') {
-        let (head, values) = inside
-            .split_once('(')
-            .ok_or_else(|| SelectorError(format!("unable to parse requirement: {part:?}")))?;
-        let head = head.trim();
-        let values: Vec<String> = values.split(',').map(|value| value.trim().to_owned()).collect();
-        if let Some(key) = head.strip_suffix("notin").filter(|key| key.ends_with(char::is_whitespace)) {
-            return make(key, Operator::NotIn, values);
-        }
-        if let Some(key) = head.strip_suffix("in").filter(|key| key.ends_with(char::is_whitespace)) {
-            return make(key, Operator::In, values);
-        }
-        return Err(SelectorError(format!("unable to parse requirement: expected in or notin in {part:?}")));
-    }
-    make(part, Operator::Exists, Vec::new())
-}
-
 fn expression_requirement(expression: &Value) -> Result<Requirement, SelectorError> {
     let key = expression.get("key").and_then(Value::as_str).unwrap_or_default().to_owned();
     let values: Vec<String> = get(expression, &["values"])
@@ -287,29 +201,6 @@ fn expression_requirement(expression: &Value) -> Result<Requirement, SelectorErr
         )));
     }
     Ok(Requirement { key, operator, values })
-}
-
-fn valid_name(name: &str, upto: usize) -> bool {
-    let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
-    name.len() <= upto
-        && edge(name.chars().next())
-        && edge(name.chars().next_back())
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
-}
-
-fn valid_key(key: &str) -> bool {
-    match key.split_once('/') {
-        Some((prefix, name)) => {
-            valid_name(name, 63)
-                && valid_name(prefix, 253)
-                && prefix.chars().all(|c| !c.is_ascii_uppercase() && c != '_')
-        }
-        None => valid_name(key, 63),
-    }
-}
-
-fn valid_value(value: &str) -> bool {
-    value.is_empty() || valid_name(value, 63)
 }
 
 /// A field selector: `metadata.name=a,status.phase!=Running`.

@@ -4,8 +4,10 @@
 
 mod decode;
 mod defaults;
+mod metadata;
 pub(crate) mod names;
 mod normalize;
+mod small;
 mod validate;
 mod workloads;
 
@@ -14,9 +16,8 @@ use object::{Gvk, Value};
 use crate::{FieldError, TypeRef, builtin};
 
 pub use decode::{decode, unknown_fields};
+pub use metadata::{NameRule, any_metadata as validate_any_metadata, metadata as validate_metadata};
 pub use normalize::normalize_applied;
-pub use validate::NameRule;
-pub use validate::metadata as validate_metadata;
 
 /// Sets the defaults of a built-in kind. Idempotent.
 pub fn default(gvk: &Gvk, object: &mut Value) {

@@ -67,8 +67,9 @@ fn pod(state: &mut State, old: Option<&Value>, new: Option<&Value>) {
     let traits = |pod: Option<&Value>| {
         pod.map(|pod| {
             let conditions = get(pod, &["status", "conditions"]).cloned();
+            let phase = get_str(pod, &["status", "phase"]).map(String::from);
             let address = get_str(pod, &["status", "podIP"]).map(String::from);
-            (meta::labels(pod).cloned(), conditions, address, meta::deletion_timestamp(pod).is_some())
+            (meta::labels(pod).cloned(), conditions, phase, address, meta::deletion_timestamp(pod).is_some())
         })
     };
     if traits(old) == traits(new) {
@@ -76,6 +77,12 @@ fn pod(state: &mut State, old: Option<&Value>, new: Option<&Value>) {
     }
     let Some(current) = new.or(old) else { return };
     let namespace = meta::namespace(current).unwrap_or_default().to_string();
+    // A claim goes when the last pod that mounts it has ended.
+    for claim in state.list(kind::CLAIM, &namespace) {
+        if meta::deletion_timestamp(&claim).is_some() {
+            state.queue.add(work(kind::CLAIM, &claim));
+        }
+    }
     for kind in [kind::SERVICE, kind::BUDGET] {
         for object in state.list(kind, &namespace) {
             let Some(selector) = get(&object, &["spec", "selector"]) else { continue };

@@ -61,7 +61,8 @@ pub fn read(media: &str, body: &[u8], kind: &str, problems: &mut Vec<String>) ->
             let (value, duplicates) = strict::parse(body).map_err(|error| {
                 let start = String::from_utf8_lossy(body.get(..body.len().min(64)).unwrap_or_default());
                 Failure::bad_request(format!(
-                    "the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; json parse error: {error} ({start})"
+                    "the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; json parse error: {} ({start})",
+                    crate::gojson::explain(body, &error)
                 ))
             })?;
             problems.extend(duplicates);
@@ -165,6 +166,13 @@ pub fn check_place(call: &Call, value: &mut Value) -> Result<(), Failure> {
         )));
     }
     Ok(())
+}
+
+/// Puts what was found into the order of the body, as the original's decoder meets it.
+pub fn order_problems(call: &Call, body: &[u8], problems: &mut [String]) {
+    if problems.len() > 1 && matches!(media_type(&call.headers), "" | "application/json") {
+        strict::order(body, problems);
+    }
 }
 
 /// Decides about unknown and duplicate fields: refuse, or give back warnings.

@@ -51,6 +51,11 @@ pub async fn delete(call: &Call, body: &Bytes) -> Result<Response<Body>, Failure
         }
         Deleted::Gone(object, durable) => {
             write::settle(durable).await?;
+            if &*resource.table == "pods" {
+                // A pod ends even when nothing has to be waited for, and its last state says so.
+                let value = ended(&convert::tree(app, resource, &object));
+                return Ok(read::answer_tree(call, StatusCode::OK, &value));
+            }
             if strategy::returns_deleted(resource) {
                 return Ok(read::answer(call, StatusCode::OK, &object));
             }
@@ -59,6 +64,19 @@ pub async fn delete(call: &Call, body: &Bytes) -> Result<Response<Body>, Failure
             Ok(respond::tree(StatusCode::OK, &status, call.format.yaml))
         }
     }
+}
+
+fn ended(pod: &Value) -> Value {
+    let mut pod = pod.clone();
+    if meta::deletion_timestamp(&pod).is_none() {
+        set(&mut pod, &["metadata", "deletionTimestamp"], crate::app::now().into());
+        let generation = meta::generation(&pod);
+        if generation > 0 {
+            set(&mut pod, &["metadata", "generation"], (generation + 1).into());
+        }
+    }
+    set(&mut pod, &["metadata", "deletionGracePeriodSeconds"], 0.into());
+    pod
 }
 
 /// DELETE of everything that is selected.

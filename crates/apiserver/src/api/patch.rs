@@ -57,8 +57,10 @@ async fn change(
         ));
     }
     let mut found = Vec::new();
-    let (document, duplicates) =
-        crate::strict::parse(body).map_err(|e| Failure::bad_request(format!("error decoding patch: {e}")))?;
+    let (document, duplicates) = crate::strict::parse(body).map_err(|e| {
+        let why = crate::gojson::explain(body, &e);
+        Failure::bad_request(format!("error decoding patch: {why}"))
+    })?;
     found.extend(duplicates);
     if media == JSON && !document.is_array() {
         return Err(Failure::bad_request(
@@ -133,7 +135,8 @@ fn check_identity(live: &Value, value: &Value) -> Result<(), Failure> {
     if meta::uid(value) != meta::uid(live) && !meta::uid(value).is_empty() {
         let cause = Cause::invalid("metadata.uid", &meta::uid(value).into(), "field is immutable");
         let gvk = object::Gvk::of(live);
-        return Err(Failure::invalid(&gvk.group, &gvk.kind, path, &[cause]));
+        // Said twice, as with every rule for metadata.
+        return Err(Failure::invalid(&gvk.group, &gvk.kind, path, &[cause.clone(), cause]));
     }
     let (path, namespace) =
         (meta::namespace(live).unwrap_or_default(), meta::namespace(value).unwrap_or_default());
@@ -239,7 +242,7 @@ fn read_applied(body: &Bytes) -> Result<(Value, Vec<String>), Failure> {
             if let Err(error) = yaml::from_str_strict(text) {
                 problems.push(error.to_string());
             }
-            yaml::from_str(text).map_err(|e| bad(&e.to_string()))?
+            yaml::from_str(text).map_err(|e| bad(&format!("error converting YAML to JSON: {e}")))?
         }
     };
     if !value.is_object() {

@@ -32,6 +32,11 @@ pub fn create(call: &Call, body: &Bytes) -> Result<Response<Body>, Failure> {
         "selfsubjectrulesreviews" => rules(call, &value),
         _ => return Err(super::unknown_resource()),
     };
+    if &*resource.name != "selfsubjectreviews" {
+        // Reviews are not kept, but written as any object is.
+        let context = super::write::Context::of(call)?;
+        crate::fields::on_write(resource, None, &mut value, None, &context)?;
+    }
     object::set(&mut value, &["status"], status);
     if &*resource.name == "selfsubjectreviews" {
         object::set(&mut value, &["metadata", "creationTimestamp"], crate::app::now().into());

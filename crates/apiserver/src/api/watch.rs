@@ -85,14 +85,14 @@ pub fn watch(call: &Call) -> Result<Response<Body>, Failure> {
 fn initial_events(call: &Call) -> Result<Option<bool>, Failure> {
     let matching = call.query.text("resourceVersionMatch");
     let Some(value) = call.query.text("sendInitialEvents") else {
-        if matching.is_some() {
-            let cause = Cause::forbidden(
-                "resourceVersionMatch",
-                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-            );
-            return Err(Failure::invalid("meta.k8s.io", "ListOptions", "", &[cause]));
+        let Some(matching) = matching else { return Ok(None) };
+        let field = "resourceVersionMatch";
+        let why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+        let mut causes = vec![Cause::forbidden(field, why)];
+        if matching != "NotOlderThan" {
+            causes.push(Cause::unsupported(field, &matching.into(), &["NotOlderThan"]));
         }
-        return Ok(None);
+        return Err(Failure::invalid("meta.k8s.io", "ListOptions", "", &causes));
     };
     if matching != Some("NotOlderThan") {
         let cause = Cause::forbidden(

@@ -108,6 +108,7 @@ pub async fn create(call: &Call, body: &Bytes) -> Result<Response<Body>, Failure
     let resource = &call.resource;
     let (mut value, mut problems) = body::object(call, body, &resource.api_version(), &resource.kind)?;
     types::drop_unknown(resource, &mut value, &mut problems)?;
+    body::order_problems(call, body, &mut problems);
     let mut warnings = body::judge_problems(call, mode, problems)?;
     body::check_place(call, &mut value)?;
     let context = Context::of(call)?;
@@ -195,10 +196,13 @@ fn try_create(
         Managed::Computed(managed) => fields::put(&mut value, managed),
     }
     admission::on_create(app, resource, context, &mut value)?;
-    strategy::prepare_create(app, resource, context, &mut value)?;
-    let mut causes = metadata::validate(resource, &value);
-    causes.extend(types::validate(app, resource, &value, None));
+    strategy::prepare_create(resource, context, &mut value)?;
+    let mut causes = types::validate(app, resource, &value, None);
     causes.extend(strategy::validate(app, resource, &value, None));
+    if causes.is_empty() {
+        // What holds for every kind is only asked of what its own kind accepts.
+        causes = metadata::validate(resource, &value, None);
+    }
     if !causes.is_empty() {
         return Err(invalid(resource, &value, &causes));
     }
@@ -257,14 +261,7 @@ fn generated_name(base: &str) -> String {
 
 /// 422 for an object of this resource.
 pub fn invalid(resource: &Resource, value: &Value, causes: &[Cause]) -> Failure {
-    // Types judge metadata too; what both found is said once.
-    let mut once: Vec<Cause> = Vec::with_capacity(causes.len());
-    for cause in causes {
-        if !once.contains(cause) {
-            once.push(cause.clone());
-        }
-    }
-    Failure::invalid(&resource.group, &resource.kind, meta::name(value), &once)
+    Failure::invalid(&resource.group, &resource.kind, meta::name(value), causes)
 }
 
 /// PUT of the object or one of the subresources that hold the whole object.
@@ -273,6 +270,7 @@ pub async fn update(call: &Call, body: &Bytes) -> Result<Response<Body>, Failure
     let resource = &call.resource;
     let (mut value, mut problems) = body::object(call, body, &resource.api_version(), &resource.kind)?;
     types::drop_unknown(resource, &mut value, &mut problems)?;
+    body::order_problems(call, body, &mut problems);
     let mut warnings = body::judge_problems(call, mode, problems)?;
     body::check_place(call, &mut value)?;
     let context = Context::of(call)?;
@@ -287,7 +285,8 @@ pub async fn update(call: &Call, body: &Bytes) -> Result<Response<Body>, Failure
     if meta::resource_version(&value).is_empty() && !strategy::updates_blindly(resource) {
         let cause =
             Cause::invalid("metadata.resourceVersion", &Value::from(0), "must be specified for an update");
-        return Err(invalid(resource, &value, &[cause]));
+        // The original names the resource where a kind belongs.
+        return Err(Failure::invalid(&resource.group, &resource.name, name, &[cause]));
     }
     let written = modify(&call.app, resource, namespace, name, &context, &mut warnings, |_| {
         Ok(Proposal::update(value.clone()))
@@ -400,14 +399,14 @@ fn prepare_update(
     } else {
         fields::on_write(resource, Some(live), &mut value, managed, context)?;
     }
-    strategy::prepare_update(app, resource, context, live, &mut value)?;
+    strategy::prepare_update(resource, context, live, &mut value)?;
     let bumped = strategy::has_generation(resource)
         && strategy::spec_changed(resource, &context.subresource, live, &value);
     if bumped {
         set(&mut value, &["metadata", "generation"], (meta::generation(live) + 1).into());
     }
-    let mut causes = metadata::validate(resource, &value);
-    causes.extend(metadata::validate_update(live, &value));
+    // What is wrong with metadata is said twice, by the rules of every kind and by those of the kind.
+    let mut causes = metadata::validate(resource, &value, Some(live));
     causes.extend(types::validate(app, resource, &value, Some(live)));
     causes.extend(strategy::validate(app, resource, &value, Some(live)));
     if !causes.is_empty() {

@@ -188,25 +188,27 @@ fn map_limits(limits: &Limits, map: &object::Map, value: &Value, path: &str, err
 }
 
 fn text_limits(limits: &Limits, text: &str, path: &str, errors: &mut Vec<FieldError>) {
+    // Only the first thing that is wrong with a text is said, as in the original.
     let length = text.chars().count() as u64;
     let invalid = |message: String| FieldError::invalid(path, text, format!("{path} in body {message}"));
-    if let Some(most) = limits.max_length.filter(|most| length > *most) {
+    let too_long = limits.max_length.filter(|most| length > *most);
+    let too_short = limits.min_length.filter(|least| length < *least);
+    // A pattern that is none here is one that Go's syntax has and ours has not: nothing can be said.
+    let pattern = limits.pattern.as_ref().filter(|pattern| {
+        let regex = limits.regex.get_or_init(|| Regex::new(pattern).ok());
+        regex.as_ref().is_some_and(|regex| !regex.is_match(text))
+    });
+    if let Some(most) = too_long {
         errors.push(FieldError {
             reason: Reason::TooLong,
             field: path.to_owned(),
             value: None,
             detail: format!("may not be more than {most} bytes"),
         });
-    }
-    if let Some(least) = limits.min_length.filter(|least| length < *least) {
+    } else if let Some(least) = too_short {
         errors.push(invalid(format!("should be at least {least} chars long")));
-    }
-    if let Some(pattern) = &limits.pattern {
-        let regex = limits.regex.get_or_init(|| Regex::new(pattern).ok());
-        // A pattern that is none here is one that Go's syntax has and ours has not: nothing can be said.
-        if regex.as_ref().is_some_and(|regex| !regex.is_match(text)) {
-            errors.push(invalid(format!("should match '{pattern}'")));
-        }
+    } else if let Some(pattern) = pattern {
+        errors.push(invalid(format!("should match '{pattern}'")));
     }
     if !format::is_valid(&limits.format, text) {
         let detail =

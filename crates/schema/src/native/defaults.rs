@@ -244,6 +244,7 @@ impl Defaults<'_> {
     fn structure(&self, name: &str, values: &mut Map) {
         match name {
             "Pod" => pod(values),
+            "NodeSpec" => node_spec(values),
             "Container" | "EphemeralContainer" => pull_policy(values, "image", "imagePullPolicy"),
             "ImageVolumeSource" => pull_policy(values, "reference", "pullPolicy"),
             "Volume" => volume(values),
@@ -442,6 +443,14 @@ fn limit_range_item(values: &mut Map) {
         if map(values, field).is_empty() {
             values.remove(field);
         }
+    }
+}
+
+/// The list has an older field for its first element.
+fn node_spec(values: &mut Map) {
+    let first = text(values, "podCIDR").to_owned();
+    if !first.is_empty() && values.get("podCIDRs").and_then(Value::as_array).is_none_or(Vec::is_empty) {
+        values.insert("podCIDRs".to_owned(), json!([first]));
     }
 }
 

@@ -30,7 +30,11 @@ pub fn dns_label(text: &str) -> Option<String> {
     if text.len() > 63 {
         return Some(too_long(63));
     }
-    (!is_label(text)).then(|| LABEL.to_owned())
+    if is_label(text) {
+        return None;
+    }
+    let dotted = text.split('.').all(is_label);
+    Some(if dotted { "must not contain dots".to_owned() } else { LABEL.to_owned() })
 }
 
 /// What is wrong with an RFC 1123 subdomain.

@@ -1,150 +1,13 @@
 //! Validation of built-in kinds with the reasons and messages of the Kubernetes API.
 
-use object::{Gvk, LabelSelector, Map, Value, get, get_i64, get_str, meta};
+use object::{Gvk, LabelSelector, Map, Value, get, get_i64, get_str};
 
-use super::names;
-use super::workloads;
+use super::metadata::{NameRule, labels, metadata};
+use super::{names, small, workloads};
 use crate::FieldError;
 
-/// Largest size of all annotations of an object together.
-const MAX_ANNOTATIONS: usize = 256 * 1024;
 /// Largest size of the data of a ConfigMap or Secret.
 const MAX_DATA: usize = 1024 * 1024;
-
-/// Which names objects of a kind may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NameRule {
-    /// RFC 1123 subdomain.
-    Subdomain,
-    /// RFC 1123 label.
-    Label,
-    /// DNS-1035 label.
-    Label1035,
-    /// Anything that is one segment of a path.
-    PathSegment,
-}
-
-impl NameRule {
-    /// The rule of a kind.
-    pub fn of(gvk: &Gvk) -> NameRule {
-        match (gvk.group.as_str(), gvk.kind.as_str()) {
-            ("", "Namespace") => NameRule::Label,
-            ("", "Service") => NameRule::Label1035,
-            ("rbac.authorization.k8s.io", _) => NameRule::PathSegment,
-            _ => NameRule::Subdomain,
-        }
-    }
-
-    fn error(self, name: &str) -> Option<String> {
-        match self {
-            NameRule::Subdomain => names::dns_subdomain(name),
-            NameRule::Label if name.contains('.') => Some("must not contain dots".to_owned()),
-            NameRule::Label => names::dns_label(name),
-            NameRule::Label1035 => names::dns_1035_label(name),
-            NameRule::PathSegment => names::path_segment(name),
-        }
-    }
-}
-
-/// Errors of `metadata`; also for custom resources.
-pub fn metadata(object: &Value, old: Option<&Value>, namespaced: bool, rule: NameRule) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    let (name, generate) = (meta::name(object), meta::generate_name(object));
-    if !generate.is_empty()
-        && let Some(message) = rule.error(&format!("{}a", generate.trim_end_matches('-')))
-    {
-        errors.push(FieldError::invalid("metadata.generateName", generate, message));
-    }
-    if name.is_empty() {
-        errors.push(FieldError::required("metadata.name", "name or generateName is required"));
-    } else if let Some(message) = rule.error(name) {
-        errors.push(FieldError::invalid("metadata.name", name, message));
-    }
-    match (namespaced, meta::namespace(object)) {
-        (true, None) => errors.push(FieldError::required("metadata.namespace", "")),
-        (true, Some(namespace)) => {
-            if let Some(message) = names::dns_label(namespace) {
-                errors.push(FieldError::invalid("metadata.namespace", namespace, message));
-            }
-        }
-        (false, Some(_)) => {
-            errors.push(FieldError::forbidden("metadata.namespace", "not allowed on this type"))
-        }
-        (false, None) => {}
-    }
-    if let Some(value) = get(object, &["metadata", "labels"]) {
-        labels(value, "metadata.labels", &mut errors);
-    }
-    annotations(object, &mut errors);
-    owners(object, &mut errors);
-    for (index, finalizer) in meta::finalizers(object).enumerate() {
-        let path = format!("metadata.finalizers[{index}]");
-        if let Some(message) = names::qualified_name(finalizer) {
-            errors.push(FieldError::invalid(path, finalizer, message));
-        } else if !finalizer.contains('/')
-            && !matches!(finalizer, "kubernetes" | "orphan" | "foregroundDeletion")
-        {
-            let detail = "name is neither a standard finalizer name nor is it fully qualified";
-            errors.push(FieldError::invalid(path, finalizer, detail));
-        }
-    }
-    if let Some(old) = old {
-        for field in ["name", "namespace", "uid", "creationTimestamp"] {
-            let (new, before) = (get_str(object, &["metadata", field]), get_str(old, &["metadata", field]));
-            if let Some(new) = new.filter(|_| before.is_some() && new != before) {
-                errors.push(FieldError::invalid(format!("metadata.{field}"), new, "field is immutable"));
-            }
-        }
-    }
-    errors
-}
-
-/// Errors of a mapping of labels.
-pub(super) fn labels(value: &Value, path: &str, errors: &mut Vec<FieldError>) {
-    for (key, value) in value.as_object().into_iter().flatten() {
-        if let Some(message) = names::qualified_name(key) {
-            errors.push(FieldError::invalid(path, key.as_str(), message));
-        }
-        let value = value.as_str().unwrap_or_default();
-        if let Some(message) = names::label_value(value) {
-            errors.push(FieldError::invalid(path, value, message));
-        }
-    }
-}
-
-fn annotations(object: &Value, errors: &mut Vec<FieldError>) {
-    let mut size = 0;
-    for (key, value) in meta::annotations(object).into_iter().flatten() {
-        if let Some(message) = names::qualified_name(&key.to_lowercase()) {
-            errors.push(FieldError::invalid("metadata.annotations", key.as_str(), message));
-        }
-        size += key.len() + value.as_str().map_or(0, str::len);
-    }
-    if size > MAX_ANNOTATIONS {
-        errors.push(FieldError::too_long("metadata.annotations", MAX_ANNOTATIONS as i64));
-    }
-}
-
-fn owners(object: &Value, errors: &mut Vec<FieldError>) {
-    let entries = get(object, &["metadata", "ownerReferences"]).and_then(Value::as_array);
-    for entry in entries.into_iter().flatten() {
-        for field in ["apiVersion", "kind", "name", "uid"] {
-            let value = get_str(entry, &[field]).unwrap_or_default();
-            if value.is_empty() {
-                let detail =
-                    if field == "apiVersion" { "version must not be empty" } else { "must not be empty" };
-                errors.push(FieldError::invalid(format!("metadata.ownerReferences.{field}"), value, detail));
-            }
-        }
-    }
-    let controllers =
-        meta::owner_references(object).iter().filter(|owner| owner.controller == Some(true)).count();
-    if controllers > 1 {
-        let detail = "Only one reference can have Controller set to true.";
-        let shown = entries.cloned().map(Value::Array).unwrap_or_default();
-        errors.push(FieldError::invalid("metadata.ownerReferences", shown, detail));
-    }
-}
 
 /// Errors of a label selector object.
 pub(super) fn selector(value: &Value, path: &str, errors: &mut Vec<FieldError>) {
@@ -193,14 +56,19 @@ pub(super) fn immutable(object: &Value, old: Option<&Value>, path: &[&str], erro
     }
 }
 
-/// A selector and the labels it must select.
-pub(super) fn template_matches(spec: &Value, errors: &mut Vec<FieldError>) {
+/// A selector and the labels it must select, of a workload of this kind.
+pub(super) fn template_matches(kind: &str, spec: &Value, errors: &mut Vec<FieldError>) {
     let labels = get(spec, &["template", "metadata", "labels"]);
-    let Some(wanted) = spec.get("selector").filter(|selector| !selector.is_null()) else {
-        errors.push(FieldError::required("spec.selector", ""));
-        let shown = labels.cloned().unwrap_or_default();
+    let mismatch = || {
         let detail = "`selector` does not match template `labels`";
-        errors.push(FieldError::invalid("spec.template.metadata.labels", shown, detail));
+        FieldError::invalid("spec.template.metadata.labels", labels.cloned().unwrap_or_default(), detail)
+    };
+    let Some(wanted) = spec.get("selector").filter(|selector| !selector.is_null()) else {
+        // A DaemonSet without a selector is only told that nothing matches.
+        if kind != "DaemonSet" {
+            errors.push(FieldError::required("spec.selector", ""));
+        }
+        errors.push(mismatch());
         return;
     };
     selector(wanted, "spec.selector", errors);
@@ -209,16 +77,20 @@ pub(super) fn template_matches(spec: &Value, errors: &mut Vec<FieldError>) {
         Some(Value::Array(list)) => list.is_empty(),
         _ => true,
     };
-    if empty("matchLabels") && empty("matchExpressions") {
-        let detail = "empty selector is invalid for deployment";
+    let nothing = empty("matchLabels") && empty("matchExpressions");
+    if nothing {
+        let named = match kind {
+            "DaemonSet" => "daemonset",
+            "StatefulSet" => "statefulset",
+            _ => "deployment",
+        };
+        let detail = format!("empty selector is invalid for {named}");
         errors.push(FieldError::invalid("spec.selector", wanted.clone(), detail));
     }
     let selects =
         LabelSelector::from_object(wanted).is_ok_and(|s| s.matches(labels.and_then(Value::as_object)));
     if !selects {
-        let shown = labels.cloned().unwrap_or_default();
-        let detail = "`selector` does not match template `labels`";
-        errors.push(FieldError::invalid("spec.template.metadata.labels", shown, detail));
+        errors.push(mismatch());
     }
 }
 
@@ -236,7 +108,7 @@ pub(super) fn object(gvk: &Gvk, object: &Value, old: Option<&Value>) -> Vec<Fiel
         }
         ("", "PersistentVolumeClaim") => claim(object, old, &mut errors),
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => {
-            binding(object, old, &mut errors)
+            binding(gvk, object, old, &mut errors)
         }
         ("rbac.authorization.k8s.io", "Role" | "ClusterRole") => role(gvk, object, &mut errors),
         ("autoscaling", "HorizontalPodAutoscaler") => autoscaler(object, &mut errors),
@@ -250,21 +122,10 @@ pub(super) fn object(gvk: &Gvk, object: &Value, old: Option<&Value>) -> Vec<Fiel
             errors = metadata(object, old, false, NameRule::Subdomain);
             errors.extend(crate::crd::validate_definition(object, old));
         }
-        ("apps", "ControllerRevision") => {
-            if object.get("data").is_none_or(Value::is_null) {
-                errors.push(FieldError::required("data", "data is mandatory"));
-            }
-            immutable(object, old, &["data"], &mut errors);
+        _ => {
+            workloads::validate(gvk, object, old, &mut errors);
+            small::validate(gvk, object, old, &mut errors);
         }
-        ("storage.k8s.io", "StorageClass") => {
-            if get_str(object, &["provisioner"]).is_none_or(str::is_empty) {
-                errors.push(FieldError::required("provisioner", ""));
-            }
-            for field in ["provisioner", "reclaimPolicy", "parameters", "volumeBindingMode"] {
-                immutable(object, old, &[field], &mut errors);
-            }
-        }
-        _ => workloads::validate(gvk, object, old, &mut errors),
     }
     errors
 }
@@ -274,9 +135,14 @@ fn service(object: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
     let ports: Vec<&Value> =
         get(object, &["spec", "ports"]).and_then(Value::as_array).into_iter().flatten().collect();
     let headless = get_str(object, &["spec", "clusterIP"]) == Some("None");
-    if !matches!(kind, "ClusterIP" | "NodePort" | "LoadBalancer" | "ExternalName") {
-        let known = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
-        errors.push(FieldError::not_supported("spec.type", kind, &known));
+    let ip = |value: &Value| get_str(value, &["spec", "clusterIP"]).unwrap_or_default().to_owned();
+    if let Some(old) =
+        old.filter(|old| kind != "ExternalName" && get_str(old, &["spec", "type"]) != Some("ExternalName"))
+        && !ip(old).is_empty()
+        && ip(old) != ip(object)
+    {
+        let shown = get(object, &["spec", "clusterIPs"]).cloned().unwrap_or_default();
+        errors.push(FieldError::invalid("spec.clusterIPs[0]", shown, "may not change once set"));
     }
     if ports.is_empty() && !headless && kind != "ExternalName" {
         errors.push(FieldError::required("spec.ports", ""));
@@ -321,14 +187,9 @@ fn service(object: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
     if !matches!(affinity, "None" | "ClientIP") {
         errors.push(FieldError::not_supported("spec.sessionAffinity", affinity, &["ClientIP", "None"]));
     }
-    let ip = |value: &Value| get_str(value, &["spec", "clusterIP"]).unwrap_or_default().to_owned();
-    if let Some(old) =
-        old.filter(|old| kind != "ExternalName" && get_str(old, &["spec", "type"]) != Some("ExternalName"))
-        && !ip(old).is_empty()
-        && ip(old) != ip(object)
-    {
-        let shown = get(object, &["spec", "clusterIPs"]).cloned().unwrap_or_default();
-        errors.push(FieldError::invalid("spec.clusterIPs[0]", shown, "may not change once set"));
+    if !matches!(kind, "ClusterIP" | "NodePort" | "LoadBalancer" | "ExternalName") {
+        let known = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
+        errors.push(FieldError::not_supported("spec.type", kind, &known));
     }
 }
 
@@ -434,7 +295,7 @@ fn claim(object: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
     }
 }
 
-fn binding(object: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
+fn binding(gvk: &Gvk, object: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
     if let Some(old) = old
         && object.get("roleRef") != old.get("roleRef")
     {
@@ -444,8 +305,10 @@ fn binding(object: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
         errors.push(FieldError::invalid("roleRef", shown, "cannot change roleRef"));
     }
     let kind = get_str(object, &["roleRef", "kind"]).unwrap_or_default();
-    if !matches!(kind, "Role" | "ClusterRole") {
-        errors.push(FieldError::not_supported("roleRef.kind", kind, &["Role", "ClusterRole"]));
+    let known: &[&str] =
+        if gvk.kind == "ClusterRoleBinding" { &["ClusterRole"] } else { &["Role", "ClusterRole"] };
+    if !known.contains(&kind) {
+        errors.push(FieldError::not_supported("roleRef.kind", kind, known));
     }
     if get_str(object, &["roleRef", "name"]).is_none_or(str::is_empty) {
         errors.push(FieldError::required("roleRef.name", ""));

@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 
 use object::{Gvk, Quantity, Value, get, get_i64, get_str};
 
+use serde_json::json;
+
+use super::metadata::labels;
 use super::names;
-use super::validate::{immutable, labels, port_number, protocol, target_port, template_matches};
+use super::validate::{immutable, port_number, protocol, target_port, template_matches};
 use crate::FieldError;
 
 /// Errors of a workload; nothing for other kinds.
@@ -18,16 +21,26 @@ pub(super) fn validate(gvk: &Gvk, object: &Value, old: Option<&Value>, errors: &
         }
         ("apps", "Deployment" | "ReplicaSet" | "DaemonSet" | "StatefulSet") => {
             not_negative(spec, &["replicas"], "spec.replicas", errors);
-            template_matches(spec, errors);
-            let pod = if gvk.kind == "StatefulSet" { Pod::Unchecked } else { Pod::Checked };
-            template(spec, "spec.template", Some("Always"), pod, errors);
+            template_matches(&gvk.kind, spec, errors);
+            if gvk.kind == "StatefulSet" {
+                let completed = with_claims(spec);
+                template(&completed, "spec.template", Some("Always"), errors);
+            } else {
+                template(spec, "spec.template", Some("Always"), errors);
+            }
             immutable(object, old, &["spec", "selector"], errors);
             if gvk.kind == "StatefulSet" {
                 stateful_set_update(object, old, errors);
             }
         }
         ("", "ReplicationController") => {
-            template(spec, "spec.template", Some("Always"), Pod::Checked, errors)
+            not_negative(spec, &["minReadySeconds"], "spec.minReadySeconds", errors);
+            let selected = spec.get("selector").and_then(Value::as_object).is_some_and(|map| !map.is_empty());
+            if !selected {
+                errors.push(FieldError::required("spec.selector", ""));
+            }
+            not_negative(spec, &["replicas"], "spec.replicas", errors);
+            template(spec, "spec.template", Some("Always"), errors);
         }
         ("batch", "Job") => {
             job(spec, "spec", errors);
@@ -36,6 +49,13 @@ pub(super) fn validate(gvk: &Gvk, object: &Value, old: Option<&Value>, errors: &
             immutable(object, old, &["spec", "completions"], errors);
         }
         ("batch", "CronJob") => cron_job(object, spec, errors),
+        ("", "PodTemplate") => {
+            let pod = get(object, &["template", "spec"]).unwrap_or(&Value::Null);
+            if let Some(value) = get(object, &["template", "metadata", "labels"]) {
+                labels(value, "template.metadata.labels", errors);
+            }
+            pod_spec(pod, "template.spec", errors);
+        }
         _ => {}
     }
 }
@@ -46,15 +66,27 @@ fn not_negative(value: &Value, path: &[&str], shown: &str, errors: &mut Vec<Fiel
     }
 }
 
-/// Whether the pod of a template is looked into. Kubernetes does not for a StatefulSet, whose claim templates
-/// add volumes to it.
-#[derive(PartialEq)]
-enum Pod {
-    Checked,
-    Unchecked,
+/// The specification of a StatefulSet with its claim templates as the volumes that they become.
+fn with_claims(spec: &Value) -> Value {
+    let mut completed = spec.clone();
+    let templates = spec.get("volumeClaimTemplates").and_then(Value::as_array);
+    let names: Vec<&str> =
+        templates.into_iter().flatten().filter_map(|claim| get_str(claim, &["metadata", "name"])).collect();
+    if names.is_empty() {
+        return completed;
+    }
+    let own = get(spec, &["template", "spec", "volumes"]).and_then(Value::as_array);
+    let kept = own.into_iter().flatten().filter(|volume| {
+        let name = get_str(volume, &["name"]).unwrap_or_default();
+        !names.contains(&name)
+    });
+    let made = names.iter().map(|name| json!({"name": name, "persistentVolumeClaim": {"claimName": name}}));
+    let volumes: Vec<Value> = made.chain(kept.cloned()).collect();
+    object::set(&mut completed, &["template", "spec", "volumes"], volumes.into());
+    completed
 }
 
-fn template(spec: &Value, path: &str, restart: Option<&str>, check: Pod, errors: &mut Vec<FieldError>) {
+fn template(spec: &Value, path: &str, restart: Option<&str>, errors: &mut Vec<FieldError>) {
     let Some(template) = spec.get("template").filter(|template| template.is_object()) else {
         errors.push(FieldError::required(path, ""));
         return;
@@ -63,9 +95,7 @@ fn template(spec: &Value, path: &str, restart: Option<&str>, check: Pod, errors:
         labels(value, &format!("{path}.metadata.labels"), errors);
     }
     let pod = template.get("spec").unwrap_or(&Value::Null);
-    if check == Pod::Checked {
-        pod_spec(pod, &format!("{path}.spec"), errors);
-    }
+    pod_spec(pod, &format!("{path}.spec"), errors);
     if let Some(wanted) = restart {
         let found = get_str(pod, &["restartPolicy"]).unwrap_or(wanted);
         if found != wanted {
@@ -80,7 +110,7 @@ fn job(spec: &Value, path: &str, errors: &mut Vec<FieldError>) {
     {
         not_negative(spec, &[field], &format!("{path}.{field}"), errors);
     }
-    template(spec, &format!("{path}.template"), None, Pod::Checked, errors);
+    template(spec, &format!("{path}.template"), None, errors);
     let policy = get_str(spec, &["template", "spec", "restartPolicy"]).unwrap_or_default();
     if !matches!(policy, "OnFailure" | "Never") {
         let path = format!("{path}.template.spec.restartPolicy");
@@ -270,14 +300,14 @@ fn container(container: &Value, path: &str, volumes: &BTreeSet<&str>, errors: &m
             "must not have leading or trailing whitespace",
         ));
     }
+    ports(container, path, errors);
+    environment(container, path, errors);
+    mounts(container, path, volumes, errors);
     let pull = get_str(container, &["imagePullPolicy"]).unwrap_or("Always");
     if !matches!(pull, "Always" | "IfNotPresent" | "Never") {
         let known = ["Always", "IfNotPresent", "Never"];
         errors.push(FieldError::not_supported(format!("{path}.imagePullPolicy"), pull, &known));
     }
-    ports(container, path, errors);
-    environment(container, path, errors);
-    mounts(container, path, volumes, errors);
     resources(container, path, errors);
     for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
         if let Some(value) = container.get(probe).filter(|value| value.is_object()) {

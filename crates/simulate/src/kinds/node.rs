@@ -26,6 +26,18 @@ pub(crate) async fn foundation(world: &World) -> Result<()> {
         {
             world.set_status(kind::NODE, &object, status(world, &name, index)).await?;
         }
+        // Every node starts as not ready; ours is.
+        if let Some(object) = world.get(kind::NODE, "", &name)
+            && let Some(taints) = object::get(&object, &["spec", "taints"]).and_then(Value::as_array)
+        {
+            let not_ready =
+                |taint: &&Value| object::get_str(taint, &["key"]) == Some("node.kubernetes.io/not-ready");
+            let kept: Vec<&Value> = taints.iter().filter(|taint| !not_ready(taint)).collect();
+            if kept.len() < taints.len() {
+                let kept = if kept.is_empty() { Value::Null } else { json!(kept) };
+                world.patch(kind::NODE, &object, "", json!({"spec": {"taints": kept}})).await?;
+            }
+        }
     }
     Ok(())
 }

@@ -11,6 +11,9 @@ use std::sync::Arc;
 
 const DEFAULT: &str = "storageclass.kubernetes.io/is-default-class";
 const PROVISIONER: &str = "landfall.dev/simulated";
+/// Held by claims that a pod may use, and by volumes that a claim may be bound to.
+const CLAIM_HELD: &str = "kubernetes.io/pvc-protection";
+const VOLUME_HELD: &str = "kubernetes.io/pv-protection";
 /// The class that is there from the start.
 const STANDARD: &str = "standard";
 
@@ -38,9 +41,39 @@ fn default_class(world: &World) -> Option<String> {
     defaults.first().map(|class| meta::name(class).to_string())
 }
 
+/// Whether a pod that has not ended mounts a claim.
+fn in_use(world: &World, claim: &Value) -> bool {
+    let namespace = meta::namespace(claim).unwrap_or_default();
+    world.list(kind::POD, namespace).iter().any(|pod| {
+        let ended = matches!(super::common::phase(pod), "Succeeded" | "Failed");
+        let volumes = get(pod, &["spec", "volumes"]).and_then(Value::as_array);
+        !ended
+            && volumes.into_iter().flatten().any(|volume| {
+                get_str(volume, &["persistentVolumeClaim", "claimName"]) == Some(meta::name(claim))
+            })
+    })
+}
+
+/// Lets a deleted object go, as far as this finalizer holds it.
+async fn release(world: &World, kind: kind::Kind, object: &Value, finalizer: &str) -> Result<()> {
+    if !meta::finalizers(object).any(|own| own == finalizer) {
+        return Ok(());
+    }
+    let kept: Vec<&str> = meta::finalizers(object).filter(|own| *own != finalizer).collect();
+    // A list is replaced whole: only the state that was judged may be changed.
+    let patch = json!({"metadata": {
+        "resourceVersion": meta::resource_version(object), "finalizers": kept,
+    }});
+    world.patch(kind, object, "", patch).await.unless_gone()?;
+    Ok(())
+}
+
 /// Binds a claim, and lets it grow.
 pub(crate) async fn claim(world: &World, claim: &Value) -> Result<()> {
     if meta::deletion_timestamp(claim).is_some() {
+        if !in_use(world, claim) {
+            release(world, kind::CLAIM, claim, CLAIM_HELD).await?;
+        }
         return Ok(());
     }
     let class = get_str(claim, &["spec", "storageClassName"]).map(String::from);
@@ -175,6 +208,13 @@ async fn bind(world: &World, claim: &Value, volume: &Value) -> Result<()> {
 /// The phase of a volume; one whose claim is gone is released, and deleted when it was made for it.
 pub(crate) async fn volume(world: &World, volume: &Value) -> Result<()> {
     if meta::deletion_timestamp(volume).is_some() {
+        let field = |name: &str| get_str(volume, &["spec", "claimRef", name]).unwrap_or_default();
+        let claim = world.get(kind::CLAIM, field("namespace"), field("name"));
+        let bound =
+            claim.is_some_and(|claim| get_str(&claim, &["spec", "volumeName"]) == Some(meta::name(volume)));
+        if !bound {
+            release(world, kind::VOLUME, volume, VOLUME_HELD).await?;
+        }
         return Ok(());
     }
     let field = |name: &str| get_str(volume, &["spec", "claimRef", name]).unwrap_or_default();
