@@ -1,200 +1,208 @@
-//! Changing a kustomization file as `kustomize edit` does: fields in their order, the comments above each
-//! field kept, everything else written anew.
+//! `kustomize edit`: what each verb makes of a kustomization file.
+//!
+//! [`run`] reads the kustomization of a folder through a [`World`], applies one [`Edit`] and answers the new
+//! text; writing it is the caller's work.
 
-use crate::decode::{Decoder, KUSTOMIZATION, Shape};
+mod file;
+mod fix;
+mod generators;
+pub mod glob;
+mod lists;
+mod pairs;
+mod patches;
+mod set;
+
+pub use file::KustomizationFile;
+pub use generators::{Flags, Generator};
+pub use patches::PatchFlags;
+
 use crate::error::Error;
-use serde_json::{Map, Value};
+use crate::kustomization::FILE_NAMES;
+use crate::world::{self, World};
 
-/// The order in which fields that the file does not have yet are written.
-const ORDER: [&str; 34] = [
-    "apiVersion",
-    "kind",
-    "metadata",
-    "sortOptions",
-    "resources",
-    "bases",
-    "namePrefix",
-    "nameSuffix",
-    "namespace",
-    "crds",
-    "commonLabels",
-    "labels",
-    "commonAnnotations",
-    "patchesStrategicMerge",
-    "patchesJson6902",
-    "patches",
-    "configMapGenerator",
-    "secretGenerator",
-    "helmCharts",
-    "helmChartInflationGenerator",
-    "helmGlobals",
-    "generatorOptions",
-    "vars",
-    "images",
-    "imageTags",
-    "replacements",
-    "replicas",
-    "configurations",
-    "generators",
-    "transformers",
-    "validators",
-    "components",
-    "openapi",
-    "buildMetadata",
-];
+/// A list field whose entries are files of the folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Files {
+    /// `resources`
+    Resource,
+    /// `components`
+    Component,
+    /// `configurations`
+    Configuration,
+    /// `generators`
+    Generator,
+    /// `transformers`
+    Transformer,
+}
 
-/// A kustomization file, taken apart.
+/// A field of labels or annotations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pairs {
+    /// `commonLabels` (or `labels`)
+    Label,
+    /// `commonAnnotations`
+    Annotation,
+}
+
+/// A field that is one text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Text {
+    /// `namespace`
+    Namespace,
+    /// `namePrefix`
+    NamePrefix,
+    /// `nameSuffix`
+    NameSuffix,
+}
+
+/// How labels and annotations are added.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AddPairs {
+    /// Overwrite those that are there.
+    pub force: bool,
+    /// Into `labels`, so that selectors stay as they are.
+    pub without_selector: bool,
+    /// Templates of pods too; only with `without_selector`.
+    pub include_templates: bool,
+}
+
+/// One change of a kustomization file, its arguments as the command line gives them.
 #[derive(Debug, Clone)]
-pub struct KustomizationFile {
-    /// Fields of the file in its order, each with the comment lines above it.
-    fields: Vec<(String, String)>,
-    value: Map<String, Value>,
+pub enum Edit {
+    /// `set image`
+    SetImage(Vec<String>),
+    /// `set replicas`
+    SetReplicas(Vec<String>),
+    /// `set namespace`, `set nameprefix`, `set namesuffix`
+    SetText(Text, Vec<String>),
+    /// `set label`, `set annotation`
+    SetPairs(Pairs, Vec<String>),
+    /// `set buildmetadata`
+    SetBuildMetadata(Vec<String>),
+    /// `set configmap`, `set secret`
+    SetGenerator(Generator, Vec<String>, Flags),
+    /// `add resource`, `add component`, …; the flag skips the look at the files
+    AddFiles(Files, Vec<String>, bool),
+    /// `add base`
+    AddBase(Vec<String>),
+    /// `add label`, `add annotation`
+    AddPairs(Pairs, Vec<String>, AddPairs),
+    /// `add buildmetadata`
+    AddBuildMetadata(Vec<String>),
+    /// `add patch`
+    AddPatch(PatchFlags),
+    /// `add configmap`, `add secret`
+    AddGenerator(Generator, Vec<String>, Flags),
+    /// `remove resource`, `remove component`, `remove transformer`
+    RemoveFiles(Files, Vec<String>),
+    /// `remove label`, `remove annotation`; the flag ignores those that are not there
+    RemovePairs(Pairs, Vec<String>, bool),
+    /// `remove buildmetadata`
+    RemoveBuildMetadata(Vec<String>),
+    /// `remove patch`
+    RemovePatch(PatchFlags),
+    /// `remove configmap`, `remove secret`, in a namespace ("" for the default one)
+    RemoveGenerator(Generator, Vec<String>, String),
+    /// `fix`
+    Fix,
 }
 
-impl KustomizationFile {
-    /// Reads a file's text; old fields are turned into the new ones.
-    pub fn parse(text: &str) -> Result<KustomizationFile, Error> {
-        let invalid = |error: String| Error::new(format!("invalid Kustomization: {error}"));
-        let value = yaml::from_str(text).map_err(|error| invalid(error.to_string()))?;
-        let decoder = Decoder { root: "types.Kustomization", strict: true, lenient: false };
-        let value = decoder.decode(&value, &KUSTOMIZATION, "").map_err(invalid)?;
-        let mut value = match value {
-            Some(Value::Object(map)) => map,
-            _ => Map::new(),
+/// What an edit came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edited {
+    /// The kustomization file.
+    pub path: String,
+    /// Its new text; `None` when the file is left alone.
+    pub text: Option<String>,
+    /// What is worth telling, a line each.
+    pub notes: Vec<String>,
+}
+
+/// A folder's kustomization under edit.
+struct Editor<'w> {
+    world: &'w dyn World,
+    dir: String,
+    notes: Vec<String>,
+}
+
+/// Applies an edit to the kustomization of the folder `dir`.
+pub fn run(world: &dyn World, dir: &str, edit: &Edit) -> Result<Edited, Error> {
+    let mut editor = Editor { world, dir: world::clean(dir), notes: Vec::new() };
+    let changed = editor.apply(edit)?;
+    let (path, text) = match changed {
+        Some((path, file)) => (path, Some(file.to_text())),
+        None => (String::new(), None),
+    };
+    Ok(Edited { path, text, notes: editor.notes })
+}
+
+/// The file with its path when it has to be written.
+type Changed = Option<(String, KustomizationFile)>;
+
+impl Editor<'_> {
+    fn apply(&mut self, edit: &Edit) -> Result<Changed, Error> {
+        match edit {
+            Edit::SetImage(args) => self.set_image(args),
+            Edit::SetReplicas(args) => self.set_replicas(args),
+            Edit::SetText(text, args) => self.set_text(*text, args),
+            Edit::SetPairs(pairs, args) => self.set_pairs(*pairs, args),
+            Edit::SetBuildMetadata(args) => self.set_build_metadata(args),
+            Edit::SetGenerator(generator, args, flags) => self.set_generator(*generator, args, flags),
+            Edit::AddFiles(files, args, unverified) => self.add_files(*files, args, *unverified),
+            Edit::AddBase(args) => self.add_base(args),
+            Edit::AddPairs(pairs, args, how) => self.add_pairs(*pairs, args, *how),
+            Edit::AddBuildMetadata(args) => self.add_build_metadata(args),
+            Edit::AddPatch(flags) => self.add_patch(flags),
+            Edit::AddGenerator(generator, args, flags) => self.add_generator(*generator, args, flags),
+            Edit::RemoveFiles(files, args) => self.remove_files(*files, args),
+            Edit::RemovePairs(pairs, args, ignore) => self.remove_pairs(*pairs, args, *ignore),
+            Edit::RemoveBuildMetadata(args) => self.remove_build_metadata(args),
+            Edit::RemovePatch(flags) => self.remove_patch(flags),
+            Edit::RemoveGenerator(generator, args, namespace) => {
+                self.remove_generator(*generator, args, namespace)
+            }
+            Edit::Fix => self.fix(),
+        }
+    }
+
+    /// The kustomization file of the folder: its path and content.
+    fn open(&self) -> Result<(String, KustomizationFile), Error> {
+        let exists = |path: &str| self.world.is_file(path) || self.world.is_dir(path);
+        let found: Vec<(&str, String)> = FILE_NAMES
+            .iter()
+            .map(|name| (*name, world::join(&self.dir, name)))
+            .filter(|(_, path)| exists(path))
+            .collect();
+        let (name, path) = match found.as_slice() {
+            [] => {
+                return Err(
+                    Error::new("Missing kustomization file 'kustomization.yaml'.\n").in_file(&self.dir)
+                );
+            }
+            [one] => one,
+            several => {
+                let names: Vec<&str> = several.iter().map(|(name, _)| *name).collect();
+                return Err(Error::new(format!(
+                    "Found multiple kustomization file: [{}]\n",
+                    names.join(" ")
+                ))
+                .in_file(&self.dir));
+            }
         };
-        fix(&mut value);
-        Ok(KustomizationFile { fields: commented_fields(text), value })
+        if self.world.is_dir(path) {
+            return Err(Error::new(format!("{name} should be a file")).in_file(path));
+        }
+        let bytes = self
+            .world
+            .read(path)
+            .map_err(|error| Error::new(format!("open {name}: {error}")).in_file(path))?;
+        let text = String::from_utf8(bytes)
+            .map_err(|_| Error::new("invalid Kustomization: yaml: invalid UTF-8").in_file(path))?;
+        let file = KustomizationFile::parse(&text).map_err(|error| error.in_file(path))?;
+        Ok((path.clone(), file))
     }
 
-    /// A field's value.
-    pub fn get(&self, field: &str) -> Option<&Value> {
-        self.value.get(field)
-    }
-
-    /// Sets a field; null or something empty removes it.
-    pub fn set(&mut self, field: &str, value: Value) {
-        self.value.insert(field.to_owned(), value);
-    }
-
-    /// The list in a field, made when it is missing.
-    pub fn list_mut(&mut self, field: &str) -> &mut Vec<Value> {
-        let slot = self.value.entry(field).or_insert_with(|| Value::Array(Vec::new()));
-        if !slot.is_array() {
-            *slot = Value::Array(Vec::new());
-        }
-        match slot {
-            Value::Array(items) => items,
-            _ => unreachable!("made a list above"),
-        }
-    }
-
-    /// The mapping in a field, made when it is missing.
-    pub fn map_mut(&mut self, field: &str) -> &mut Map<String, Value> {
-        let slot = self.value.entry(field).or_insert_with(|| Value::Object(Map::new()));
-        if !slot.is_object() {
-            *slot = Value::Object(Map::new());
-        }
-        match slot {
-            Value::Object(map) => map,
-            _ => unreachable!("made a mapping above"),
-        }
-    }
-
-    /// The file's text.
-    pub fn to_text(&self) -> String {
-        let mut text = String::new();
-        for (field, comment) in &self.fields {
-            text.push_str(comment);
-            text.push_str(&self.field_text(field));
-        }
-        for field in ORDER.iter().filter(|field| !self.fields.iter().any(|(name, _)| name == *field)) {
-            text.push_str(&self.field_text(field));
-        }
-        text
-    }
-
-    fn field_text(&self, field: &str) -> String {
-        let Shape::Struct(known) = KUSTOMIZATION else { return String::new() };
-        let shape = known.iter().find(|(name, _)| *name == field).map(|(_, shape)| shape);
-        let (Some(value), Some(shape)) = (self.value.get(field), shape) else { return String::new() };
-        match prune(value, shape, field) {
-            Some(value) => yaml::to_string(&Value::Object(Map::from_iter([(field.to_owned(), value)]))),
-            None => String::new(),
-        }
-    }
-}
-
-/// Turns old fields into new ones.
-fn fix(value: &mut Map<String, Value>) {
-    let component = value.get("kind").and_then(Value::as_str) == Some("Component");
-    value.entry("kind").or_insert_with(|| Value::from("Kustomization"));
-    let version = if component { "v1alpha1" } else { "v1beta1" };
-    value.entry("apiVersion").or_insert_with(|| Value::from(format!("kustomize.config.k8s.io/{version}")));
-    for (old, new) in [("bases", "resources"), ("imageTags", "images")] {
-        if let Some(Value::Array(mut moved)) = value.remove(old) {
-            let slot = value.entry(new).or_insert_with(|| Value::Array(Vec::new()));
-            if let Value::Array(items) = slot {
-                items.append(&mut moved);
-            }
-        }
-    }
-    for field in ["configMapGenerator", "secretGenerator"] {
-        for entry in value.get_mut(field).and_then(Value::as_array_mut).into_iter().flatten() {
-            let Some(entry) = entry.as_object_mut() else { continue };
-            let Some(env) = entry.remove("env").filter(|env| env.as_str() != Some("")) else { continue };
-            let envs = entry.entry("envs").or_insert_with(|| Value::Array(Vec::new()));
-            if let Value::Array(items) = envs {
-                items.push(env);
-            }
-        }
-    }
-}
-
-/// The top-level fields of a text, each with the comments and blank lines above it.
-fn commented_fields(text: &str) -> Vec<(String, String)> {
-    let mut fields: Vec<(String, String)> = Vec::new();
-    let mut comment = String::new();
-    for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
-        let bare = line.trim_start_matches(' ').trim_end_matches('\n');
-        if bare.is_empty() || bare.starts_with('#') {
-            comment.push_str(line);
-            continue;
-        }
-        let name = line.split_once(':').map(|(name, _)| name);
-        let field = name.and_then(|name| ORDER.iter().find(|field| field.eq_ignore_ascii_case(name)));
-        match field {
-            Some(field) => fields.push(((*field).to_owned(), std::mem::take(&mut comment))),
-            None => {
-                if let (Some((_, last)), false) = (fields.last_mut(), comment.is_empty()) {
-                    last.push_str(&std::mem::take(&mut comment));
-                }
-            }
-        }
-    }
-    fields
-}
-
-/// Leaves out what Go's encoder leaves out: empty texts, lists and mappings, false and zero.
-fn prune(value: &Value, shape: &Shape, name: &str) -> Option<Value> {
-    match (shape, value) {
-        (_, Value::Null) => None,
-        (Shape::Text, Value::String(text)) if text.is_empty() => None,
-        (Shape::Flag, Value::Bool(false)) => None,
-        (Shape::Int, Value::Number(number)) if number.as_i64() == Some(0) && name != "count" => None,
-        (Shape::TextMap | Shape::AnyMap, Value::Object(map)) if map.is_empty() => None,
-        (Shape::List(_), Value::Array(items)) if items.is_empty() && !name.starts_with("order") => None,
-        (Shape::List(item), Value::Array(items)) => Some(Value::Array(
-            items.iter().map(|value| prune(value, item, "").unwrap_or_else(|| value.clone())).collect(),
-        )),
-        (Shape::Struct(known), Value::Object(map)) => {
-            let mut kept = Map::new();
-            for (key, shape) in known.iter() {
-                if let Some(value) = map.get(*key).and_then(|value| prune(value, shape, key)) {
-                    kept.insert((*key).to_owned(), value);
-                }
-            }
-            Some(Value::Object(kept))
-        }
-        _ => Some(value.clone()),
+    fn note(&mut self, line: impl Into<String>) {
+        self.notes.push(line.into());
     }
 }

@@ -320,7 +320,7 @@ impl Kustomization {
         let value = yaml::from_str(text).map_err(|error| invalid(error.to_string()))?;
         let decoder = Decoder { root: "types.Kustomization", strict: true, lenient: false };
         let value = decoder
-            .decode(&value, &KUSTOMIZATION, "")
+            .decode(&value, &KUSTOMIZATION)
             .map_err(invalid)?
             .unwrap_or_else(|| Value::Object(Map::new()));
         for (old, new, mark) in DEPRECATED {

@@ -99,7 +99,7 @@ pub(crate) fn read_tables(text: &str) -> Result<Tables, String> {
         yaml::from_str_strict(text).map_err(|error| format!("error converting YAML to JSON: {error}"))?;
     let decoder = Decoder { root: "builtinconfig.TransformerConfig", strict: true, lenient: true };
     let value = decoder
-        .decode(&value, &TABLES, "")
+        .decode(&value, &TABLES)
         .map_err(|error| format!("error unmarshaling JSON: while decoding JSON: {error}"))?
         .unwrap_or_else(|| Value::Object(serde_json::Map::new()));
     let mut tables: Tables = serde_json::from_value(value).map_err(|error| error.to_string())?;
@@ -171,7 +171,7 @@ fn decode(config: &Resource, shape: &Shape) -> Result<Value, Error> {
     let kind = config.kind();
     let decoder = Decoder { root: &format!("builtins.{kind}Plugin"), strict: false, lenient: true };
     let decoded = decoder
-        .decode(&value, shape, "")
+        .decode(&value, shape)
         .map_err(|error| Error::new(format!("error unmarshaling JSON: while decoding JSON: {error}")))?;
     Ok(decoded.unwrap_or_else(|| Value::Object(serde_json::Map::new())))
 }
@@ -361,21 +361,10 @@ fn load_transformer(
             _ => Error::new(format!("unable to load builtin {}", config.gvk())),
         });
     }
-    decode(config, &shape_of(kind))
+    decode(config, &TRANSFORMER_PLUGIN)
         .and_then(from_value::<Settings>)
         .and_then(|settings| configure(kind, settings, &target.loader, config))
         .map_err(|error| fails_configuration(config, context, error))
-}
-
-/// The transformer plugins share field names, not all of one type: each is read with its own.
-fn shape_of(kind: &str) -> Shape {
-    let Shape::Struct(all) = TRANSFORMER_PLUGIN else { return TRANSFORMER_PLUGIN };
-    match kind {
-        "PatchTransformer" | "PatchJson6902Transformer" | "PatchStrategicMergeTransformer" => {
-            TRANSFORMER_PLUGIN
-        }
-        _ => Shape::Struct(all),
-    }
 }
 
 fn configure(
@@ -474,8 +463,7 @@ fn value_add(settings: Settings, loader: &Loader<'_>) -> Result<Transformer, Err
         let text = loader.load_text(&settings.target_file_path)?;
         let value = yaml::from_str(&text).map_err(|error| Error::new(error.to_string()))?;
         let decoder = Decoder { root: "builtins.targets", strict: false, lenient: true };
-        let decoded =
-            decoder.decode(&value, &TRANSFORMER_PLUGIN, "").map_err(Error::new)?.unwrap_or_default();
+        let decoded = decoder.decode(&value, &TRANSFORMER_PLUGIN).map_err(Error::new)?.unwrap_or_default();
         if let Some(more) = decoded.get("targets") {
             let more: Vec<ValueTarget> = from_value(more.clone())?;
             targets.extend(more);
@@ -524,7 +512,7 @@ pub(crate) fn read_replacements(text: &str) -> Result<Vec<Replacement>, Error> {
     };
     let decoder = Decoder { root: "types.Replacement", strict: false, lenient: true };
     list.iter()
-        .map(|value| from_value(decoder.decode(value, &REPLACEMENT, "").map_err(fail)?.unwrap_or_default()))
+        .map(|value| from_value(decoder.decode(value, &REPLACEMENT).map_err(fail)?.unwrap_or_default()))
         .collect()
 }
 

@@ -43,3 +43,8 @@ pub fn run(args: KustomizeArgs) -> anyhow::Result<ExitCode> {
         }
     }
 }
+
+/// A path from the root of the disk.
+fn absolute(path: &str) -> anyhow::Result<String> {
+    Ok(std::path::absolute(path)?.to_string_lossy().into_owned())
+}

@@ -6,6 +6,7 @@ mod controller;
 mod events;
 mod get;
 mod helm;
+mod kustomize;
 mod look;
 pub mod named;
 mod reconcile;
@@ -50,6 +51,8 @@ enum Command {
     Resume(reconcile::Args),
     /// Helm's verbs, flags and output
     Helm(helm::HelmArgs),
+    /// Kustomize's verbs, flags and output
+    Kustomize(kustomize::KustomizeArgs),
     /// The embedded cluster by itself
     #[command(subcommand)]
     Cluster(cluster::Command),
@@ -91,10 +94,23 @@ impl Cli {
             Command::Suspend(args) => block_on(reconcile::run(args, reconcile::Verb::Suspend)),
             Command::Resume(args) => block_on(reconcile::run(args, reconcile::Verb::Resume)),
             Command::Helm(args) => helm::run(args),
+            Command::Kustomize(args) => kustomize::run(args),
             Command::Cluster(command) => cluster::run(command),
             Command::Controller(args) => block_on(controller::run(args)),
             Command::Completion(args) => completion::run(&args),
         }
+    }
+}
+
+/// Prints help, or what is wrong with the arguments. Where we stand in for another tool, its exit code counts.
+pub fn bad_usage(error: &clap::Error) -> ExitCode {
+    let stands_in = std::env::args_os().nth(1).is_some_and(|verb| verb == "helm" || verb == "kustomize");
+    // Nobody is left to tell when standard error is closed.
+    let _told = error.print();
+    match (error.use_stderr(), stands_in) {
+        (false, _) => ExitCode::SUCCESS,
+        (true, true) => ExitCode::FAILURE,
+        (true, false) => ExitCode::from(2),
     }
 }
 

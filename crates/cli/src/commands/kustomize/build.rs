@@ -106,7 +106,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     };
     let options = args.options()?;
     if args.reorder.is_some() {
-        eprintln!("Flag --reorder has been deprecated, use the new 'sortOptions' field in kustomization.yaml instead.");
+        eprintln!(
+            "Flag --reorder has been deprecated, use the new 'sortOptions' field in kustomization.yaml instead."
+        );
     }
     if args.enable_managedby_label {
         eprintln!(
@@ -114,7 +116,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         );
     }
     let world = DiskWorld::new(&args.map, args.env.clone())?;
-    let dir = if kustomize::RepoSpec::parse(target).is_some() { target.to_owned() } else { absolute(target)? };
+    let dir = if kustomize::RepoSpec::parse(target).is_some() {
+        target.to_owned()
+    } else {
+        super::absolute(target)?
+    };
     let mut warnings = Vec::new();
     let built = kustomize::build_noting(&world, &dir, &options, &mut warnings);
     for warning in warnings {
@@ -128,20 +134,17 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
 }
 
-fn absolute(path: &str) -> anyhow::Result<String> {
-    Ok(std::path::absolute(path)?.to_string_lossy().into_owned())
-}
-
 /// One file per object; the namespace leads the name where there are several.
 fn write_each(dir: &Path, objects: &[Value]) -> anyhow::Result<()> {
     let text = |object: &Value, pointer: &str| {
         object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_lowercase()
     };
-    let namespace = |object: &Value| match (text(object, "/metadata/namespace"), kustomize::is_cluster_scoped(object)) {
-        (_, true) => None,
-        (name, false) if name.is_empty() => Some("default".to_owned()),
-        (name, false) => Some(name),
-    };
+    let namespace =
+        |object: &Value| match (text(object, "/metadata/namespace"), kustomize::is_cluster_scoped(object)) {
+            (_, true) => None,
+            (name, false) if name.is_empty() => Some("default".to_owned()),
+            (name, false) => Some(name),
+        };
     let namespaces: BTreeSet<String> = objects.iter().filter_map(namespace).collect();
     for object in objects {
         let api_version = text(object, "/apiVersion");

@@ -38,7 +38,8 @@ impl DiskWorld {
     }
 
     fn fetch(&self, spec: &RepoSpec) -> Result<Tree, source::Error> {
-        let commit = spec.reference.len() == 40 && spec.reference.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let commit =
+            spec.reference.len() == 40 && spec.reference.bytes().all(|byte| byte.is_ascii_hexdigit());
         let reference = spec.reference.clone();
         let tries = if reference.is_empty() {
             vec![Reference { name: Some("HEAD".to_owned()), ..Reference::default() }]
@@ -103,7 +104,8 @@ impl World for DiskWorld {
     }
 
     fn remote(&self, url: &str) -> Result<Root, WorldError> {
-        let spec = RepoSpec::parse(url).ok_or_else(|| WorldError::Failed(format!("{url} names no repository")))?;
+        let spec =
+            RepoSpec::parse(url).ok_or_else(|| WorldError::Failed(format!("{url} names no repository")))?;
         let tree = self.fetch(&spec).map_err(|error| WorldError::Failed(error.to_string()))?;
         Ok(Root { world: Rc::new(TreeWorld(tree)), root: "/".to_owned(), dir: format!("/{}", spec.path) })
     }
@@ -168,7 +170,10 @@ impl World for TreeWorld {
         if self.0.get(inside(path)).is_none() {
             return Err(WorldError::NotFound);
         }
-        self.0.read(inside(path)).map(|bytes| bytes.to_vec()).map_err(|error| WorldError::Failed(error.to_string()))
+        self.0
+            .read(inside(path))
+            .map(|bytes| bytes.to_vec())
+            .map_err(|error| WorldError::Failed(error.to_string()))
     }
 
     fn is_dir(&self, path: &str) -> bool {
