@@ -285,7 +285,10 @@ struct Screen {
     output: Output,
     redraws: bool,
     colours: bool,
+    /// Lines of the last drawing.
     drawn: usize,
+    /// Below the tree as long as all is ready.
+    footer: String,
     changes: live::Changes,
 }
 
@@ -298,6 +301,7 @@ impl Screen {
             redraws: human && terminal,
             colours: crate::views::colours(),
             drawn: 0,
+            footer: String::new(),
             changes: live::Changes::default(),
         }
     }
@@ -331,6 +335,9 @@ impl Screen {
     fn redraw(&mut self, snapshot: &Snapshot) -> anyhow::Result<()> {
         let (width, height) = crossterm::terminal::size().unwrap_or((100, 40));
         let mut lines = live::tree(snapshot, usize::from(width).saturating_sub(1), self.colours);
+        if snapshot.all_ready() && !self.footer.is_empty() {
+            lines.push(self.footer.clone());
+        }
         let room = usize::from(height).saturating_sub(2).max(5);
         if lines.len() > room {
             let hidden = lines.len() - room + 1;
@@ -350,14 +357,18 @@ impl Screen {
     }
 
     fn settle(&mut self, snapshot: &Snapshot, started: Instant) -> anyhow::Result<()> {
+        let objects: usize = snapshot.units.iter().map(|unit| unit.inventory.len()).sum();
+        let line = format!(
+            "all ready: {} units, {objects} objects, {:.1} s after the start",
+            snapshot.units.len(),
+            started.elapsed().as_secs_f64()
+        );
+        if self.redraws {
+            self.footer = line;
+            return self.redraw(snapshot);
+        }
         if self.is_human() {
-            let objects: usize = snapshot.units.iter().map(|unit| unit.inventory.len()).sum();
-            println!(
-                "all ready: {} units, {objects} objects, {:.1} s after the start",
-                snapshot.units.len(),
-                started.elapsed().as_secs_f64()
-            );
-            self.drawn = 0;
+            println!("{line}");
         }
         Ok(())
     }
