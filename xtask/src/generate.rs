@@ -100,8 +100,12 @@ fn go_facts() -> Result<BTreeMap<String, Value>> {
 /// A line for each definition: name, its kinds (`group/version/kind` separated by blanks), its schema.
 fn types(documents: &BTreeMap<String, Value>, facts: &BTreeMap<String, Value>) -> Result<String> {
     let mut definitions: BTreeMap<String, (Value, BTreeSet<String>)> = BTreeMap::new();
-    for document in documents.iter().filter(|(name, _)| name.contains("openapi-spec/v3/")).map(|(_, value)| value) {
-        let Some(schemas) = document.pointer("/components/schemas").and_then(Value::as_object) else { continue };
+    for document in
+        documents.iter().filter(|(name, _)| name.contains("openapi-spec/v3/")).map(|(_, value)| value)
+    {
+        let Some(schemas) = document.pointer("/components/schemas").and_then(Value::as_object) else {
+            continue;
+        };
         for (name, schema) in schemas {
             let mut schema = schema.clone();
             let kinds = take_kinds(&mut schema);
@@ -160,8 +164,12 @@ fn resources(documents: &BTreeMap<String, Value>) -> Result<String> {
     let listed = document(documents, "discovery/apis.json")?;
     for group in listed["groups"].as_array().into_iter().flatten() {
         let name = group["name"].as_str().unwrap_or_default();
-        let mut versions: Vec<&str> =
-            group["versions"].as_array().into_iter().flatten().filter_map(|version| version["version"].as_str()).collect();
+        let mut versions: Vec<&str> = group["versions"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|version| version["version"].as_str())
+            .collect();
         let preferred = group["preferredVersion"]["version"].as_str().unwrap_or_default();
         versions.sort_by_key(|version| *version != preferred);
         for version in &versions {
@@ -193,7 +201,9 @@ fn add_resources(all: &mut Vec<Value>, group: &str, version: &str, list: &Value)
         found.push((name.to_owned(), resource));
     }
     for entry in entries {
-        let Some((name, sub)) = entry["name"].as_str().and_then(|name| name.split_once('/')) else { continue };
+        let Some((name, sub)) = entry["name"].as_str().and_then(|name| name.split_once('/')) else {
+            continue;
+        };
         let text = |key: &str, or: &str| entry.get(key).and_then(Value::as_str).unwrap_or(or).to_owned();
         let subresource = json!({
             "name": sub, "kind": entry["kind"], "verbs": entry["verbs"],
@@ -216,7 +226,9 @@ fn definitions_of(folder: &Path) -> Result<String> {
     let mut lines = String::new();
     for path in names.iter().filter(|path| path.extension().is_some_and(|extension| extension == "yaml")) {
         let text = std::fs::read_to_string(path)?;
-        for document in yaml::documents(&text).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))? {
+        for document in
+            yaml::documents(&text).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?
+        {
             if document["kind"] == "CustomResourceDefinition" {
                 lines.push_str(&definition(&document).to_string());
                 lines.push('\n');

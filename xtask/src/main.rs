@@ -2,6 +2,7 @@
 
 mod bench;
 mod conformance;
+mod generate;
 mod tidy;
 
 use clap::{Parser, Subcommand};
@@ -22,6 +23,8 @@ enum Task {
     Conformance(conformance::Args),
     /// Measure beside the real tools, in one run, as ratios.
     Bench(bench::Args),
+    /// Derive the facts about Kubernetes' kinds in `crates/schema/data` anew.
+    Generate(generate::Args),
 }
 
 fn main() -> ExitCode {
@@ -29,6 +32,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(),
         Task::Conformance(args) => conformance::run(&args),
         Task::Bench(args) => bench::run(&args),
+        Task::Generate(args) => generate::run(&args),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

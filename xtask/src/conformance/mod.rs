@@ -3,10 +3,13 @@
 //! An area is a module with `pub fn suites(dir: &Path) -> anyhow::Result<Vec<Suite>>`; adding one is that
 //! module and a row in [`AREAS`]. A suite that is not below the folder is left out and said so.
 
+mod api;
 mod gotemplate;
+mod health;
 mod helm;
 mod kustomize;
 mod report;
+mod ssa;
 mod yaml;
 
 pub use report::{Case, Suite};
@@ -41,6 +44,9 @@ const AREAS: &[Area] = &[
     ("gotemplate", gotemplate::suites),
     ("helm", helm::suites),
     ("kustomize", kustomize::suites),
+    ("ssa", ssa::suites),
+    ("health", health::suites),
+    ("api", api::suites),
 ];
 
 /// Runs an area. `false` when something fails that `docs/conformance.md` does not name.

@@ -1,5 +1,7 @@
 //! What a suite answers, and how it is printed.
 
+use std::path::Path;
+
 use similar::TextDiff;
 
 /// One case: passed when it has no failure text.
@@ -28,6 +30,25 @@ impl Case {
         }
         let diff = TextDiff::from_lines(expected, actual);
         Case::failed(name, diff.unified_diff().context_radius(3).header("expected", "actual").to_string())
+    }
+}
+
+impl Case {
+    /// Outcomes of a runner that a crate's tests share.
+    pub fn all(outcomes: Vec<(String, Result<(), String>)>) -> Vec<Case> {
+        let case = |(name, outcome): (String, Result<(), String>)| Case { name, failure: outcome.err() };
+        outcomes.into_iter().map(case).collect()
+    }
+
+    /// The suite in a file below `dir`, run by a runner that a crate's tests share; nothing when it is not there.
+    pub fn table(
+        dir: &Path,
+        file: &str,
+        run: impl Fn(&Path) -> Vec<(String, Result<(), String>)>,
+    ) -> Option<Suite> {
+        let path = dir.join(file);
+        let name = file.trim_end_matches(".json").trim_end_matches("/cases").to_owned();
+        path.is_file().then(|| Suite { name, cases: Case::all(run(&path)) })
     }
 }
 
