@@ -8,7 +8,7 @@ mod package;
 mod show;
 mod table;
 mod template;
-mod world;
+pub mod world;
 
 use clap::{Args, Subcommand};
 use std::process::ExitCode;

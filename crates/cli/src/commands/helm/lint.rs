@@ -109,7 +109,7 @@ fn one(
         kube_version,
         skip_schema_validation,
     };
-    Ok(helm::lint::lint(&input, &world::world()?))
+    Ok(helm::lint::lint(&input, &world::world()))
 }
 
 /// Charts at any depth below a folder, packed or not.

@@ -67,7 +67,7 @@ pub struct Args {
 
 /// Renders and prints.
 pub fn run(args: &Args, settings: &Settings) -> anyhow::Result<()> {
-    let world = world::world()?;
+    let world = world::world();
     let (name, path) = name_and_chart(args, &world)?;
     let values = args.values.read()?;
     let capabilities = args.capabilities.read()?;

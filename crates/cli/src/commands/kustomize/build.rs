@@ -92,7 +92,7 @@ impl Args {
             helm_kube_version: self.helm_kube_version.clone(),
             helm_api_versions: self.helm_api_versions.clone(),
             helm_time: jiff::Timestamp::now().as_second(),
-            helm_seed: super::world::seed()?,
+            helm_seed: crate::commands::helm::world::seed(),
         })
     }
 }

@@ -15,16 +15,6 @@ pub struct DiskWorld {
     environment: Vec<String>,
 }
 
-/// Random bytes that nobody can foresee.
-pub fn seed() -> anyhow::Result<[u8; 32]> {
-    let mut seed = [0; 32];
-    rustls::crypto::aws_lc_rs::default_provider()
-        .secure_random
-        .fill(&mut seed)
-        .map_err(|_| anyhow::anyhow!("the system gives no random bytes"))?;
-    Ok(seed)
-}
-
 impl DiskWorld {
     /// With maps (`URL=PATH`) and the environment that functions get.
     pub fn new(maps: &[String], environment: Vec<String>) -> anyhow::Result<DiskWorld> {
