@@ -14,9 +14,10 @@ use plan::{Action, ObjectRef, Plan, Step};
 
 use super::storage::Storage;
 use super::{MANAGER, timeout};
-use crate::apply::{Applier, Memory};
+use crate::apply::Applier;
 use crate::common::{bool_at, str_at};
 use crate::health;
+use crate::memory::Memory;
 
 /// Why an action did not succeed.
 #[derive(Debug)]
@@ -176,7 +177,7 @@ impl Actor<'_> {
             }
             let action = match &live {
                 None => Action::Create,
-                Some(live) if !self.memory.would_change(MANAGER, live, &object) => Action::Unchanged,
+                Some(live) if !self.memory.would_change(store, MANAGER, live, &object) => Action::Unchanged,
                 Some(_) => Action::Change,
             };
             let same_kind =
