@@ -35,7 +35,8 @@ impl Target {
         Ok(client)
     }
 
-    async fn real_config(&self) -> anyhow::Result<kube::Config> {
+    /// The configuration that the flags (or the environment) name.
+    pub async fn real_config(&self) -> anyhow::Result<kube::Config> {
         let options = kube::config::KubeConfigOptions { context: self.context.clone(), ..Default::default() };
         let config = match &self.kubeconfig {
             Some(path) => {
@@ -67,6 +68,17 @@ impl Target {
         let read = kube::config::Kubeconfig::read_from(&path).with_context(|| path.display().to_string())?;
         let config = kube::Config::from_custom_kubeconfig(read, &Default::default()).await?;
         Ok(kube::Client::try_from(config)?)
+    }
+
+    /// Whether an embedded cluster runs for this folder or one above it.
+    pub fn embedded_here(&self) -> anyhow::Result<bool> {
+        let here = std::env::current_dir().context("the current folder")?;
+        for folder in here.ancestors() {
+            if State::of_repository(folder)?.running()?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The state directory whose server runs: the one named, that of this folder or of a folder above it,

@@ -63,8 +63,7 @@ pub async fn wait_for(
             return Err(WaitError::Failed(failed));
         }
         if let Some((key, why)) = open.iter().next() {
-            let left = format!("waiting for {key}: {why} ({} of {} left)", open.len(), keys.len());
-            context.progress_at(left, Some((*key).clone()));
+            context.progress(format!("waiting for {key}: {why} ({} of {} left)", open.len(), keys.len()));
         }
         tokio::select! {
             () = interest.changed() => {}

@@ -123,3 +123,20 @@ pub(crate) fn field<'v>(map: &'v Map<String, Value>, name: &str) -> Option<&'v V
     map.get(name)
         .or_else(|| map.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value))
 }
+
+/// JSON as Go's encoder writes it: what means something in HTML or JavaScript is escaped.
+pub fn go_json(data: &impl serde::Serialize) -> serde_json::Result<String> {
+    let text = serde_json::to_string(data)?;
+    let special = |c: char| matches!(c, '<' | '>' | '&' | '\u{2028}' | '\u{2029}');
+    if !text.contains(special) {
+        return Ok(text);
+    }
+    let mut out = String::with_capacity(text.len() + 64);
+    for c in text.chars() {
+        match special(c) {
+            true => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            false => out.push(c),
+        }
+    }
+    Ok(out)
+}

@@ -42,6 +42,7 @@ pub use capabilities::{Capabilities, KubeVersion};
 pub use chart::{Chart, Crd, Dependency, File, Metadata};
 pub use dependencies::check_present;
 pub use error::{Error, Result, Stage};
+pub use gojson::go_json;
 pub use gotemplate::Limits;
 pub use manifest::Manifest;
 pub use release::{Event, Hook, Release, Status};

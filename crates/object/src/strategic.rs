@@ -360,3 +360,168 @@ fn arrange(merged: Vec<Value>, key: Option<&str>, wanted: &[Value], server: &[Va
     result.extend(others);
     result
 }
+
+/// What a three-way patch makes of `live`: fields that `modified` has are as there, fields that only
+/// `original` has are gone, all others stay. Lists with a merge key (or of scalars that merge) are merged by
+/// element; elements that only `live` has keep their place.
+pub fn three_way(original: &Value, modified: &Value, live: &Value, meta: &dyn PatchMeta) -> Value {
+    match (modified, live) {
+        (Value::Object(modified), Value::Object(live)) => {
+            Value::Object(three_way_map(original.as_object(), modified, live, meta))
+        }
+        _ => modified.clone(),
+    }
+}
+
+fn three_way_map(original: Option<&Map>, modified: &Map, live: &Map, meta: &dyn PatchMeta) -> Map {
+    let mut out = live.clone();
+    for key in original.into_iter().flat_map(Map::keys).filter(|key| !modified.contains_key(*key)) {
+        out.remove(key);
+    }
+    for (key, wanted) in modified {
+        if wanted.is_null() {
+            out.remove(key);
+            continue;
+        }
+        let field = meta.field(key).unwrap_or_default();
+        let child: &dyn PatchMeta = field.child.as_deref().unwrap_or(&NoMeta);
+        let before = original.and_then(|original| original.get(key));
+        let value = match (wanted, live.get(key)) {
+            (Value::Object(wanted), Some(Value::Object(live))) if !field.replace => {
+                let mut merged = three_way_map(before.and_then(Value::as_object), wanted, live, child);
+                if field.retain_keys && merged != *live {
+                    merged.retain(|key, _| wanted.contains_key(key));
+                }
+                Value::Object(merged)
+            }
+            (Value::Array(wanted), Some(Value::Array(live))) if field.merge => {
+                let before = before.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+                Value::Array(three_way_list(before, wanted, live, field.merge_key, child))
+            }
+            _ => wanted.clone(),
+        };
+        out.insert(key.clone(), value);
+    }
+    out
+}
+
+fn three_way_list(
+    original: &[Value],
+    modified: &[Value],
+    live: &[Value],
+    merge_key: Option<&str>,
+    meta: &dyn PatchMeta,
+) -> Vec<Value> {
+    let id = |element: &Value| -> Value {
+        match (element, merge_key) {
+            (Value::Object(map), Some(key)) => map.get(key).cloned().unwrap_or(Value::Null),
+            _ => element.clone(),
+        }
+    };
+    let with_id =
+        |list: &[Value], wanted: &Value| list.iter().find(|element| id(element) == *wanted).cloned();
+    let mut out: Vec<Value> = Vec::new();
+    for element in modified {
+        let name = id(element);
+        let merged = match with_id(live, &name) {
+            Some(now) => three_way(&with_id(original, &name).unwrap_or(Value::Null), element, &now, meta),
+            None => element.clone(),
+        };
+        if !out.iter().any(|known| id(known) == name) || merge_key.is_some() {
+            out.push(merged);
+        }
+    }
+    let mut place = 0;
+    for element in live {
+        let name = id(element);
+        if let Some(at) = out.iter().position(|known| id(known) == name) {
+            place = at + 1;
+        } else if with_id(original, &name).is_none() {
+            out.insert(place, element.clone());
+            place += 1;
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// A pod-like type: `containers` merges by name, `args` of scalars merges, `strategy` retains its keys.
+    struct Pod;
+
+    impl PatchMeta for Pod {
+        fn field(&self, name: &str) -> Option<FieldMeta<'_>> {
+            let child = Some(Box::new(Pod) as Box<dyn PatchMeta>);
+            Some(match name {
+                "containers" => {
+                    FieldMeta { merge: true, merge_key: Some("name"), child, ..Default::default() }
+                }
+                "finalizers" => FieldMeta { merge: true, ..Default::default() },
+                "strategy" => FieldMeta { retain_keys: true, child, ..Default::default() },
+                _ => FieldMeta { child, ..Default::default() },
+            })
+        }
+    }
+
+    #[test]
+    fn three_ways() {
+        for (case, original, modified, live, wanted) in [
+            (
+                "live fields stay",
+                json!({"a": 1}),
+                json!({"a": 1}),
+                json!({"a": 1, "b": 2}),
+                json!({"a": 1, "b": 2}),
+            ),
+            (
+                "dropped fields go",
+                json!({"a": 1, "b": 2}),
+                json!({"a": 1}),
+                json!({"a": 1, "b": 3}),
+                json!({"a": 1}),
+            ),
+            ("drift is undone", json!({"a": 1}), json!({"a": 1}), json!({"a": 5}), json!({"a": 1})),
+            ("null removes", json!({"a": 1}), json!({"a": null}), json!({"a": 1}), json!({})),
+            (
+                "elements merge by key, foreign ones keep their place",
+                json!({"containers": [{"name": "a", "x": 1}, {"name": "gone"}]}),
+                json!({"containers": [{"name": "a", "y": 2}, {"name": "new"}]}),
+                json!({"containers": [{"name": "side"}, {"name": "a", "x": 1, "z": 3}, {"name": "gone"}]}),
+                json!({"containers": [{"name": "side"}, {"name": "a", "y": 2, "z": 3}, {"name": "new"}]}),
+            ),
+            (
+                "scalars merge",
+                json!({"finalizers": ["a", "b"]}),
+                json!({"finalizers": ["a", "c"]}),
+                json!({"finalizers": ["a", "b", "x"]}),
+                json!({"finalizers": ["a", "x", "c"]}),
+            ),
+            (
+                "plain lists are replaced",
+                json!({"args": [1]}),
+                json!({"args": [2]}),
+                json!({"args": [1, 3]}),
+                json!({"args": [2]}),
+            ),
+            (
+                "a changed strategy loses what it has no place for",
+                json!({"strategy": {"type": "Rolling"}}),
+                json!({"strategy": {"type": "Recreate"}}),
+                json!({"strategy": {"type": "Rolling", "rolling": {"max": 1}}}),
+                json!({"strategy": {"type": "Recreate"}}),
+            ),
+            (
+                "an unchanged strategy keeps its defaults",
+                json!({"strategy": {"type": "Rolling"}}),
+                json!({"strategy": {"type": "Rolling"}}),
+                json!({"strategy": {"type": "Rolling", "rolling": {"max": 1}}}),
+                json!({"strategy": {"type": "Rolling", "rolling": {"max": 1}}}),
+            ),
+        ] {
+            assert_eq!(three_way(&original, &modified, &live, &Pod), wanted, "{case}");
+        }
+    }
+}

@@ -63,7 +63,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
         tokio::select! {
-            result = tokio::signal::ctrl_c() => {
+            result = super::cluster::stop_signal() => {
                 result?;
                 return Ok(ExitCode::SUCCESS);
             }

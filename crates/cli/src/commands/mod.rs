@@ -66,7 +66,7 @@ impl Cli {
     /// Logging, and the process-wide crypto provider.
     pub fn set_up(&self) {
         let level = match self.verbose {
-            0 => "warn,kube_client=error",
+            0 => "warn",
             1 => "info,hyper=warn,h2=warn,rustls=warn",
             _ => "debug,hyper=info,h2=info,rustls=info",
         };
@@ -121,4 +121,14 @@ fn block_on<F: Future<Output = anyhow::Result<ExitCode>>>(future: F) -> anyhow::
     // Blocking fetches that nobody waits for any more must not hold the process.
     runtime.shutdown_background();
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Cli::command().debug_assert();
+    }
 }

@@ -1,16 +1,14 @@
 //! HelmRelease: install, upgrade, test and repair a release of a chart.
 //!
-//! [`run`] decides from what is stored and what is wanted which one action comes next; [`action`] carries it
-//! out; [`storage`] keeps releases in the Secrets that helm itself reads and writes.
+//! [`run`] decides from what is stored and what is wanted which one action comes next; [`action`] has it
+//! carried out by the `releases` crate, which keeps releases in the Secrets that helm itself reads and writes.
 
 mod action;
 mod chart;
 mod drift;
-mod hooks;
 mod render;
 mod run;
 mod snapshot;
-mod storage;
 mod values;
 
 use std::sync::Arc;

@@ -1,13 +1,12 @@
 //! A chart and values to a release: templates, post-renderers, labels.
 
-use std::cell::Cell;
 use std::sync::Arc;
 
-use cluster::{Cluster, ListOptions};
-use helm::{Capabilities, Chart, KubeVersion, RenderOptions, Rendered, Values};
+use cluster::Cluster;
+use helm::{Chart, RenderOptions, Rendered, Values};
 use jiff::Timestamp;
 use kustomize::MemoryWorld;
-use object::{Gvk, Value, get, meta};
+use object::{Value, get, meta};
 use serde_json::json;
 use tokio::runtime::Handle;
 
@@ -24,67 +23,9 @@ pub(super) struct Job {
     pub now: Timestamp,
 }
 
-/// What the cluster can do, as charts may ask.
-pub(super) async fn capabilities(cluster: &Cluster) -> Result<Capabilities, cluster::Error> {
-    let version = cluster.server_version().await?;
-    let api_versions = cluster.api_versions().await?;
-    Ok(Capabilities {
-        kube_version: KubeVersion::of_server(
-            str_at(&version, &["gitVersion"]),
-            str_at(&version, &["major"]),
-            str_at(&version, &["minor"]),
-        ),
-        api_versions: api_versions.iter().cloned().collect(),
-        ..Capabilities::default()
-    })
-}
-
-/// The live cluster as templates see it. Used on a blocking thread.
-struct Live {
-    cluster: Cluster,
-    runtime: Handle,
-    now: Timestamp,
-    seed: [u8; 32],
-    drawn: Cell<u64>,
-}
-
-impl helm::World for Live {
-    fn lookup(&self, api_version: &str, kind: &str, namespace: &str, name: &str) -> Result<Value, String> {
-        let gvk = Gvk::from_api_version(api_version, kind);
-        let cluster = self.cluster.clone();
-        if !name.is_empty() {
-            let found = self.runtime.block_on(cluster.get(&gvk, namespace, name));
-            return found.map(Option::unwrap_or_default).map_err(|error| error.to_string());
-        }
-        let options = ListOptions { namespace: namespace.to_owned(), ..ListOptions::default() };
-        match self.runtime.block_on(cluster.list(&gvk, &options)) {
-            Ok(items) => {
-                Ok(json!({"apiVersion": api_version, "kind": format!("{kind}List"), "items": items}))
-            }
-            Err(error) if error.kind == cluster::ErrorKind::MissingKind => Ok(Value::Null),
-            Err(error) => Err(error.to_string()),
-        }
-    }
-
-    fn random(&self, bytes: &mut [u8]) {
-        helm::fill_random(&self.seed, &self.drawn, bytes);
-    }
-
-    fn now(&self) -> Timestamp {
-        self.now
-    }
-}
-
 /// Renders. Blocks; lookups go to the cluster.
 pub(super) fn render(job: Job, runtime: Handle) -> Result<Rendered, helm::Error> {
-    let world = Live {
-        cluster: job.cluster,
-        runtime,
-        now: job.now,
-        // Passwords that templates make must not be guessable.
-        seed: rand::random(),
-        drawn: Cell::new(0),
-    };
+    let world = releases::Live::new(job.cluster, runtime, job.now);
     let mut rendered = helm::render(&job.chart, &job.values, &job.options, &world)?;
     post_render(&mut rendered, &job.object)?;
     Ok(rendered)

@@ -11,12 +11,12 @@ use helm::{Release, RenderOptions, Rendered, Values};
 use jiff::Timestamp;
 use object::{Gvk, Key, Value, get, meta};
 use plan::ObjectRef;
+use releases::Prepared;
 use serde_json::json;
 
-use super::action::{Actor, Fault, Prepared};
+use super::action::{Actor, Fault, Storage};
 use super::chart::{self, Loaded};
 use super::render::{self, Job};
-use super::storage::Storage;
 use super::values::{self, Referenced};
 use super::{
     MANAGER, dependencies, drift, every, gvk, release_name, snapshot, storage_namespace, target_namespace,
@@ -36,7 +36,6 @@ enum Stop {
     Failed { reason: &'static str, message: String, cause: Cause, ceiling: Option<Duration>, stalled: bool },
     Waiting { reason: &'static str, message: String, cause: Cause },
     Stalled { reason: &'static str, message: String },
-    Resuming { cause: Cause },
 }
 
 impl From<cluster::Error> for Stop {
@@ -81,9 +80,6 @@ async fn whole(shared: &Arc<Shared>, pass: &mut Pass) -> Result<Outcome, cluster
             Stop::Api(error) => {
                 pass.write().await?;
                 return Err(error);
-            }
-            Stop::Resuming { cause } => {
-                return Ok(Outcome::wait(shared.options.requeue_dependency, cause));
             }
             Stop::Failed { reason, message, cause, ceiling, stalled } => {
                 if stalled {
@@ -152,7 +148,6 @@ async fn steps(shared: &Arc<Shared>, pass: &mut Pass) -> Result<(), Stop> {
     }
     let loaded = match chart::load(shared, pass).await? {
         Ok(loaded) => loaded,
-        Err(missing) if missing.resumes => return Err(Stop::Resuming { cause: missing.cause }),
         Err(missing) if missing.waits => {
             return Err(Stop::Waiting {
                 reason: missing.reason,
@@ -190,6 +185,7 @@ async fn steps(shared: &Arc<Shared>, pass: &mut Pass) -> Result<(), Stop> {
         cluster: pass.context.cluster.clone(),
         namespace: storage_namespace(&object),
         name: release_name(&object),
+        manager: MANAGER,
     };
     move_away(shared, pass, &cluster, &storage, &wanted).await?;
     pass.set(&["storageNamespace"], json!(storage.namespace));
@@ -386,8 +382,12 @@ async fn move_away(
     if same {
         return Ok(());
     }
-    let old =
-        Storage { cluster: storage.cluster.clone(), namespace, name: str_at(&known, &["name"]).to_owned() };
+    let old = Storage {
+        cluster: storage.cluster.clone(),
+        namespace,
+        name: str_at(&known, &["name"]).to_owned(),
+        manager: MANAGER,
+    };
     let (context, object) = (pass.context.clone(), pass.object.clone());
     if let Some(mut release) = old.last().await? {
         let mut actor = actor(shared, &context, &object, cluster, &old, &[]);
@@ -568,7 +568,7 @@ async fn rendered(
         revision: version,
         is_install: install,
         is_upgrade: !install,
-        capabilities: render::capabilities(&actor.cluster).await?,
+        capabilities: releases::capabilities(&actor.cluster).await?,
         skip_schema_validation: bool_at(
             actor.object,
             &["spec", if install { "install" } else { "upgrade" }, "disableSchemaValidation"],
@@ -613,7 +613,13 @@ async fn act(
     let prefix = format!("Helm {action} failed for release {target} with chart {chart}");
     let reason: &'static str = if install { "InstallFailed" } else { "UpgradeFailed" };
     let prepared = match rendered(pass, actor, wanted, version, install).await {
-        Ok(rendered) => Prepared { chart: &wanted.loaded.chart, values: &wanted.values, rendered, version },
+        Ok(rendered) => Prepared {
+            chart: &wanted.loaded.chart,
+            values: &wanted.values,
+            rendered,
+            version,
+            labels: BTreeMap::new(),
+        },
         Err(fault) => return Err(after_failure(pass, actor, fault, reason, &prefix, action, None).await?),
     };
     if install && let Err(fault) = actor.ensure_namespace().await {
@@ -876,7 +882,7 @@ async fn check_drift(pass: &mut Pass, actor: &Actor<'_>, last: &Release) -> Resu
     }
     let count = found.len();
     let desired = found.into_iter().map(|drifted| drifted.desired).collect();
-    actor.apply(desired, "upgrade", false).await.map_err(|fault| {
+    actor.correct(desired).await.map_err(|fault| {
         stop_of(
             fault,
             "DriftCorrectionFailed",
@@ -906,6 +912,7 @@ async fn finalize(shared: &Arc<Shared>, pass: &mut Pass) -> Result<Outcome, clus
                 given => given.to_owned(),
             },
             name: str_at(&known, &["name"]).to_owned(),
+            manager: MANAGER,
         };
         let context = pass.context.clone();
         let mut actor = actor(shared, &context, &object, &cluster, &storage, &[]);

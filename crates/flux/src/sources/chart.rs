@@ -12,7 +12,7 @@ use source::{Artifact, Limits, Revision, Tree};
 use super::{Failure, Fetch, Fetched, artifact_aspect, helm_repository, source_gvk, source_key};
 use crate::artifacts::Offered;
 use crate::common::{self, Pass, bool_at, reference, str_at, strings_at};
-use crate::options::{Shared, resumes};
+use crate::options::Shared;
 
 pub(crate) struct HelmCharts {
     pub shared: Arc<Shared>,
@@ -96,9 +96,7 @@ impl Fetch for HelmCharts {
                 let Some(offered) = self.shared.offered(&pass.context, &key) else {
                     let why =
                         format!("no artifact available for {} source '{}'", reference.kind, reference.name);
-                    let mut failure = Failure::new("FetchFailed", "NoSourceArtifact", why);
-                    failure.resumes = resumes(&source, &object);
-                    return Err(failure);
+                    return Err(Failure::new("FetchFailed", "NoSourceArtifact", why));
                 };
                 self.package(pass, &object, &offered).await
             }

@@ -183,7 +183,7 @@ pub struct StoredChart {
     /// `Chart.lock`.
     pub lock: Option<Lock>,
     /// The templates.
-    #[serde(deserialize_with = "crate::chart::nullable_field")]
+    #[serde(serialize_with = "null_if_none", deserialize_with = "crate::chart::nullable_field")]
     pub templates: Vec<StoredFile>,
     /// `values.yaml`.
     pub values: Option<Values>,
@@ -191,7 +191,7 @@ pub struct StoredChart {
     #[serde(serialize_with = "to_base64", deserialize_with = "from_base64")]
     pub schema: Option<Vec<u8>>,
     /// The other files.
-    #[serde(deserialize_with = "crate::chart::nullable_field")]
+    #[serde(serialize_with = "null_if_none", deserialize_with = "crate::chart::nullable_field")]
     pub files: Vec<StoredFile>,
 }
 
@@ -238,6 +238,11 @@ impl From<&StoredChart> for Chart {
             ..Chart::default()
         }
     }
+}
+
+/// Go writes a list that was never begun as null.
+fn null_if_none<S: Serializer>(files: &[StoredFile], serializer: S) -> Result<S::Ok, S::Error> {
+    if files.is_empty() { serializer.serialize_none() } else { files.serialize(serializer) }
 }
 
 fn bytes_to_base64<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {

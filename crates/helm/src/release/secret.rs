@@ -1,6 +1,7 @@
 //! The Secret that holds a revision: JSON, gzip, base64, and base64 again because it is a Secret.
 
 use super::{Release, Status};
+use crate::gojson::go_json;
 use crate::{Error, Result, Stage};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -52,10 +53,9 @@ pub fn labels(release: &Release, stamp: Option<(&str, i64)>) -> BTreeMap<String,
 
 /// The revision as Helm's inner text: gzipped JSON in base64.
 pub fn encode(release: &Release) -> Result<String> {
-    let text = serde_json::to_vec(release)
-        .map_err(|error| fail(format!("the release has no JSON form: {error}")))?;
+    let text = go_json(release).map_err(|error| fail(format!("the release has no JSON form: {error}")))?;
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    encoder.write_all(&text).map_err(|error| fail(error.to_string()))?;
+    encoder.write_all(text.as_bytes()).map_err(|error| fail(error.to_string()))?;
     let packed = encoder.finish().map_err(|error| fail(error.to_string()))?;
     Ok(STANDARD.encode(packed))
 }

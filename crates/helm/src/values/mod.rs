@@ -87,6 +87,12 @@ impl Values {
         merge_maps(&mut self.0, over.0);
     }
 
+    /// Puts `under` below these values, as Helm brings a chart's values together with the user's: maps
+    /// merge, a null here takes the value there away, anything else here stays.
+    pub fn coalesce(&mut self, under: &Values) {
+        coalesce_maps(&mut self.0, &under.0);
+    }
+
     /// The value at a path of keys.
     pub fn at(&self, path: &[&str]) -> Option<&Value> {
         let (first, rest) = path.split_first()?;
@@ -119,12 +125,7 @@ impl Values {
 
     /// `--set-literal`: one `a.b[0]=` and the rest of the text as it is.
     pub fn set_literal(&mut self, expression: &str) -> Result<()> {
-        set::literal(&mut self.0, expression, false)
-    }
-
-    /// The same as Helm 4 and Flux read it: `\.` in the path is a dot of a name.
-    pub fn set_literal_escaped(&mut self, expression: &str) -> Result<()> {
-        set::literal(&mut self.0, expression, true)
+        set::literal(&mut self.0, expression)
     }
 }
 
@@ -215,6 +216,21 @@ pub(crate) fn format_g(float: f64) -> String {
     }
     let sign = if exponent < 0 { '-' } else { '+' };
     format!("{mantissa}e{sign}{:02}", exponent.abs())
+}
+
+fn coalesce_maps(over: &mut Map<String, Value>, under: &Map<String, Value>) {
+    for (key, value) in under {
+        match (over.get_mut(key), value) {
+            (Some(Value::Null), _) => {
+                over.remove(key);
+            }
+            (Some(Value::Object(over)), Value::Object(under)) => coalesce_maps(over, under),
+            (Some(_), _) => {}
+            (None, value) => {
+                over.insert(key.clone(), value.clone());
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -126,6 +126,11 @@ impl Fetcher {
         Ok(chart)
     }
 
+    /// The file at an address, as a chart of the repository `request.url` is fetched.
+    pub async fn helm_archive(&self, request: &Request, address: &str) -> Result<Vec<u8>> {
+        self.download(request, address).await
+    }
+
     async fn download(&self, request: &Request, address: &str) -> Result<Vec<u8>> {
         let client = transport::client(&request.credentials, request.timeout)?;
         let own = request.pass_credentials || same_host(&request.url, address);

@@ -76,12 +76,22 @@ fn annotate(case: &Value) -> Option<String> {
         .iter()
         .map(|(path, text)| (path.clone(), text.as_str().unwrap_or_default().to_owned()))
         .collect();
-    let wanted_error = case["wantError"].as_bool().unwrap_or(false) || case.get("expectedError").is_some();
-    match (helm::manifest::annotate_and_merge(&files), wanted_error) {
-        (Err(_), true) => None,
-        (Ok(_), true) => Some("an error is expected".into()),
-        (Err(error), false) => Some(error.to_string()),
-        (Ok(text), false) => Case::same("", case["expected"].as_str().unwrap_or_default(), &text).failure,
+    judge(case, helm::manifest::annotate_and_merge(&files).map_err(|error| error.to_string()))
+}
+
+/// Compares a text or an error with what the case wants: `wantError` is true, or words of the error.
+fn judge(case: &Value, result: Result<String, String>) -> Option<String> {
+    let wanted = match &case["wantError"] {
+        Value::Bool(true) => Some(""),
+        Value::String(words) => Some(words.as_str()),
+        _ => None,
+    };
+    match (result, wanted) {
+        (Err(error), Some(words)) if error.contains(words) => None,
+        (Err(error), Some(words)) => Some(format!("an error with {words:?} is expected: {error}")),
+        (Ok(_), Some(_)) => Some("an error is expected".into()),
+        (Err(error), None) => Some(error),
+        (Ok(text), None) => Case::same("", case["expected"].as_str().unwrap_or_default(), &text).failure,
     }
 }
 
@@ -93,8 +103,5 @@ fn functions(case: &Value) -> Option<String> {
     let result = templates.parse("test", text).map_err(|error| error.to_string()).and_then(|()| {
         templates.execute("test", &data, &mut gotemplate::Env::new(&host)).map_err(|error| error.to_string())
     });
-    match result {
-        Ok(text) => Case::same("", case["expected"].as_str().unwrap_or_default(), &text).failure,
-        Err(error) => Some(error),
-    }
+    judge(case, result)
 }

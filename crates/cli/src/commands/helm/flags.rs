@@ -88,3 +88,67 @@ impl CapabilityFlags {
         Ok(capabilities)
     }
 }
+
+/// Where a chart comes from when it is not a file.
+#[derive(clap::Args, Default)]
+pub struct ChartFlags {
+    /// The version, or a range of versions
+    #[arg(long, value_name = "RANGE")]
+    pub version: Option<String>,
+    /// Pre-releases count too
+    #[arg(long)]
+    pub devel: bool,
+    /// The address of the chart's repository
+    #[arg(long, value_name = "URL")]
+    pub repo: Option<String>,
+    /// The repository's user
+    #[arg(long, value_name = "NAME")]
+    pub username: Option<String>,
+    /// The repository's password
+    #[arg(long, value_name = "TEXT")]
+    pub password: Option<String>,
+    /// Send user and password to other hosts too
+    #[arg(long)]
+    pub pass_credentials: bool,
+    /// Use plain HTTP for an OCI registry
+    #[arg(long)]
+    pub plain_http: bool,
+    /// The certificate authority of the server
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<String>,
+    /// The client's certificate
+    #[arg(long, value_name = "FILE")]
+    pub cert_file: Option<String>,
+    /// Its key
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<String>,
+}
+
+impl ChartFlags {
+    /// The range of versions; empty for the newest.
+    pub fn range(&self) -> &str {
+        match &self.version {
+            Some(version) => version.trim(),
+            None if self.devel => ">0.0.0-0",
+            None => "",
+        }
+    }
+
+    /// How to be let in.
+    pub fn credentials(&self) -> anyhow::Result<source::Credentials> {
+        let read = |path: &Option<String>| -> anyhow::Result<Option<Vec<u8>>> {
+            let bytes = path.as_ref().map(|path| {
+                std::fs::read(path).map_err(|error| super::locate::go_error("open", path, &error))
+            });
+            bytes.transpose()
+        };
+        Ok(source::Credentials {
+            username: self.username.clone(),
+            password: self.password.clone(),
+            ca: read(&self.ca_file)?,
+            cert: read(&self.cert_file)?,
+            key: read(&self.key_file)?,
+            ..source::Credentials::default()
+        })
+    }
+}

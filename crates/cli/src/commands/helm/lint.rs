@@ -105,7 +105,7 @@ fn one(
         files: &files,
         folder: &shown,
         values,
-        namespace: &settings.namespace,
+        namespace: &settings.namespace_or_default(),
         kube_version,
         skip_schema_validation,
     };

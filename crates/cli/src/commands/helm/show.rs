@@ -1,5 +1,6 @@
 //! `landfall helm show`.
 
+use super::flags::ChartFlags;
 use super::locate;
 use helm::Chart;
 
@@ -7,14 +8,19 @@ use helm::Chart;
 #[derive(clap::Subcommand)]
 pub enum Command {
     /// Everything
+    #[command(disable_version_flag = true)]
     All(Args),
     /// Chart.yaml
+    #[command(disable_version_flag = true)]
     Chart(Args),
     /// values.yaml
+    #[command(disable_version_flag = true)]
     Values(ValuesArgs),
     /// The README
+    #[command(disable_version_flag = true)]
     Readme(Args),
     /// The CRDs
+    #[command(disable_version_flag = true)]
     Crds(Args),
 }
 
@@ -22,12 +28,21 @@ pub enum Command {
 #[derive(clap::Args)]
 pub struct Args {
     chart: String,
+    #[command(flatten)]
+    flags: ChartFlags,
+}
+
+impl Args {
+    fn load(&self) -> anyhow::Result<Chart> {
+        locate::find(&self.chart, &self.flags)
+    }
 }
 
 /// The chart, and a part of its values.
 #[derive(clap::Args)]
 pub struct ValuesArgs {
-    chart: String,
+    #[command(flatten)]
+    which: Args,
     /// Only what this JSONPath template selects
     #[arg(long, value_name = "TEMPLATE")]
     jsonpath: Option<String>,
@@ -36,11 +51,11 @@ pub struct ValuesArgs {
 /// Prints.
 pub fn run(command: &Command) -> anyhow::Result<()> {
     let text = match command {
-        Command::All(args) => all(&locate::chart(&args.chart)?),
-        Command::Chart(args) => format!("{}\n", locate::chart(&args.chart)?.metadata.to_yaml()),
-        Command::Values(args) => values(&locate::chart(&args.chart)?, args.jsonpath.as_deref())?,
-        Command::Readme(args) => readme(&locate::chart(&args.chart)?).unwrap_or_default(),
-        Command::Crds(args) => crds(&locate::chart(&args.chart)?),
+        Command::All(args) => all(&args.load()?),
+        Command::Chart(args) => format!("{}\n", args.load()?.metadata.to_yaml()),
+        Command::Values(args) => values(&args.which.load()?, args.jsonpath.as_deref())?,
+        Command::Readme(args) => readme(&args.load()?).unwrap_or_default(),
+        Command::Crds(args) => crds(&args.load()?),
     };
     super::print(&text)
 }

@@ -1,6 +1,6 @@
 //! `landfall helm template`.
 
-use super::flags::{CapabilityFlags, ValueFlags};
+use super::flags::{CapabilityFlags, ChartFlags, ValueFlags};
 use super::{Settings, locate, world};
 use anyhow::{anyhow, bail};
 use helm::{RenderOptions, Rendered, TemplateOptions};
@@ -16,6 +16,8 @@ pub struct Args {
     words: Vec<String>,
     #[command(flatten)]
     values: ValueFlags,
+    #[command(flatten)]
+    chart: ChartFlags,
     #[command(flatten)]
     capabilities: CapabilityFlags,
     /// Make up a name
@@ -71,12 +73,12 @@ pub fn run(args: &Args, settings: &Settings) -> anyhow::Result<()> {
     let (name, path) = name_and_chart(args, &world)?;
     let values = args.values.read()?;
     let capabilities = args.capabilities.read()?;
-    let chart = locate::chart(&path)?;
+    let chart = locate::find(&path, &args.chart)?;
     helm::check_installable(&chart)?;
     locate::warn_deprecated(&chart);
     let options = RenderOptions {
         release_name: name.clone(),
-        namespace: settings.namespace.clone(),
+        namespace: settings.namespace_or_default(),
         is_install: !args.is_upgrade,
         is_upgrade: args.is_upgrade,
         capabilities,
@@ -130,7 +132,8 @@ fn name_and_chart(args: &Args, world: &helm::NoCluster) -> anyhow::Result<(Strin
     }
 }
 
-fn post_render(program: &str, arguments: &[String], text: &str) -> Result<String, String> {
+/// Runs a post-renderer.
+pub fn post_render(program: &str, arguments: &[String], text: &str) -> Result<String, String> {
     use std::process::{Command, Stdio};
     let mut command = Command::new(program);
     let mut child = command

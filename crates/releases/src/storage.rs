@@ -4,17 +4,20 @@ use cluster::{Cluster, Delete, Error, ErrorKind, ListOptions};
 use helm::release::{self, Release, Status};
 use object::{Gvk, Value, meta};
 
-use super::MANAGER;
-
 fn gvk() -> Gvk {
     Gvk::new("", "v1", "Secret")
 }
 
 /// The releases of one name.
-pub(super) struct Storage {
+pub struct Storage {
+    /// The cluster, with rights on Secrets.
     pub cluster: Cluster,
+    /// The namespace of the Secrets.
     pub namespace: String,
+    /// The release's name.
     pub name: String,
+    /// The field manager of the Secrets.
+    pub manager: &'static str,
 }
 
 fn broken(error: helm::Error) -> Error {
@@ -76,13 +79,13 @@ impl Storage {
     /// Stores a new revision. One that exists is an error: somebody else is at work.
     pub async fn create(&self, release: &Release, now: i64) -> Result<(), Error> {
         let secret = self.secret(release, ("createdAt", now))?;
-        self.cluster.create(&secret, MANAGER).await.map(|_| ())
+        self.cluster.create(&secret, self.manager).await.map(|_| ())
     }
 
     /// Stores a changed revision.
     pub async fn update(&self, release: &Release, now: i64) -> Result<(), Error> {
         let secret = self.secret(release, ("modifiedAt", now))?;
-        self.cluster.replace(&secret, MANAGER).await.map(|_| ())
+        self.cluster.replace(&secret, self.manager).await.map(|_| ())
     }
 
     /// Marks every deployed revision but `version` as superseded.
@@ -98,13 +101,25 @@ impl Storage {
         Ok(())
     }
 
+    /// Every revision, oldest first.
+    pub async fn history(&self) -> Result<Vec<Release>, Error> {
+        let secrets = self.secrets().await?;
+        secrets.iter().map(|(_, secret)| release::from_secret(secret).map_err(broken)).collect()
+    }
+
     /// Keeps the newest `most` revisions (0 = all), and always the deployed one.
     pub async fn trim(&self, most: usize) -> Result<(), Error> {
+        if most == 0 { Ok(()) } else { self.keep(most).await }
+    }
+
+    /// Makes room for one more revision, so that there are `most` with it (0 = any number).
+    pub async fn make_room(&self, most: usize) -> Result<(), Error> {
+        if most == 0 { Ok(()) } else { self.keep(most - 1).await }
+    }
+
+    async fn keep(&self, most: usize) -> Result<(), Error> {
         let secrets = self.secrets().await?;
-        if most == 0 || secrets.len() <= most {
-            return Ok(());
-        }
-        let mut surplus = secrets.len() - most;
+        let mut surplus = secrets.len().saturating_sub(most);
         for (version, secret) in &secrets {
             let deployed =
                 release::from_secret_head(secret).is_some_and(|head| head.status == Status::Deployed);
@@ -132,4 +147,25 @@ impl Storage {
         }
         Ok(())
     }
+}
+
+/// Every stored revision of every release in a namespace (or, without one, in all) whose labels match.
+pub async fn all(cluster: &Cluster, namespace: &str, selector: &str) -> Result<Vec<Release>, Error> {
+    let labels = match selector {
+        "" => "owner=helm".to_owned(),
+        more => format!("owner=helm,{more}"),
+    };
+    let options = ListOptions { namespace: namespace.to_owned(), labels, fields: String::new() };
+    let mut found = Vec::new();
+    for secret in cluster.list(&gvk(), &options).await? {
+        if release::from_secret_head(&secret).is_none() {
+            continue;
+        }
+        match release::from_secret(&secret) {
+            Ok(release) => found.push(release),
+            // One broken record must not hide the others.
+            Err(error) => tracing::warn!(%error, "a stored release cannot be read"),
+        }
+    }
+    Ok(found)
 }
