@@ -21,6 +21,7 @@ mod listen;
 mod metadata;
 mod network;
 mod openapi;
+mod openapi_proto;
 mod protobuf;
 mod rbac;
 mod request;

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::app::App;
 use crate::catalog::{Catalog, Resource, api_version};
+use crate::openapi_proto;
 use crate::respond;
 use crate::server::Body;
 use crate::status::Failure;
@@ -227,11 +228,20 @@ fn add_paths(resource: &Resource, paths: &mut Map<String, Value>) {
 /// Answers `/openapi/v2`.
 pub fn v2(app: &App, headers: &HeaderMap) -> Result<Response<Body>, Failure> {
     let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    if !accept.is_empty() && !accept.contains("json") && !accept.contains("*/*") {
-        return Err(Failure::not_acceptable(&["application/json"]));
+    let protobuf = accept.contains("openapi") && accept.contains("+protobuf");
+    if !accept.is_empty() && !protobuf && !accept.contains("json") && !accept.contains("*/*") {
+        return Err(Failure::not_acceptable(&["application/json", openapi_proto::MEDIA]));
     }
-    let mut document = schema::builtin().openapi_v2();
     let catalog = app.catalog();
+    let document = v2_document(app, &catalog);
+    if protobuf {
+        return Ok(respond::bytes(StatusCode::OK, openapi_proto::MEDIA, openapi_proto::document(&document)));
+    }
+    Ok(respond::json_text(StatusCode::OK, document.to_string()))
+}
+
+fn v2_document(app: &App, catalog: &Catalog) -> Value {
+    let mut document = schema::builtin().openapi_v2();
     for resource in catalog.all().filter(|r| r.custom.is_some()) {
         if let Some((name, body)) = definition_schema(app, resource) {
             let text = body.to_string().replace("#/components/schemas/", "#/definitions/");
@@ -239,5 +249,5 @@ pub fn v2(app: &App, headers: &HeaderMap) -> Result<Response<Body>, Failure> {
             object::set(&mut document, &["definitions", &name], body);
         }
     }
-    Ok(respond::json_text(StatusCode::OK, document.to_string()))
+    document
 }

@@ -34,7 +34,7 @@ impl Selection {
                 "metadata.namespace" if call.resource.namespaced => {}
                 _ if supported(&call.resource, path) => needs_tree = true,
                 _ => {
-                    return Err(Failure::bad_request(format!("field label not supported: {path}")));
+                    return Err(Failure::bad_request(unsupported(&call.resource, path)));
                 }
             }
         }
@@ -78,6 +78,21 @@ impl Selection {
             "metadata.namespace" => object.namespace().to_owned(),
             _ => field(&call.resource, &tree, path),
         })
+    }
+}
+
+/// Kinds with selectable fields of their own refuse others in their own words.
+fn unsupported(resource: &Resource, path: &str) -> String {
+    let own = matches!(
+        (&*resource.group, &*resource.name),
+        ("", "pods" | "nodes" | "replicationcontrollers" | "events" | "namespaces" | "secrets" | "services")
+    );
+    match &*resource.kind {
+        "Job" => format!("field label {path:?} not supported for Job"),
+        _ if own || resource.custom.is_some() => format!("field label not supported: {path}"),
+        _ => {
+            format!("{path:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
+        }
     }
 }
 

@@ -43,7 +43,12 @@ impl Embedded {
             state.announce(&running, &serving.kubeconfig())?;
         }
         let cancel = cancel.child_token();
-        let simulation = tokio::spawn(run_simulation(server.client(), cancel.clone()));
+        let simulation = simulate::Options {
+            root_ca: Some(serving.ca_pem.clone()),
+            on_notice: Some(std::sync::Arc::new(|notice: String| tracing::info!("{notice}"))),
+            ..simulate::Options::default()
+        };
+        let simulation = tokio::spawn(run_simulation(server.client(), simulation, cancel.clone()));
         Ok(Embedded { server, serving, state, simulation, cancel })
     }
 
@@ -60,8 +65,8 @@ impl Embedded {
     }
 }
 
-async fn run_simulation(client: kube::Client, cancel: CancellationToken) {
-    simulate::run(client, simulate::Options::default(), cancel).await;
+async fn run_simulation(client: kube::Client, options: simulate::Options, cancel: CancellationToken) {
+    simulate::run(client, options, cancel).await;
 }
 
 fn open_error(error: OpenError) -> anyhow::Error {

@@ -84,11 +84,16 @@ async fn change(
     let result =
         write::modify(&call.app, resource, call.namespace(), call.name(), context, &mut warnings, |live| {
             let mut value = apply_patch(call, media, live, &document)?;
+            let patched = (mode == FieldValidation::Strict).then(|| value.to_string());
             problems = found.clone();
             body::check_kind(&mut value, &resource.api_version(), &resource.kind)?;
             check_identity(live, &value)?;
             types::drop_unknown(resource, &mut value, &mut problems)?;
-            body::judge_problems(call, mode, problems.clone())?;
+            if let Some(patched) = patched.filter(|_| !problems.is_empty()) {
+                let why = format!("strict decoding error: {}", problems.join(", "));
+                let cause = Cause::invalid("patch", &patched.into(), why);
+                return Err(Failure::invalid("", "", "", &[cause]));
+            }
             Ok(Proposal::update(value))
         })?;
     if mode == FieldValidation::Warn {
