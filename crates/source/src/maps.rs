@@ -1,4 +1,4 @@
-//! `--map URL=PATH`: remote addresses served from disk.
+//! `--map URL=PATH`: remote addresses served from disk, or from another address.
 
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Maps {
     entries: Vec<Map>,
+    /// Addresses in the comparable form, and the address asked in their place.
+    mirrors: Vec<(String, String)>,
 }
 
 /// One line of the map.
@@ -29,7 +31,7 @@ pub struct Mapped {
 }
 
 impl Maps {
-    /// Adds one `URL=PATH`; relative paths are seen from `base`.
+    /// Adds one `URL=PATH`; relative paths are seen from `base`. A path with a scheme is a mirror.
     pub fn add_line(&mut self, line: &str, base: &Path) -> Result<()> {
         // A URL may hold `=` in its query; a path after the last one is what people mean.
         let Some((url, path)) = line.rsplit_once('=') else {
@@ -42,6 +44,12 @@ impl Maps {
                 "--map {line}: the {} is empty",
                 if url.is_empty() { "URL" } else { "path" }
             )));
+        }
+        if is_address(path) {
+            let key = key(url);
+            self.mirrors.retain(|(known, _)| *known != key);
+            self.mirrors.push((key, path.trim_end_matches('/').to_owned()));
+            return Ok(());
         }
         let path = base.join(path);
         if !path.exists() {
@@ -60,7 +68,23 @@ impl Maps {
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.is_empty() && self.mirrors.is_empty()
+    }
+
+    /// The address to ask in place of `url`: that of the longest matching mirror, unless a path serves it.
+    pub fn redirect(&self, url: &str) -> Option<String> {
+        let wanted = key(url);
+        // One step only: what a mirror is asked for is not mirrored again.
+        if self.mirrors.iter().any(|(_, address)| wanted.starts_with(&key(address))) {
+            return None;
+        }
+        let found = self.mirrors.iter().filter_map(|(key, address)| {
+            let rest = wanted.strip_prefix(key.as_str())?;
+            (rest.is_empty() || rest.starts_with('/')).then(|| (key.len(), format!("{address}{rest}")))
+        });
+        let (length, address) = found.max_by_key(|(length, _)| *length)?;
+        let by_path = self.find(url).map(|mapped| wanted.len().saturating_sub(mapped.rest.len()));
+        (by_path.is_none_or(|by_path| by_path < length)).then_some(address)
     }
 
     /// The maps of addresses below `url`: what each adds to it, and where it leads.
@@ -88,6 +112,11 @@ impl Maps {
             .max_by_key(|(length, _)| *length)
             .map(|(_, mapped)| mapped)
     }
+}
+
+/// Has it a scheme of its own that remote sources have?
+fn is_address(path: &str) -> bool {
+    ["http://", "https://", "oci://", "ssh://"].iter().any(|scheme| path.starts_with(scheme))
 }
 
 /// The map to give for an address that cannot be reached.
@@ -163,6 +192,22 @@ mod tests {
         }
         assert_eq!(key("oci://Ghcr.io/org/x"), "oci://ghcr.io/org/x");
         assert_eq!(key("file:///a/b.git/"), "/a/b");
+    }
+
+    #[test]
+    fn mirrors_are_asked_once_and_paths_come_first() {
+        let mut maps = Maps::default();
+        let here = Path::new("/");
+        maps.add_line("https://x.io/a=http://127.0.0.1:1/m/", here).unwrap();
+        maps.add_line("oci://x.io/c=oci://127.0.0.1:2/c", here).unwrap();
+        maps.add_line("oci://127.0.0.1:2=oci://x.io/c", here).unwrap();
+        maps.add("https://x.io/a/b", "/two");
+        assert_eq!(maps.redirect("https://x.io/a/c.git").as_deref(), Some("http://127.0.0.1:1/m/c"));
+        assert_eq!(maps.redirect("https://x.io/a").as_deref(), Some("http://127.0.0.1:1/m"));
+        assert_eq!(maps.redirect("https://x.io/ab"), None);
+        assert_eq!(maps.redirect("https://x.io/a/b/c"), None);
+        assert_eq!(maps.redirect("oci://x.io/c/d"), None);
+        assert_eq!(maps.redirect("http://127.0.0.1:1/m/c"), None);
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub struct Args {
     /// With --once: give up after this long (30s, 5m, 1h)
     #[arg(long, default_value = "5m", value_name = "DURATION", value_parser = duration)]
     timeout: Duration,
-    /// Serve a remote source from a local folder, archive or mirror (repeatable)
+    /// Serve a remote source from a local folder, archive or mirror, or ask another address (repeatable)
     #[arg(long = "map", value_name = "URL=PATH")]
     maps: Vec<String>,
     /// Keep nothing: the embedded cluster is gone with the process

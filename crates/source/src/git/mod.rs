@@ -69,7 +69,10 @@ impl Fetcher {
     /// there: a working copy with its uncommitted edits for its branch, a mirror or bare repository by the
     /// reference, a plain folder or archive as it is.
     pub async fn git(&self, request: &Request) -> Result<Artifact> {
-        let (inner, request, timeout) = (self.inner.clone(), request.clone(), request.timeout);
+        let (inner, mut request, timeout) = (self.inner.clone(), request.clone(), request.timeout);
+        if let Some(mirror) = inner.maps.redirect(&request.url) {
+            request.url = mirror;
+        }
         let url = request.url.clone();
         let stop = Arc::new(AtomicBool::new(false));
         let (flag, hint) = (stop.clone(), crate::maps::hint(&request.url));

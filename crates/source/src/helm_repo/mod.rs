@@ -81,6 +81,9 @@ impl Fetcher {
         if let Some(index) = self.mapped_index(request)? {
             return Ok(Arc::new(index));
         }
+        if let Some(url) = self.inner.maps.redirect(&request.url) {
+            return Box::pin(self.helm_index(&Request { url, ..request.clone() })).await;
+        }
         let url = format!("{}/index.yaml", request.url.trim_end_matches('/'));
         let client = transport::client(&request.credentials, request.timeout)?;
         let authorization = transport::authorization(&request.credentials);
@@ -103,6 +106,9 @@ impl Fetcher {
         if request.url.starts_with("oci://") {
             return self.oci_chart(request, name, version).await;
         }
+        if let Some(url) = self.inner.maps.redirect(&request.url) {
+            return Box::pin(self.helm_chart(&Request { url, ..request.clone() }, name, version)).await;
+        }
         // A map of the one chart, `REPOSITORY/CHART=…`, wins over one of the repository.
         let index = self.helm_index(request).await?;
         let found = index.choose(&request.url, name, version)?;
@@ -115,6 +121,8 @@ impl Fetcher {
         {
             return self.chart_file(&mapped.path, name, found);
         }
+        // An index may name archives by the address that is mirrored.
+        let address = self.inner.maps.redirect(&address).unwrap_or(address);
         let digest = found.digest.as_deref().map(index::full_digest);
         let cached = digest.as_deref().and_then(|digest| self.inner.cache.blob(digest));
         let archive = match cached {

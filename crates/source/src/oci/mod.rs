@@ -99,6 +99,9 @@ impl Fetcher {
     }
 
     async fn oci_inner(&self, request: &Request) -> Result<Artifact> {
+        if let Some(mirror) = self.mirrored(request) {
+            return Box::pin(self.oci_inner(&mirror)).await;
+        }
         let filter = filter(request)?;
         if let Some(found) = self.inner.maps.find(&request.url) {
             let place = format!("{} (mapped)", request.url);
@@ -110,8 +113,19 @@ impl Fetcher {
         self.oci_from(&Store::Registry(registry), request, filter.as_ref()).await
     }
 
+    /// The request to the mirror of the repository, if it has one.
+    fn mirrored(&self, request: &Request) -> Option<Request> {
+        let mirror = self.inner.maps.redirect(&request.url)?;
+        let (scheme, rest) = mirror.split_once("://")?;
+        let insecure = request.insecure || scheme == "http";
+        Some(Request { url: format!("oci://{rest}"), insecure, ..request.clone() })
+    }
+
     /// The tags of an OCI repository.
     pub async fn oci_tags(&self, request: &Request) -> Result<Vec<String>> {
+        if let Some(mirror) = self.mirrored(request) {
+            return Box::pin(self.oci_tags(&mirror)).await;
+        }
         if let Some(found) = self.inner.maps.find(&request.url) {
             return mapped::tags(self, request, &found);
         }
