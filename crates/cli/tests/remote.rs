@@ -117,14 +117,15 @@ fn references_choose_what_is_delivered() {
             .arg("deploy")
             .status();
         assert!(done.expect("tar runs").success());
-        registry.push_artifact("org/manifests", tag, &std::fs::read(packed).expect("packed"));
+        registry.push_artifact("org/deploy", tag, &std::fs::read(packed).expect("packed"));
     }
     let http = format!("{}/origin.git", remote.url());
     let file = format!("file://{}", server.path().join("origin.git").display());
     let secret = "  secretRef:\n    name: login\n";
+    let pull = "  secretRef:\n    name: pull\n";
     let by = |url: &str, reference: &str| format!("  url: {url}\n  ref:\n    {reference}\n");
     let commit = format!("commit: {first}");
-    let oci = format!("oci://{}/org/manifests", registry.host());
+    let oci = format!("oci://{}/org/deploy", registry.host());
     let cases: Vec<(&str, &str, String, &str, &str)> = vec![
         ("branch", "GitRepository", by(&http, "branch: side") + secret, "side", "side@sha1:"),
         ("tag", "GitRepository", by(&http, "tag: v1.2.0") + secret, "second", "v1.2.0@sha1:"),
@@ -138,13 +139,22 @@ fn references_choose_what_is_delivered() {
         ),
         ("commit", "GitRepository", by(&http, &commit) + secret, "first", "sha1:"),
         ("file", "GitRepository", by(&file, "tag: v2.0.0"), "third", "v2.0.0@sha1:"),
-        ("oci-tag", "OCIRepository", by(&oci, "tag: 1.0.0") + secret, "old", "1.0.0@sha256:"),
-        ("oci-semver", "OCIRepository", by(&oci, "semver: 1.x") + secret, "good", "1.4.0@sha256:"),
+        ("oci-tag", "OCIRepository", by(&oci, "tag: 1.0.0") + pull, "old", "1.0.0@sha256:"),
+        ("oci-semver", "OCIRepository", by(&oci, "semver: 1.x") + pull, "good", "1.4.0@sha256:"),
     ];
     let repository = tempfile::tempdir().expect("a folder");
     let login = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: login\n  namespace: flux-system\nstringData:\n  \
                  username: user\n  password: secret\n";
     write(repository.path(), "clusters/test/login.yaml", login);
+    let config = format!(
+        "{{\"auths\": {{\"{}\": {{\"username\": \"user\", \"password\": \"secret\"}}}}}}",
+        registry.host()
+    );
+    let pull = format!(
+        "apiVersion: v1\nkind: Secret\nmetadata:\n  name: pull\n  namespace: flux-system\n\
+         type: kubernetes.io/dockerconfigjson\nstringData:\n  .dockerconfigjson: '{config}'\n"
+    );
+    write(repository.path(), "clusters/test/pull.yaml", &pull);
     for (name, kind, spec, ..) in &cases {
         write(repository.path(), &format!("clusters/test/{name}.yaml"), &delivery(name, kind, spec));
     }
