@@ -31,6 +31,7 @@ pub(crate) fn object(state: &mut State, kind: Kind, old: Option<&Value>, new: Op
         kind::POD => pod(state, old, new),
         kind::NODE => all(state, &[kind::DAEMON_SET], ""),
         kind::VOLUME => claim_of(state, current),
+        kind::STORAGE_CLASS if new.is_some() => unbound_claims(state),
         kind::CLAIM => volume_of(state, current, new.is_none()),
         kind::SERVICE_ACCOUNT if new.is_none() => {
             // The default account of a namespace comes back.
@@ -94,6 +95,15 @@ fn pod(state: &mut State, old: Option<&Value>, new: Option<&Value>) {
             if [old, new].into_iter().flatten().any(|pod| selector.matches_object(pod)) {
                 state.queue.add(work(kind, &object));
             }
+        }
+    }
+}
+
+/// A class, or a default one, is what they may have waited for.
+fn unbound_claims(state: &mut State) {
+    for claim in state.list(kind::CLAIM, "") {
+        if get_str(&claim, &["spec", "volumeName"]).unwrap_or_default().is_empty() {
+            state.queue.add(work(kind::CLAIM, &claim));
         }
     }
 }

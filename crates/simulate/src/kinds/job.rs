@@ -191,12 +191,29 @@ async fn status(
     let start = if suspended { Value::Null } else { start.unwrap_or_else(|| now.clone().into()) };
     set(&mut status, &["startTime"], start);
     if is_indexed(job) {
-        let done: Vec<String> = tally.done.iter().map(i64::to_string).collect();
-        let done = if done.is_empty() { Value::Null } else { done.join(",").into() };
+        let done = intervals(tally.done.iter().copied());
+        let done = if done.is_empty() { Value::Null } else { done.into() };
         set(&mut status, &["completedIndexes"], done);
     }
     world.set_status(kind::JOB, job, status).await?;
     Ok(())
+}
+
+/// Ascending numbers in short: `1,3-5,7`; two in a row are listed, more become an interval.
+fn intervals(numbers: impl Iterator<Item = i64>) -> String {
+    let mut runs: Vec<(i64, i64)> = Vec::new();
+    for number in numbers {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == number => *last = number,
+            _ => runs.push((number, number)),
+        }
+    }
+    let texts = runs.iter().map(|(first, last)| match last - first {
+        0 => first.to_string(),
+        1 => format!("{first},{last}"),
+        _ => format!("{first}-{last}"),
+    });
+    texts.collect::<Vec<_>>().join(",")
 }
 
 /// Deletes a finished job when its time to live is over.
