@@ -1,7 +1,8 @@
-//! Tasks of the project itself: `cargo xtask tidy | conformance | bench | generate`.
+//! Tasks of the project itself: `cargo xtask tidy | conformance | bench | fuzz-kustomize | generate`.
 
 mod bench;
 mod conformance;
+mod fuzz;
 mod generate;
 mod tidy;
 
@@ -25,6 +26,8 @@ enum Task {
     Bench(bench::Args),
     /// Derive the facts about Kubernetes' kinds in `crates/schema/data` anew.
     Generate(generate::Args),
+    /// Build generated kustomizations beside the real kustomize.
+    FuzzKustomize(fuzz::Args),
 }
 
 fn main() -> ExitCode {
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
         Task::Conformance(args) => conformance::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Generate(args) => generate::run(&args),
+        Task::FuzzKustomize(args) => fuzz::run(&args),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

@@ -55,8 +55,29 @@ impl JsonPatch {
         if !document.is_object() {
             return Err(Error::new("json: cannot unmarshal into Go value of type map[string]interface {}"));
         }
+        round_numbers(&mut document);
         *node = tree::from_value(&document);
         Ok(())
+    }
+}
+
+/// Go reads every number of a JSON document as a float.
+fn round_numbers(value: &mut Value) {
+    /// The integers up to here are all floats too.
+    const EXACT: u64 = 1 << 53;
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(round_numbers),
+        Value::Object(fields) => fields.values_mut().for_each(round_numbers),
+        Value::Number(number) => {
+            let exact = number.as_i64().is_some_and(|int| int.unsigned_abs() <= EXACT);
+            if let (false, false, Some(float)) = (exact, number.is_f64(), number.as_f64()) {
+                // Printed with as many digits as tell it from its neighbours, then zeros.
+                if let Ok(rounded) = serde_json::from_str(&float.to_string()) {
+                    *number = rounded;
+                }
+            }
+        }
+        _ => {}
     }
 }
 

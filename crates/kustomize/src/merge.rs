@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::schema::{Place, Schema};
-use crate::tree::{Node, wrong_kind};
+use crate::tree::{Link, Node, Scalar, Tag, guard_text, wrong_kind};
 
 /// How lists grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,9 +167,11 @@ impl<'s> Merger<'s> {
         let field_place = place.and_then(|place| place.field(key));
         let cleared = change.as_ref().is_some_and(Node::is_null);
         let style = match (&old, &change) {
-            (Some(Node::Scalar(old)), Some(Node::Scalar(_))) => Some((old.quoted, old.folded)),
+            (Some(Node::Scalar(old)), Some(Node::Scalar(_))) => {
+                Some((old.quoted, old.folded, old.link.rewritten()))
+            }
             (None, _) | (_, None) => None,
-            _ => Some((false, false)),
+            _ => Some((false, false, Link::default())),
         };
         path.push(key.to_owned());
         let mut merged = self.walk(old, change, field_place, path)?;
@@ -177,9 +179,14 @@ impl<'s> Merger<'s> {
         if cleared {
             return Ok(None);
         }
-        if let (Some((quoted, folded)), Some(Node::Scalar(scalar))) = (style, &mut merged) {
+        if let Some(untyped @ Node::Scalar(Scalar { tag: Tag::None, .. })) = &mut merged {
+            // What a replacement made has no type yet; written anew it is a text.
+            guard_text(untyped);
+        }
+        if let (Some((quoted, folded, link)), Some(Node::Scalar(scalar))) = (style, &mut merged) {
             scalar.quoted = quoted;
             scalar.folded = folded;
+            scalar.link = link;
         }
         Ok(merged)
     }
@@ -298,6 +305,7 @@ fn is_settled(node: &Node) -> bool {
     match node {
         Node::Map(fields) => fields.iter().all(|(_, value)| is_settled(value)),
         Node::Seq(items) => items.is_empty(),
+        Node::Scalar(Scalar { tag: Tag::None, quoted: false, .. }) => false,
         Node::Scalar(_) => !(node.is_null() && node.text().is_empty()),
     }
 }

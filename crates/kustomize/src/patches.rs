@@ -254,6 +254,7 @@ fn apply_strategic(resource: &mut Resource, patch: &Resource, schema: &Schema) -
         return Ok(());
     };
     resource.node = merged;
+    resource.node.settle_links();
     if !patch.allow_kind_change {
         resource.set_kind(&kind);
     }

@@ -163,6 +163,7 @@ fn apply(map: &mut ResMap, value: &Node, target: &Target, schema: &Schema) -> Re
         if let Some(resource) = map.at_mut(at) {
             copy_to(&mut resource.node, value, field_paths, target.options.as_ref())
                 .map_err(|error| error.of_resource(crate::fieldspec::describe(&resource.node)))?;
+            resource.node.settle_links();
             changed = true;
         }
     }
@@ -243,7 +244,10 @@ fn set_value(field: &mut Node, value: &Node, options: Option<&FieldOptions>) -> 
     }
     match field {
         // The field keeps its type, so that numbers stay numbers and texts stay texts.
-        Node::Scalar(scalar) => scalar.text = text,
+        Node::Scalar(scalar) => {
+            scalar.text = text;
+            scalar.link = scalar.link.rewritten();
+        }
         other => *other = value.clone(),
     }
     Ok(())

@@ -286,6 +286,7 @@ impl Resource {
     pub fn set_annotation(&mut self, key: &str, value: &str) {
         let Some(meta) = self.node.map_at("metadata") else { return };
         if let Some(annotations) = meta.map_at("annotations") {
+            annotations.unlink();
             annotations.put(key, Node::string(value));
         }
     }

@@ -6,7 +6,7 @@ use crate::ids::Gvk;
 use crate::kustomization::{Image, Replica};
 use crate::resmap::ResMap;
 use crate::selector::Selector;
-use crate::tree::{Node, Tag, wrong_kind};
+use crate::tree::{Link, Node, Tag, wrong_kind};
 use regex::Regex;
 use std::collections::BTreeMap;
 
@@ -21,14 +21,18 @@ pub(crate) fn set_entries(
     }
     for resource in map.contents_mut() {
         for (key, value) in entries {
+            let (link, mut linked) = (Link::fresh(), false);
             for spec in specs {
                 fieldspec::apply(spec, &mut resource.node, Create::Map, &mut |node| match node {
                     Node::Map(_) => {
-                        node.set_field(key, Node::string(value));
+                        linked |= node.set_linked_field(key, value, link);
                         Ok(())
                     }
                     other => Err(Error::new(wrong_kind(other, "MappingNode"))),
                 })?;
+            }
+            if linked {
+                resource.node.settle_links();
             }
         }
     }

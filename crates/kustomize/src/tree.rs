@@ -5,6 +5,8 @@
 //! it stands in, and that decides whether `"123"` stays a string.
 
 use serde_json::{Map, Number, Value};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// How deep a document may nest.
 const MAX_DEPTH: usize = 400;
@@ -63,6 +65,38 @@ pub(crate) struct Scalar {
     pub quoted: bool,
     /// Written as a folded block, whose line breaks do not all survive being printed and read again.
     pub folded: bool,
+    /// The fields it is one with.
+    pub link: Link,
+}
+
+/// Kustomize puts one node into all fields of an object that a label or annotation is added to. Who later
+/// writes to one of these fields writes to all: fields of one number change together.
+#[derive(Debug, Clone, Copy, Default, Eq)]
+pub(crate) struct Link {
+    /// 0 for a field of its own.
+    id: u32,
+    /// Written to since the others were last brought in line.
+    written: bool,
+}
+
+impl PartialEq for Link {
+    fn eq(&self, _other: &Link) -> bool {
+        // What a scalar is one with is no part of its value.
+        true
+    }
+}
+
+impl Link {
+    /// A number that no other fields have.
+    pub fn fresh() -> Link {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        Link { id: NEXT.fetch_add(1, Ordering::Relaxed).max(1), written: false }
+    }
+
+    /// The same, for what takes the place of a linked value.
+    pub fn rewritten(self) -> Link {
+        Link { written: self.id != 0, ..self }
+    }
 }
 
 /// A mapping's fields, in the order written.
@@ -79,17 +113,29 @@ pub(crate) enum Node {
 impl Node {
     /// A scalar whose type its text decides.
     pub fn plain(text: impl Into<String>) -> Node {
-        Node::Scalar(Scalar { text: text.into(), tag: Tag::None, quoted: false, folded: false })
+        Node::Scalar(Scalar {
+            text: text.into(),
+            tag: Tag::None,
+            quoted: false,
+            folded: false,
+            link: Link::default(),
+        })
     }
 
     /// A string.
     pub fn string(text: impl Into<String>) -> Node {
-        Node::Scalar(Scalar { text: text.into(), tag: Tag::Str, quoted: false, folded: false })
+        Node::Scalar(Scalar {
+            text: text.into(),
+            tag: Tag::Str,
+            quoted: false,
+            folded: false,
+            link: Link::default(),
+        })
     }
 
     /// A scalar of a known type.
     pub fn tagged(text: impl Into<String>, tag: Tag) -> Node {
-        Node::Scalar(Scalar { text: text.into(), tag, quoted: false, folded: false })
+        Node::Scalar(Scalar { text: text.into(), tag, quoted: false, folded: false, link: Link::default() })
     }
 
     /// A null.
@@ -227,6 +273,54 @@ impl Node {
         Ok(())
     }
 
+    /// As [`set_field`](Self::set_field) with a string; a field that is made is linked with all others of
+    /// that link. Answers whether a field that is one with others was written to.
+    pub fn set_linked_field(&mut self, key: &str, value: &str, link: Link) -> bool {
+        let linked = match self.get(key) {
+            Some(Node::Scalar(old)) => Some(old.link.id != 0),
+            Some(_) => Some(false),
+            None => None,
+        };
+        self.set_field(key, Node::string(value));
+        if linked.is_none()
+            && let Some(Node::Scalar(made)) = self.get_mut(key)
+        {
+            made.link = link;
+        }
+        linked.unwrap_or(false)
+    }
+
+    /// Brings fields in line with those of their link that were written to.
+    pub fn settle_links(&mut self) {
+        let mut written = HashMap::new();
+        self.visit_scalars(&mut |scalar| {
+            if std::mem::take(&mut scalar.link.written) {
+                written.insert(scalar.link.id, scalar.clone());
+            }
+        });
+        if written.is_empty() {
+            return;
+        }
+        self.visit_scalars(&mut |scalar| {
+            if let Some(new) = written.get(&scalar.link.id) {
+                scalar.clone_from(new);
+            }
+        });
+    }
+
+    /// Takes the scalars in this node out of their links.
+    pub fn unlink(&mut self) {
+        self.visit_scalars(&mut |scalar| scalar.link = Link::default());
+    }
+
+    fn visit_scalars(&mut self, visit: &mut dyn FnMut(&mut Scalar)) {
+        match self {
+            Node::Map(fields) => fields.iter_mut().for_each(|(_, value)| value.visit_scalars(visit)),
+            Node::Seq(items) => items.iter_mut().for_each(|item| item.visit_scalars(visit)),
+            Node::Scalar(scalar) => visit(scalar),
+        }
+    }
+
     /// Sets a field with nothing of FieldSetter's ceremony.
     pub fn put(&mut self, key: &str, value: Node) {
         let Node::Map(fields) = self else { return };
@@ -238,7 +332,7 @@ impl Node {
 }
 
 /// A string that YAML 1.1 would read as something else is quoted.
-fn guard_text(value: &mut Node) {
+pub(crate) fn guard_text(value: &mut Node) {
     if value.is_string()
         && let Node::Scalar(scalar) = value
         && !scalar.quoted
@@ -252,6 +346,9 @@ fn take_style(value: &mut Node, old: &Node) {
     if let Node::Scalar(scalar) = value {
         scalar.quoted = matches!(old, Node::Scalar(Scalar { quoted: true, .. }));
         scalar.folded = matches!(old, Node::Scalar(Scalar { folded: true, .. }));
+        if let Node::Scalar(old) = old {
+            scalar.link = old.link.rewritten();
+        }
     }
 }
 
@@ -401,7 +498,7 @@ fn scalar_of(node: yaml::Node) -> Node {
         Tag::of(&node.tag)
     };
     let folded = node.style == yaml::Style::Folded;
-    Node::Scalar(Scalar { text: node.value, tag, quoted, folded })
+    Node::Scalar(Scalar { text: node.value, tag, quoted, folded, link: Link::default() })
 }
 
 /// Writes anchors out.
@@ -544,8 +641,17 @@ pub(crate) fn from_value(value: &Value) -> Node {
         }
         Value::String(text) => {
             // As if it had been printed and read: in quotes where it needs them.
-            let quoted = text.contains('\n') || is_non_string_1_1(text) || resolved_tag(text) != "!!str";
-            Node::Scalar(Scalar { text: text.clone(), tag: Tag::Str, quoted, folded: false })
+            let quoted = text.contains('\n')
+                || is_non_string_1_1(text)
+                || resolved_tag(text) != "!!str"
+                || (!surely_string(text) && yaml::to_string(value).starts_with(['\'', '"']));
+            Node::Scalar(Scalar {
+                text: text.clone(),
+                tag: Tag::Str,
+                quoted,
+                folded: false,
+                link: Link::default(),
+            })
         }
         Value::Array(items) => Node::Seq(items.iter().map(from_value).collect()),
         Value::Object(fields) => {

@@ -4,6 +4,7 @@
 //! module and a row in [`AREAS`]. A suite that is not below the folder is left out and said so.
 
 mod api;
+pub mod disk;
 mod gotemplate;
 mod health;
 mod helm;
