@@ -115,23 +115,10 @@ fn a_dependency_cycle_is_named() {
 /// The repository of the Flux project's own example, with its three remote charts served from archives.
 #[test]
 fn the_flux_example_comes_up() {
-    let Some(archive) = testkit::shared("suites/gitops-repos/fluxcd__flux2-kustomize-helm-example.tar.zst")
-    else {
-        return;
-    };
-    let Some(charts) = testkit::shared("charts") else { return };
-    let folder = tempfile::tempdir().expect("a folder");
-    testkit::unpack_zst(&archive, folder.path());
-    let root = folder.path().join("fluxcd__flux2-kustomize-helm-example");
-    harness::commit(&root);
-    let map = |url: &str, chart: &str| format!("{url}={}", charts.join(chart).display());
-    let maps = [
-        map("oci://quay.io/jetstack/charts/cert-manager", "cert-manager-v1.20.2.tgz"),
-        map("oci://docker.io/envoyproxy/gateway-helm", "gateway-helm-v1.8.0.tgz"),
-        map("https://stefanprodan.github.io/podinfo", "podinfo-6.14.1.tgz"),
-    ];
+    let Some(folder) = harness::flux_example() else { return };
+    let maps = harness::flux_example_maps();
     for path in ["clusters/staging", "clusters/production"] {
-        let mut command = landfall(&["up", &root.to_string_lossy(), "--path", path]);
+        let mut command = landfall(&["up", &folder.path().to_string_lossy(), "--path", path]);
         command.args(["--once", "--ephemeral", "-o", "json", "--timeout", "240s"]);
         for map in &maps {
             command.args(["--map", map]);

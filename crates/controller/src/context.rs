@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::engine::{Message, Shared};
+use crate::kind::Cause;
 
 /// What one unit is to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -145,7 +146,13 @@ impl Context {
 
     /// Something that happens now, for people who watch.
     pub fn progress(&self, text: impl Into<String>) {
-        let _ = self.messages.send(Message::Progress(self.key.clone(), text.into()));
+        self.progress_at(text, None);
+    }
+
+    /// The same, with the object that is waited for.
+    pub fn progress_at(&self, text: impl Into<String>, object: Option<Key>) {
+        let now = Cause { object, ..Cause::new(text) };
+        let _ = self.messages.send(Message::Progress(self.key.clone(), now));
     }
 
     /// The dependency cycle that this unit is part of, starting and ending with it.

@@ -49,7 +49,7 @@ pub(crate) enum Message {
     /// An object that was in the store before the loop listened.
     Found(Key),
     Announced(Key, String),
-    Progress(Key, String),
+    Progress(Key, Cause),
     Poke(Key),
 }
 
@@ -67,7 +67,7 @@ pub(crate) struct UnitState {
     pub cause: Option<Cause>,
     /// The last pass ended because something else comes first.
     pub waiting: bool,
-    pub progress: Option<String>,
+    pub progress: Option<Cause>,
     pub due: Option<Timestamp>,
 }
 
@@ -340,9 +340,9 @@ impl Loop {
                     self.wake(&wake);
                 }
             }
-            Message::Progress(key, text) => {
+            Message::Progress(key, now) => {
                 if let Some(state) = lock(&self.shared.units).get_mut(&key) {
-                    state.progress = Some(text);
+                    state.progress = Some(now);
                 }
                 self.engine.bump();
             }

@@ -88,13 +88,13 @@ impl Unit {
     pub(crate) fn of_state(key: &Key, state: &UnitState) -> Unit {
         let mut unit = Unit::of_description(key, &state.description);
         unit.running = state.running.is_some();
-        unit.progress = state.progress.clone();
+        unit.progress = state.progress.as_ref().map(|now| now.message.clone());
         unit.settled = unit.suspended || (state.ran && !unit.running && !state.again);
         unit.attempts = state.attempts;
         unit.waiting = state.waiting;
         // What a running pass does is newer than why the last one failed.
         unit.cause = match &state.progress {
-            Some(progress) if unit.running => Some(Cause::new(progress.clone())),
+            Some(now) if unit.running => Some(now.clone()),
             _ if unit.running && unit.ready == Ready::Unknown => None,
             _ => state.cause.clone().or(unit.cause),
         };

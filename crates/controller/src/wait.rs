@@ -63,7 +63,8 @@ pub async fn wait_for(
             return Err(WaitError::Failed(failed));
         }
         if let Some((key, why)) = open.iter().next() {
-            context.progress(format!("waiting for {key}: {why} ({} of {} left)", open.len(), keys.len()));
+            let left = format!("waiting for {key}: {why} ({} of {} left)", open.len(), keys.len());
+            context.progress_at(left, Some((*key).clone()));
         }
         tokio::select! {
             () = interest.changed() => {}

@@ -1,12 +1,6 @@
 //! Carrying out a plan: stages of server-side apply, then deletions.
-//!
-//! What was applied is remembered with what was live afterwards. As long as neither differs, the object costs
-//! no request; when something differs, one apply tells, and the server leaves what is equal alone.
 
-use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::{Hash, Hasher};
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cluster::{Apply, Cluster, Delete, Error, ErrorKind, PatchKind, PatchOptions, Propagation};
@@ -17,6 +11,7 @@ use object::{Gvk, Key, Value, meta};
 use plan::{Action, ObjectRef, Plan, Step};
 use serde_json::json;
 
+use crate::memory::{Memory, essence};
 use crate::{health, standin};
 
 /// Applies in flight for one unit.
@@ -81,71 +76,6 @@ fn failure_line(key: &Key, error: &Error) -> String {
     format!("{key} apply failed{reason}: {}", error.message)
 }
 
-struct Remembered {
-    desired: u64,
-    live: u64,
-}
-
-/// What was applied by whom.
-#[derive(Default)]
-pub struct Memory {
-    known: Mutex<HashMap<(String, Key), Remembered>>,
-}
-
-fn digest(value: &Value) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.to_string().hash(&mut hasher);
-    hasher.finish()
-}
-
-/// The live object without what changes by itself.
-fn essence(live: &Value) -> u64 {
-    let mut live = live.clone();
-    object::remove(&mut live, &["status"]);
-    for field in ["resourceVersion", "generation", "managedFields"] {
-        object::remove(&mut live, &["metadata", field]);
-    }
-    digest(&live)
-}
-
-impl Memory {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(String, Key), Remembered>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn remember(&self, manager: &str, key: &Key, desired: &Value, live: &Value) {
-        let entry = Remembered { desired: digest(desired), live: essence(live) };
-        self.lock().insert((manager.to_owned(), key.clone()), entry);
-    }
-
-    fn forget(&self, manager: &str, key: &Key) {
-        self.lock().remove(&(manager.to_owned(), key.clone()));
-    }
-
-    /// Would applying `desired` change `live`? `true` when that is not known.
-    pub fn would_change(&self, manager: &str, live: &Value, desired: &Value) -> bool {
-        let Ok(key) = Key::of(desired) else { return true };
-        let known = self.lock().get(&(manager.to_owned(), key)).map(|known| (known.desired, known.live));
-        match known {
-            Some((was_desired, was_live)) => was_desired != digest(desired) || was_live != essence(live),
-            None => cold_change(manager, live, desired),
-        }
-    }
-}
-
-/// The same question right after a start: answered from the object's managed fields, for kinds whose types
-/// are built in; others are applied once.
-fn cold_change(manager: &str, live: &Value, desired: &Value) -> bool {
-    let Some(ty) = schema::builtin().type_of(&Gvk::of(desired)) else { return true };
-    let manager = merge::Manager {
-        name: manager.to_owned(),
-        api_version: meta::api_version(desired).to_owned(),
-        subresource: String::new(),
-        time: String::new(),
-    };
-    merge::would_change(Some(live), desired, &manager, true, &ty).unwrap_or(true)
-}
-
 /// Who applies, and with what rights.
 pub struct Applier<'a> {
     /// The pass.
@@ -178,6 +108,10 @@ impl Applier<'_> {
             }
             let resource = self.cluster.resource(&gvk).await?;
             scopes.insert(gvk, resource.namespaced);
+        }
+        // What custom kinds look like tells whether applying would change anything.
+        if scopes.keys().any(|gvk| schema::builtin().type_of(gvk).is_none()) {
+            self.context.watch(&crate::memory::definition()).await?;
         }
         for object in objects {
             if scopes.get(&Gvk::of(object)) == Some(&false) {
@@ -353,6 +287,7 @@ impl Applier<'_> {
                 let group =
                     step.desired.as_ref().and_then(|desired| object::get_str(desired, &["spec", "group"]));
                 self.cluster.forget_group(group.unwrap_or_default());
+                self.memory.forget_types(group.unwrap_or_default());
             }
         }
     }

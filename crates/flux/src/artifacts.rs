@@ -27,6 +27,17 @@ impl Offered {
         Offered { revision: artifact.revision.to_string(), digest: artifact.content_digest(), artifact, time }
     }
 
+    /// Content that was there before, as `status.artifact` tells, keeps its time.
+    pub fn keep_time(&mut self, known: Option<&Value>) {
+        let text = |field: &str| known.and_then(|known| object::get_str(known, &[field]));
+        if text("revision") == Some(self.revision.as_str())
+            && text("digest") == Some(self.digest.as_str())
+            && let Some(time) = text("lastUpdateTime")
+        {
+            self.time = time.to_owned();
+        }
+    }
+
     /// The revision that the content had where it came from, as OCI artifacts tell it.
     pub fn origin_revision(&self) -> Option<&str> {
         self.artifact.metadata.get("org.opencontainers.image.revision").map(String::as_str)

@@ -12,6 +12,7 @@ pub mod common;
 mod health;
 pub mod helmrelease;
 pub mod kustomization;
+mod memory;
 pub mod options;
 pub mod sources;
 pub mod standin;

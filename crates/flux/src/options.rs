@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use source::Fetcher;
 
-use crate::apply::Memory;
 use crate::artifacts::{Artifacts, Offered};
+use crate::memory::Memory;
 use crate::sources::watches::Watches;
 
 /// Settings, in the words of Flux's flags.
@@ -60,6 +60,14 @@ fn input(source: &object::Key) -> object::Key {
 
 fn identity(offered: Option<&Offered>) -> String {
     offered.map(|offered| format!("{} {}", offered.revision, offered.digest)).unwrap_or_default()
+}
+
+/// Is `source` only about to be fetched again, as it was before this process began? Then `unit`, which is
+/// ready with what it offered, needs no new verdict: it waits without a word.
+pub fn resumes(source: &object::Value, unit: &object::Value) -> bool {
+    object::get(source, &["status", "artifact"]).is_some_and(|artifact| artifact.is_object())
+        && crate::common::is_true(unit, "Ready")
+        && crate::common::is_current(unit)
 }
 
 /// What all kinds share.

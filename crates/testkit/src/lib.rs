@@ -5,6 +5,7 @@
 //! (`CI=true`) it fails, so that a missing folder can never look like a pass.
 
 pub mod http;
+pub mod kube;
 pub mod remotes;
 
 use std::collections::BTreeMap;

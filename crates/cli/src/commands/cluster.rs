@@ -74,6 +74,7 @@ impl Which {
 async fn serve(start: Start) -> anyhow::Result<ExitCode> {
     let state = if start.ephemeral { None } else { Some(start.which.state()?) };
     let kubeconfig = state.as_ref().map(State::kubeconfig_path);
+    let stop = stop_signal()?;
     let cancel = CancellationToken::new();
     let embedded = Embedded::start(state, start.port, &cancel).await?;
     match kubeconfig {
@@ -84,19 +85,32 @@ async fn serve(start: Start) -> anyhow::Result<ExitCode> {
         ),
         None => println!("{}", embedded.serving.kubeconfig()),
     }
-    stop_signal().await?;
+    stop.cancelled().await;
     embedded.shutdown().await;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Resolves at Ctrl-C or SIGTERM.
-pub async fn stop_signal() -> anyhow::Result<()> {
+/// Listens from now on to Ctrl-C and SIGTERM. The token fires at the first one; a second one ends the process
+/// at once, for whoever does not want to wait.
+pub fn stop_signal() -> anyhow::Result<CancellationToken> {
     use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen to Ctrl-C")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?;
-    tokio::select! {
-        result = tokio::signal::ctrl_c() => result.context("cannot listen to Ctrl-C"),
-        _ = terminate.recv() => Ok(()),
-    }
+    let stop = CancellationToken::new();
+    let fired = stop.clone();
+    tokio::spawn(async move {
+        for second in [false, true] {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if second {
+                std::process::exit(130);
+            }
+            fired.cancel();
+        }
+    });
+    Ok(stop)
 }
 
 /// Starts this binary again as a server of its own process group, and waits until it serves.

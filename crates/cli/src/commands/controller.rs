@@ -25,6 +25,7 @@ pub struct Args {
 
 /// Reconciles until it is told to stop; a line for each change.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let stop = super::cluster::stop_signal()?;
     let cluster = Cluster::new(args.target.real_client().await?);
     let mut maps = source::Maps::default();
     let here = std::env::current_dir().context("the current folder")?;
@@ -38,17 +39,13 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let engine = Engine::start(cluster, kinds, controller::Options::default(), cancel.child_token());
     let mut changes = engine.changed();
     let mut printed = live::Changes::default();
-    let mut stop = std::pin::pin!(super::cluster::stop_signal());
     loop {
         let snapshot = engine.snapshot();
         for line in printed.lines(&snapshot) {
             println!("{line}");
         }
         tokio::select! {
-            result = &mut stop => {
-                result?;
-                break;
-            }
+            () = stop.cancelled() => break,
             result = changes.changed() => {
                 result.context("the engine ended")?;
                 tokio::time::sleep(Duration::from_millis(200)).await;

@@ -63,7 +63,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
         tokio::select! {
-            result = super::cluster::stop_signal() => {
+            result = tokio::signal::ctrl_c() => {
                 result?;
                 return Ok(ExitCode::SUCCESS);
             }

@@ -66,7 +66,7 @@ impl Cli {
     /// Logging, and the process-wide crypto provider.
     pub fn set_up(&self) {
         let level = match self.verbose {
-            0 => "warn",
+            0 => "warn,kube_client=error",
             1 => "info,hyper=warn,h2=warn,rustls=warn",
             _ => "debug,hyper=info,h2=info,rustls=info",
         };

@@ -62,6 +62,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 /// Brings it up. 0: ready (or stopped by the user); 1: not ready; 2: a fault in the call.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
+    let stop = super::cluster::stop_signal()?;
     let shown = args.repo.display().to_string();
     let repository = Repository::open(&args.repo)?;
     let entry = repository.entry(args.path.as_deref(), &shown)?;
@@ -79,7 +80,10 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Some(args.target.state(&repository.root)?)
     };
     let (embedded, client) = if args.target.is_real() {
-        (None, args.target.real_client().await?)
+        tokio::select! {
+            client = args.target.real_client() => (None, client?),
+            () = stop.cancelled() => return Ok(ExitCode::SUCCESS),
+        }
     } else {
         let embedded = Embedded::start(state.clone(), args.port, &cancel).await?;
         let client = embedded.server.client();
@@ -96,6 +100,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         maps,
         entry.kind,
         &cancel,
+        &stop,
     )
     .await;
     cancel.cancel();
@@ -115,18 +120,22 @@ async fn deliver(
     maps: source::Maps,
     kind: Kind,
     cancel: &CancellationToken,
+    stop: &CancellationToken,
 ) -> anyhow::Result<ExitCode> {
     let quiet = matches!(args.output, Output::Json | Output::Yaml);
     if !quiet {
         announce(embedded, state, started, kind);
     }
-    plant(cluster, embedded.is_none(), seed).await?;
+    tokio::select! {
+        planted = plant(cluster, embedded.is_none(), seed) => planted?,
+        () = stop.cancelled() => return Ok(ExitCode::SUCCESS),
+    }
     let cache = state.map(|state| state.dir.join("sources"));
     let sources = source::Fetcher::new(source::Options { cache, maps, ..source::Options::default() })
         .context("cannot keep fetched sources")?;
     let kinds = flux::kinds(flux::Options::new(sources));
     let engine = Engine::start(cluster.clone(), kinds, controller::Options::default(), cancel.child_token());
-    let outcome = follow(args, &engine, started).await;
+    let outcome = follow(args, &engine, started, stop).await;
     cancel.cancel();
     let until = Instant::now() + Duration::from_secs(10);
     while !engine.is_stopped() && Instant::now() < until {
@@ -173,6 +182,14 @@ async fn plant(cluster: &Cluster, real: bool, seed: &entry::Bootstrap) -> anyhow
         }
     }
     for object in &seed.objects {
+        // A namespace that is there belongs to whoever made it: nothing is to be said about it.
+        if object::meta::kind(object) == "Namespace" {
+            let gvk = object::Gvk::of(object);
+            let there = cluster.get(&gvk, "", object::meta::name(object)).await;
+            if there.context("cannot look for the namespace")?.is_some() {
+                continue;
+            }
+        }
         let shown = Key::of(object).map(|key| super::look::shown(&key)).unwrap_or_default();
         cluster
             .apply(object, &apply)
@@ -183,10 +200,14 @@ async fn plant(cluster: &Cluster, real: bool, seed: &entry::Bootstrap) -> anyhow
 }
 
 /// Shows every change until all is ready (with --once), the time is over, or the user stops it.
-async fn follow(args: &Args, engine: &Engine, started: Instant) -> anyhow::Result<ExitCode> {
+async fn follow(
+    args: &Args,
+    engine: &Engine,
+    started: Instant,
+    stop: &CancellationToken,
+) -> anyhow::Result<ExitCode> {
     let mut changes = engine.changed();
     let mut screen = Screen::new(args.output);
-    let mut stop = std::pin::pin!(super::cluster::stop_signal());
     let until = started + args.timeout;
     let mut stillness = Stillness::default();
     let mut was_ready = false;
@@ -203,8 +224,7 @@ async fn follow(args: &Args, engine: &Engine, started: Instant) -> anyhow::Resul
             return finish(args, &snapshot, ready, started);
         }
         tokio::select! {
-            result = &mut stop => {
-                result?;
+            () = stop.cancelled() => {
                 if screen.is_human() {
                     println!("\nstopped; the state is kept, go on with the same command");
                 }

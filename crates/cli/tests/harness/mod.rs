@@ -1,5 +1,6 @@
 //! Drives the real binary, and the real kubectl where a test needs it.
-
+// Each test file uses a part of it.
+#![allow(dead_code)]
 // Every test uses a part of it.
 #![allow(dead_code)]
 
@@ -35,6 +36,35 @@ pub fn quickstart() -> tempfile::TempDir {
     copy(&from, folder.path());
     commit(folder.path());
     folder
+}
+
+/// The Flux project's own example repository, as a Git repository; `None` where the suites are not.
+pub fn flux_example() -> Option<tempfile::TempDir> {
+    let archive = testkit::shared("suites/gitops-repos/fluxcd__flux2-kustomize-helm-example.tar.zst")?;
+    let folder = tempfile::tempdir().expect("a folder");
+    let top = "fluxcd__flux2-kustomize-helm-example/";
+    for (path, bytes) in testkit::untar_zst(&archive) {
+        let Some(path) = path.trim_start_matches("./").strip_prefix(top) else { continue };
+        let target = folder.path().join(path);
+        std::fs::create_dir_all(target.parent().expect("a parent")).expect("a folder");
+        std::fs::write(target, bytes).expect("written");
+    }
+    commit(folder.path());
+    Some(folder)
+}
+
+/// The charts of [`flux_example`]: address, and archive in the shared charts.
+pub const FLUX_EXAMPLE_CHARTS: [(&str, &str); 3] = [
+    ("oci://quay.io/jetstack/charts/cert-manager", "cert-manager-v1.20.2.tgz"),
+    ("oci://docker.io/envoyproxy/gateway-helm", "gateway-helm-v1.8.0.tgz"),
+    ("https://stefanprodan.github.io/podinfo", "podinfo-6.14.1.tgz"),
+];
+
+/// What `--map` takes to serve them from their archives.
+pub fn flux_example_maps() -> Vec<String> {
+    let Some(charts) = testkit::shared("charts") else { return Vec::new() };
+    let map = |(url, file): (&str, &str)| format!("{url}={}", charts.join(file).display());
+    FLUX_EXAMPLE_CHARTS.into_iter().map(map).collect()
 }
 
 /// Makes a folder a Git repository with one commit of all that is in it.

@@ -9,7 +9,7 @@ pub use fields::{
     Reference, bool_at, duration_at, interval, parent, reference, sorted_strings, str_at, string_map,
     strings_at,
 };
-pub use status::{Pass, condition, describe, is_true, observed, ready_of};
+pub use status::{Pass, condition, describe, is_current, is_true, observed, ready_of};
 
 /// The group of sources.
 pub const SOURCE_GROUP: &str = "source.toolkit.fluxcd.io";

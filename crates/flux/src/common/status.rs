@@ -23,6 +23,13 @@ pub fn observed(object: &Value) -> bool {
     object::get_i64(object, &["status", "observedGeneration"]) == Some(meta::generation(object))
 }
 
+/// The same, for kinds too whose status has no observed generation of its own.
+pub fn is_current(object: &Value) -> bool {
+    let of_ready =
+        condition(object, "Ready").and_then(|ready| ready.get("observedGeneration")).and_then(Value::as_i64);
+    observed(object) || of_ready == Some(meta::generation(object))
+}
+
 /// The Ready condition.
 pub fn ready_of(object: &Value) -> Ready {
     match condition(object, "Ready").map(|condition| str_at(condition, &["status"])) {
@@ -106,6 +113,11 @@ impl Pass {
     /// The status as it will be written.
     pub fn status(&self) -> &Value {
         &self.status
+    }
+
+    /// Is the status still what was last read or written?
+    pub fn is_as_read(&self) -> bool {
+        self.status == self.written
     }
 
     /// Sets a field of the status; `null` removes it.

@@ -14,9 +14,10 @@ use releases::{Actions, Applying, Crds, Driver, Policy, Prepared, Removal};
 pub(super) use releases::{Fault, Storage};
 
 use super::{MANAGER, timeout};
-use crate::apply::{Applier, Memory};
+use crate::apply::Applier;
 use crate::common::{bool_at, str_at};
 use crate::health;
+use crate::memory::Memory;
 
 /// Who acts, on what.
 pub(super) struct Actor<'a> {
@@ -157,7 +158,8 @@ impl Actor<'_> {
     /// One object's part of the plan.
     fn step(&self, object: Value, how: Applying<'_>) -> Result<Step, Fault> {
         let target = ObjectRef::of(&object).map_err(|error| Fault::failed(error.to_string()))?;
-        let live = self.context.cluster.store().get(&target.key);
+        let store = self.context.cluster.store();
+        let live = store.get(&target.key);
         if let Some(live) = &live
             && !how.take_ownership
             && let Err(why) = check_ownership(live, &self.storage.name, &self.namespace)
@@ -168,7 +170,7 @@ impl Actor<'_> {
         }
         let action = match &live {
             None => Action::Create,
-            Some(live) if !self.memory.would_change(MANAGER, live, &object) => Action::Unchanged,
+            Some(live) if !self.memory.would_change(store, MANAGER, live, &object) => Action::Unchanged,
             Some(_) => Action::Change,
         };
         let (desired, force) = (Some(object), how.force);

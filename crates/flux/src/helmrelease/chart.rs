@@ -12,7 +12,7 @@ use serde_json::json;
 use super::MANAGER;
 use crate::artifacts::Offered;
 use crate::common::{Pass, condition, reference, str_at, strings_at};
-use crate::options::Shared;
+use crate::options::{Shared, resumes};
 use crate::sources::{source_gvk, source_key};
 
 /// A loaded chart.
@@ -31,11 +31,13 @@ pub(super) struct Missing {
     pub cause: Cause,
     /// Waiting helps: an input will wake the unit.
     pub waits: bool,
+    /// The source is fetched again after a start: nothing to tell.
+    pub resumes: bool,
 }
 
 impl Missing {
     fn new(reason: &'static str, message: String) -> Missing {
-        Missing { reason, cause: Cause::new(message.clone()), message, waits: false }
+        Missing { reason, cause: Cause::new(message.clone()), message, waits: false, resumes: false }
     }
 }
 
@@ -152,7 +154,9 @@ pub(super) async fn load(
             .map(|ready| str_at(ready, &["message"]))
             .filter(|why| !why.is_empty());
         let why = why.unwrap_or("latest generation of object has not been reconciled");
-        return Ok(Err(waiting(reason, format!("{kind} '{namespace}/{name}' is not ready: {why}"), &key)));
+        let message = format!("{kind} '{namespace}/{name}' is not ready: {why}");
+        let resumes = resumes(&source, &object);
+        return Ok(Err(Missing { resumes, ..waiting(reason, message, &key) }));
     };
     if kind == "HelmChart" && !is_current(&source) {
         let why = condition(&source, "Ready").map(|ready| str_at(ready, &["message"])).unwrap_or_default();
@@ -189,7 +193,7 @@ fn denied(shared: &Shared, object: &Value, namespace: &str, kind: &str, name: &s
 
 fn waiting(reason: &'static str, message: String, key: &object::Key) -> Missing {
     let cause = Cause { via: Some(key.clone()), ..Cause::new(message.clone()) };
-    Missing { reason, message, cause, waits: true }
+    Missing { reason, message, cause, waits: true, resumes: false }
 }
 
 /// Has the source's status seen its newest spec?

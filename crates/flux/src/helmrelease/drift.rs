@@ -98,6 +98,10 @@ fn without(object: &Value, paths: &[String]) -> Value {
 }
 
 impl Actor<'_> {
+    fn would_change(&self, live: &Value, object: &Value) -> bool {
+        self.memory.would_change(self.context.cluster.store(), MANAGER, live, object)
+    }
+
     /// Finds what differs from `manifests`, and listens for more.
     pub async fn drift(&self, objects: Vec<Value>) -> Result<Vec<Drifted>, Fault> {
         let mut found = Vec::new();
@@ -116,7 +120,7 @@ impl Actor<'_> {
                 found.push(Drifted { desired: object, line: format!("{key} removed") });
                 continue;
             };
-            if is_excluded(&live) || !self.memory.would_change(MANAGER, &live, &object) {
+            if is_excluded(&live) || !self.would_change(&live, &object) {
                 continue;
             }
             let desired = without(&object, &paths);

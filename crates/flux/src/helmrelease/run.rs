@@ -36,6 +36,7 @@ enum Stop {
     Failed { reason: &'static str, message: String, cause: Cause, ceiling: Option<Duration>, stalled: bool },
     Waiting { reason: &'static str, message: String, cause: Cause },
     Stalled { reason: &'static str, message: String },
+    Resuming { cause: Cause },
 }
 
 impl From<cluster::Error> for Stop {
@@ -80,6 +81,9 @@ async fn whole(shared: &Arc<Shared>, pass: &mut Pass) -> Result<Outcome, cluster
             Stop::Api(error) => {
                 pass.write().await?;
                 return Err(error);
+            }
+            Stop::Resuming { cause } => {
+                return Ok(Outcome::wait(shared.options.requeue_dependency, cause));
             }
             Stop::Failed { reason, message, cause, ceiling, stalled } => {
                 if stalled {
@@ -148,6 +152,7 @@ async fn steps(shared: &Arc<Shared>, pass: &mut Pass) -> Result<(), Stop> {
     }
     let loaded = match chart::load(shared, pass).await? {
         Ok(loaded) => loaded,
+        Err(missing) if missing.resumes => return Err(Stop::Resuming { cause: missing.cause }),
         Err(missing) if missing.waits => {
             return Err(Stop::Waiting {
                 reason: missing.reason,

@@ -151,8 +151,7 @@ pub(super) fn put(into: &mut Value, path: &str, text: &str, literal: bool) -> Re
     let mut values = Values::from_json(Value::Object(map)).map_err(|error| error.to_string())?;
     let unquoted = |quote: char| text.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
     let done = if literal {
-        // The path keeps its escapes, the text is taken as it is: what --set-file does with a file.
-        values.set_file(&format!("{path}=text"), &mut |_| Ok(text.to_owned()))
+        values.set_literal_escaped(&format!("{path}={text}"))
     } else if let Some(inner) = unquoted('"').or_else(|| unquoted('\'')) {
         values.set_string(&format!("{path}={inner}"))
     } else {

@@ -54,6 +54,15 @@ pub fn upsert(history: Option<&Value>, outcome: &Outcome<'_>) -> Value {
     Value::Array(entries)
 }
 
+/// Is success with this digest what the object's status tells last?
+pub fn repeats(object: &Value, digest: &str) -> bool {
+    let history = object::get(object, &["status", "history"]).and_then(Value::as_array);
+    history.and_then(|entries| entries.first()).is_some_and(|newest| {
+        str_at(newest, &["digest"]) == digest
+            && str_at(newest, &["lastReconciledStatus"]) == "ReconciliationSucceeded"
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,6 +20,7 @@ use crate::apply::{self, Applier, Change, Report};
 use crate::artifacts::Offered;
 use crate::common::{Pass, bool_at, format_duration, reference, str_at, string_map};
 use crate::health;
+use crate::options::resumes;
 use crate::sources::{secret_data, source_gvk, source_key};
 
 /// A pass that did not succeed.
@@ -34,6 +35,8 @@ enum Stop {
     Stalled(&'static str, String),
     /// Something is not there yet.
     Waiting(&'static str, String, Cause),
+    /// The source is fetched again after a start; nothing else changed.
+    Resuming(Cause),
 }
 
 impl From<cluster::Error> for Stop {
@@ -94,6 +97,7 @@ async fn stopped(kind: &Kustomizations, pass: &mut Pass, stop: Stop) -> Result<O
     let (reason, message, outcome) = match stop {
         Stop::Preempted => return Ok(Outcome::preempted()),
         Stop::Api(error) => return Err(error),
+        Stop::Resuming(cause) => return Ok(Outcome::wait(kind.shared.options.requeue_dependency, cause)),
         Stop::Failed(reason, message, cause) => {
             pass.fail(reason, &message);
             pass.observe_generation();
@@ -126,6 +130,7 @@ fn since(context: &Context, started: Timestamp) -> Duration {
 
 async fn steps(kind: &Kustomizations, pass: &mut Pass, started: Timestamp) -> Result<(), Stop> {
     let object = pass.object.clone();
+    let first = !kind.cache().contains_key(&pass.context.key);
     let expressions = health::expressions(&object).map_err(|error| {
         Stop::Stalled(
             "InvalidCELExpression",
@@ -196,7 +201,11 @@ async fn steps(kind: &Kustomizations, pass: &mut Pass, started: Timestamp) -> Re
     pass.set(&["lastAppliedRevision"], json!(revision));
     pass.set(&["lastAppliedOriginRevision"], offered.origin_revision().map(Value::from).unwrap_or_default());
     pass.succeed("ReconciliationSucceeded", &format!("Applied revision: {revision}"));
-    log("ReconciliationSucceeded", pass);
+    // The first look after a start that finds all as it was left is no new entry.
+    let resumed = first && !changed && pass.is_as_read() && history::repeats(&object, &built.digest);
+    if !resumed {
+        log("ReconciliationSucceeded", pass);
+    }
     Ok(())
 }
 
@@ -220,11 +229,14 @@ async fn artifact(kind: &Kustomizations, pass: &Pass) -> Result<Arc<Offered>, St
     let gvk = source_gvk(&source.kind);
     let found = pass.context.read(&gvk, &source.namespace, &source.name, aspect::existence, true).await?;
     let via = |message: &str| Cause { via: Some(key.clone()), ..Cause::new(message) };
-    if found.is_none() {
+    let Some(found) = found else {
         let message = format!("Source '{}/{}/{}' not found", source.kind, source.namespace, source.name);
         return Err(Stop::Waiting("ArtifactFailed", message.clone(), via(&message)));
-    }
+    };
     kind.shared.offered(&pass.context, &key).ok_or_else(|| {
+        if resumes(&found, &pass.object) {
+            return Stop::Resuming(via("its source is fetched again"));
+        }
         let pause = format_duration(kind.shared.options.requeue_dependency);
         let message = format!("Source artifact not found, retrying in {pause}");
         Stop::Waiting("ArtifactFailed", message.clone(), via(&message))
@@ -349,7 +361,7 @@ async fn apply(
         marks: &marks,
         desired: objects,
         live: &|key| store.get(key),
-        would_change: &|live, desired| kind.shared.memory.would_change(MANAGER, live, desired),
+        would_change: &|live, desired| kind.shared.memory.would_change(&store, MANAGER, live, desired),
         inventory: &inventory,
         prune: bool_at(&pass.object, &["spec", "prune"]),
         force: bool_at(&pass.object, &["spec", "force"]),

@@ -12,7 +12,7 @@ use source::{Artifact, Limits, Revision, Tree};
 use super::{Failure, Fetch, Fetched, artifact_aspect, helm_repository, source_gvk, source_key};
 use crate::artifacts::Offered;
 use crate::common::{self, Pass, bool_at, reference, str_at, strings_at};
-use crate::options::Shared;
+use crate::options::{Shared, resumes};
 
 pub(crate) struct HelmCharts {
     pub shared: Arc<Shared>,
@@ -96,7 +96,9 @@ impl Fetch for HelmCharts {
                 let Some(offered) = self.shared.offered(&pass.context, &key) else {
                     let why =
                         format!("no artifact available for {} source '{}'", reference.kind, reference.name);
-                    return Err(Failure::new("FetchFailed", "NoSourceArtifact", why));
+                    let mut failure = Failure::new("FetchFailed", "NoSourceArtifact", why);
+                    failure.resumes = resumes(&source, &object);
+                    return Err(failure);
                 };
                 self.package(pass, &object, &offered).await
             }

@@ -13,7 +13,7 @@ use source::{Artifact, Copy, Revision, Strategy, Tree};
 use super::{LONGEST_RETRY, source_gvk, source_key};
 use crate::artifacts::Offered;
 use crate::common::{self, Pass, interval, str_at, strings_at};
-use crate::options::Shared;
+use crate::options::{Shared, resumes};
 
 const GROUP: &str = "source.extensions.fluxcd.io";
 const MANAGER: &str = "source-watcher";
@@ -78,6 +78,15 @@ impl Kind for ArtifactGenerators {
     }
 }
 
+/// Has `live` everything that the map at `path` of `wanted` has?
+fn contains(live: &Value, wanted: &Value, path: &[&str]) -> bool {
+    let wanted = get(wanted, path).and_then(Value::as_object);
+    wanted
+        .into_iter()
+        .flatten()
+        .all(|(key, value)| get(live, path).and_then(|map| map.get(key)) == Some(value))
+}
+
 fn is_disabled(object: &Value) -> bool {
     meta::annotation(object, "source.extensions.fluxcd.io/reconcile")
         .is_some_and(|value| value.eq_ignore_ascii_case("disabled"))
@@ -87,6 +96,7 @@ struct Problem {
     reason: &'static str,
     message: String,
     waits: bool,
+    resumes: bool,
 }
 
 impl ArtifactGenerators {
@@ -109,6 +119,9 @@ impl ArtifactGenerators {
                 pass.succeed("Succeeded", &message);
                 pass.write().await?;
                 Ok(Outcome::after(interval(&pass.object, std::time::Duration::from_secs(600))))
+            }
+            Err(problem) if problem.resumes => {
+                Ok(Outcome::wait(self.shared.options.requeue_dependency, Cause::new(problem.message)))
             }
             Err(problem) => {
                 pass.fail(problem.reason, &problem.message);
@@ -137,13 +150,15 @@ impl ArtifactGenerators {
                     "cross-namespace reference to {}/{} is not allowed",
                     source.namespace, source.name
                 );
-                return Ok(Err(Problem { reason: "AccessDenied", message, waits: true }));
+                return Ok(Err(Problem { reason: "AccessDenied", message, waits: true, resumes: false }));
             }
-            pass.context.read(&gvk, &source.namespace, &source.name, aspect::existence, true).await?;
+            let found =
+                pass.context.read(&gvk, &source.namespace, &source.name, aspect::existence, true).await?;
             let key = source_key(&source.kind, &source.namespace, &source.name);
             let Some(offered) = self.shared.offered(&pass.context, &key) else {
                 let message = format!("source {key} is not ready: it offers no artifact");
-                return Ok(Err(Problem { reason: "SourceFetchFailed", message, waits: true }));
+                let resumes = found.is_some_and(|found| resumes(&found, &pass.object));
+                return Ok(Err(Problem { reason: "SourceFetchFailed", message, waits: true, resumes }));
             };
             trees.insert(source.alias.clone(), offered.artifact.tree.clone());
             revisions.insert(source.alias, offered);
@@ -167,7 +182,7 @@ impl ArtifactGenerators {
                 Ok(artifact) => artifact,
                 Err(message) => {
                     let message = format!("artifact {name}: {message}");
-                    return Ok(Err(Problem { reason: "BuildFailed", message, waits: false }));
+                    return Ok(Err(Problem { reason: "BuildFailed", message, waits: false, resumes: false }));
                 }
             };
             let (offered, key) = self.publish(pass, &name, artifact).await?;
@@ -242,22 +257,36 @@ impl ArtifactGenerators {
             }},
         });
         let cluster = &pass.context.cluster;
-        cluster.apply(&object, &Apply::forced(MANAGER)).await?;
-        let (offered, new) =
-            self.shared.artifacts.offer(&key, Offered::new(artifact, pass.context.clock().stamp()));
+        pass.context.watch(&source_gvk("ExternalArtifact")).await?;
+        let live = cluster.store().get(&key);
+        let differs = live.as_ref().is_none_or(|live| {
+            live.get("spec") != object.get("spec")
+                || !contains(live, &object, &["metadata", "labels"])
+                || !contains(live, &object, &["metadata", "annotations"])
+        });
+        if differs {
+            cluster.apply(&object, &Apply::forced(MANAGER)).await?;
+        }
+        let mut offered = Offered::new(artifact, pass.context.clock().stamp());
+        offered.keep_time(live.as_ref().and_then(|live| get(live, &["status", "artifact"])));
+        let (offered, new) = self.shared.artifacts.offer(&key, offered);
         if new {
             self.shared.announce(&pass.context, &key);
         }
-        let status = json!({
-            "apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "ExternalArtifact",
-            "metadata": {"name": name, "namespace": pass.namespace()},
-            "status": {"artifact": offered.status(&key), "conditions": [{
-                "type": "Ready", "status": "True", "reason": "Succeeded", "lastTransitionTime": offered.time,
-                "message": format!("Artifact is ready: revision {}", offered.revision),
-            }]},
-        });
-        let options = Apply { subresource: "status".into(), ..Apply::forced(MANAGER) };
-        cluster.apply(&status, &options).await?;
+        let message = format!("Artifact is ready: revision {}", offered.revision);
+        let status = json!({"artifact": offered.status(&key), "conditions": [{
+            "type": "Ready", "status": "True", "reason": "Succeeded", "message": message,
+            "lastTransitionTime": offered.time,
+            "observedGeneration": live.as_ref().map_or(1, meta::generation),
+        }]});
+        if live.as_ref().and_then(|live| live.get("status")) != Some(&status) {
+            let status = json!({
+                "apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "ExternalArtifact",
+                "metadata": {"name": name, "namespace": pass.namespace()}, "status": status,
+            });
+            let options = Apply { subresource: "status".into(), ..Apply::forced(MANAGER) };
+            cluster.apply(&status, &options).await?;
+        }
         Ok((offered, key))
     }
 

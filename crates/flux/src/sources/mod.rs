@@ -63,6 +63,8 @@ pub(crate) struct Failure {
     pub message: String,
     /// Only a changed spec can help.
     pub stalled: bool,
+    /// Only what it is made from is not there again yet after a start: nothing to tell.
+    pub resumes: bool,
     /// Where to look.
     pub cause: Cause,
 }
@@ -76,6 +78,7 @@ impl Failure {
             cause: Cause::new(message.clone()),
             message,
             stalled: false,
+            resumes: false,
         }
     }
 
@@ -157,13 +160,7 @@ async fn publish(
     // Content that was there before this process began keeps its time.
     let known = object::get(&pass.object, &["status", "artifact"]).cloned();
     let mut offered = Offered::new(fetched.artifact, pass.context.clock().stamp());
-    if let Some(known) = &known
-        && object::get_str(known, &["revision"]) == Some(offered.revision.as_str())
-        && object::get_str(known, &["digest"]) == Some(offered.digest.as_str())
-        && let Some(time) = object::get_str(known, &["lastUpdateTime"])
-    {
-        offered.time = time.to_owned();
-    }
+    offered.keep_time(known.as_ref());
     let (offered, new) = shared.artifacts.offer(key, offered);
     let status = offered.status(key);
     pass.set(&["artifact"], status.clone());
@@ -186,6 +183,9 @@ async fn publish(
 }
 
 async fn fail(pass: &mut Pass, failure: Failure) -> Result<Outcome, cluster::Error> {
+    if failure.resumes {
+        return Ok(Outcome::wait(DEFAULT_INTERVAL, failure.cause));
+    }
     let before =
         pass.get_condition("Ready").and_then(|ready| object::get_str(ready, &["message"])).map(str::to_owned);
     pass.condition(failure.condition, "True", &failure.reason, &failure.message);

@@ -125,7 +125,12 @@ impl Values {
 
     /// `--set-literal`: one `a.b[0]=` and the rest of the text as it is.
     pub fn set_literal(&mut self, expression: &str) -> Result<()> {
-        set::literal(&mut self.0, expression)
+        set::literal(&mut self.0, expression, false)
+    }
+
+    /// The same as Helm 4 and Flux read it: `\.` in the path is a dot of a name.
+    pub fn set_literal_escaped(&mut self, expression: &str) -> Result<()> {
+        set::literal(&mut self.0, expression, true)
     }
 }
 

@@ -16,7 +16,10 @@ enum Reader<'r> {
     Typed,
     Text,
     Json,
-    Literal,
+    /// As it is; `escapes`: a backslash in a name takes the next character as it is.
+    Literal {
+        escapes: bool,
+    },
     File(&'r mut dyn FnMut(&str) -> Result<String, String>),
 }
 
@@ -42,8 +45,8 @@ pub(super) fn json(into: &mut Table, text: &str) -> Result<()> {
     run(into, text, Reader::Json)
 }
 
-pub(super) fn literal(into: &mut Table, text: &str) -> Result<()> {
-    run(into, text, Reader::Literal)
+pub(super) fn literal(into: &mut Table, text: &str, escapes: bool) -> Result<()> {
+    run(into, text, Reader::Literal { escapes })
 }
 
 pub(super) fn files(
@@ -91,13 +94,13 @@ impl Parser<'_, '_> {
     }
 
     fn is_literal(&self) -> bool {
-        matches!(self.reader, Reader::Literal)
+        matches!(self.reader, Reader::Literal { .. })
     }
 
     /// The text up to one of `stops` (which is consumed and returned; `None` at the end).
     fn until(&mut self, stops: &[char]) -> (String, Option<char>) {
         let mut out = String::new();
-        let escapes = !self.is_literal();
+        let escapes = !matches!(self.reader, Reader::Literal { escapes: false });
         while let Some(c) = self.next() {
             if stops.contains(&c) {
                 return (out, Some(c));
@@ -256,7 +259,7 @@ impl Parser<'_, '_> {
     fn value(&mut self) -> Step<(Value, Step<()>)> {
         match self.reader {
             Reader::Json => self.json_value().map(|value| (value, Ok(()))),
-            Reader::Literal => {
+            Reader::Literal { .. } => {
                 let text = self.rest().to_owned();
                 self.at = self.text.len();
                 Ok((Value::String(text), Ok(())))

@@ -1,0 +1,117 @@
+//! What was applied, so that what is as it should be costs no request.
+//!
+//! What was applied is remembered with what was live afterwards. As long as neither differs, nothing is sent;
+//! when something differs, one apply tells, and the server leaves what is equal alone. Right after a start,
+//! when nothing is remembered, the managed fields of the live object tell.
+
+use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::sync::{Mutex, PoisonError};
+
+use cluster::Store;
+use object::{Gvk, Key, Value, meta};
+use schema::TypeRef;
+
+struct Remembered {
+    desired: u64,
+    live: u64,
+}
+
+/// What was applied by whom.
+#[derive(Default)]
+pub struct Memory {
+    known: Mutex<HashMap<(String, Key), Remembered>>,
+    /// The types of custom kinds; `None` where there is no usable definition.
+    types: Mutex<HashMap<Gvk, Option<TypeRef>>>,
+}
+
+fn digest(value: &Value) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.to_string().hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The live object without what changes by itself.
+pub fn essence(live: &Value) -> u64 {
+    let mut live = live.clone();
+    object::remove(&mut live, &["status"]);
+    for field in ["resourceVersion", "generation", "managedFields"] {
+        object::remove(&mut live, &["metadata", field]);
+    }
+    digest(&live)
+}
+
+impl Memory {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(String, Key), Remembered>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers an object that was applied, and what was live then.
+    pub fn remember(&self, manager: &str, key: &Key, desired: &Value, live: &Value) {
+        let entry = Remembered { desired: digest(desired), live: essence(live) };
+        self.lock().insert((manager.to_owned(), key.clone()), entry);
+    }
+
+    /// Forgets an object that is gone.
+    pub fn forget(&self, manager: &str, key: &Key) {
+        self.lock().remove(&(manager.to_owned(), key.clone()));
+    }
+
+    /// Forgets the types of a group whose definitions changed.
+    pub fn forget_types(&self, group: &str) {
+        self.types.lock().unwrap_or_else(PoisonError::into_inner).retain(|gvk, _| gvk.group != group);
+    }
+
+    /// Would applying `desired` change `live`? `true` when that is not known.
+    pub fn would_change(&self, store: &Store, manager: &str, live: &Value, desired: &Value) -> bool {
+        let Ok(key) = Key::of(desired) else { return true };
+        let known = self.lock().get(&(manager.to_owned(), key)).map(|known| (known.desired, known.live));
+        match known {
+            Some((was_desired, was_live)) => was_desired != digest(desired) || was_live != essence(live),
+            None => self.cold_change(store, manager, live, desired),
+        }
+    }
+
+    /// The same question right after a start: answered from the object's managed fields. Kinds whose types
+    /// are not known are applied once.
+    fn cold_change(&self, store: &Store, manager: &str, live: &Value, desired: &Value) -> bool {
+        let Some(ty) = self.type_of(store, &Gvk::of(desired)) else { return true };
+        let manager = merge::Manager {
+            name: manager.to_owned(),
+            api_version: meta::api_version(desired).to_owned(),
+            subresource: String::new(),
+            time: String::new(),
+        };
+        merge::would_change(Some(live), desired, &manager, true, &ty).unwrap_or(true)
+    }
+
+    fn type_of(&self, store: &Store, gvk: &Gvk) -> Option<TypeRef> {
+        if let Some(ty) = schema::builtin().type_of(gvk) {
+            return Some(ty);
+        }
+        let mut types = self.types.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = types.get(gvk) {
+            return known.clone();
+        }
+        let ty = custom_type(store, gvk);
+        types.insert(gvk.clone(), ty.clone());
+        ty
+    }
+}
+
+/// The kind of definitions of custom kinds.
+pub fn definition() -> Gvk {
+    Gvk::new("apiextensions.k8s.io", "v1", "CustomResourceDefinition")
+}
+
+/// The type of a custom kind, from its definition in the store.
+fn custom_type(store: &Store, gvk: &Gvk) -> Option<TypeRef> {
+    let definition = definition();
+    let suffix = format!(".{}", gvk.group);
+    let of_group = store.keys(&definition.group, &definition.kind).into_iter();
+    let mut found = of_group.filter(|key| key.name.ends_with(&suffix)).filter_map(|key| store.get(&key));
+    let live = found.find(|live| object::get_str(live, &["spec", "names", "kind"]) == Some(&gvk.kind))?;
+    let crd = schema::crd::Crd::parse(&live).ok()?;
+    crd.version(&gvk.version).map(|version| version.structural.type_ref().clone())
+}
