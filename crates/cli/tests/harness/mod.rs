@@ -1,8 +1,6 @@
 //! Drives the real binary, and the real kubectl where a test needs it.
 // Each test file uses a part of it.
 #![allow(dead_code)]
-// Every test uses a part of it.
-#![allow(dead_code)]
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};
