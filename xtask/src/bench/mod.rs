@@ -4,6 +4,7 @@
 //! are those of whole processes; both sides run in turn and medians are compared, so that a slow machine
 //! shifts both alike.
 
+mod api;
 mod kustomize;
 mod process;
 mod renders;
@@ -16,7 +17,7 @@ use std::path::PathBuf;
 /// `cargo xtask bench AREA`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The area: helm, kustomize, startup, or all.
+    /// The area: api, helm, kustomize, startup, or all.
     area: String,
     /// Counted runs of each command.
     #[arg(short = 'n', long, default_value_t = 10)]
@@ -34,7 +35,12 @@ pub struct Args {
 
 type Area = (&'static str, fn(&Setting) -> anyhow::Result<Vec<Row>>);
 
-const AREAS: &[Area] = &[("helm", renders::rows), ("kustomize", kustomize::rows), ("startup", startup::rows)];
+const AREAS: &[Area] = &[
+    ("helm", renders::rows),
+    ("kustomize", kustomize::rows),
+    ("startup", startup::rows),
+    ("api", api::rows),
+];
 
 /// Runs an area and prints its rows.
 pub fn run(args: &Args) -> anyhow::Result<bool> {
