@@ -1,8 +1,9 @@
-//! Tasks of the project itself: `cargo xtask tidy | conformance | bench | fuzz-kustomize | generate`.
+//! Tasks of the project itself: `cargo xtask tidy | conformance | bench | fuzz-helm | fuzz-kustomize | generate`.
 
 mod bench;
 mod conformance;
 mod fuzz;
+mod fuzz_helm;
 mod generate;
 mod tidy;
 
@@ -26,6 +27,8 @@ enum Task {
     Bench(bench::Args),
     /// Derive the facts about Kubernetes' kinds in `crates/schema/data` anew.
     Generate(generate::Args),
+    /// Render random charts with the real helm and with ours, and keep what differs.
+    FuzzHelm(fuzz_helm::Args),
     /// Build generated kustomizations beside the real kustomize.
     FuzzKustomize(fuzz::Args),
 }
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
         Task::Conformance(args) => conformance::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Generate(args) => generate::run(&args),
+        Task::FuzzHelm(args) => fuzz_helm::run(&args),
         Task::FuzzKustomize(args) => fuzz::run(&args),
     };
     match result {

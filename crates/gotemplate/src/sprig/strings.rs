@@ -127,11 +127,16 @@ fn substr(_: &mut Context<'_, '_>, args: &[Value]) -> Res {
 
 /// `all`, `count` times.
 pub(super) fn repeat(all: &[u8], count: i64) -> Result<Vec<u8>, FuncError> {
-    let Ok(count) = usize::try_from(count) else {
+    // What Go itself could not hold fails in Go's words, what it could in ours.
+    const GO_LIMIT: i64 = 1 << 47;
+    if count < 0 {
         return Err("strings: negative Repeat count".into());
-    };
-    match all.len().checked_mul(count) {
-        Some(length) if length <= MAX_LENGTH => Ok(all.repeat(count)),
+    }
+    let length = i64::try_from(all.len()).ok().and_then(|length| length.checked_mul(count));
+    match (length, usize::try_from(count)) {
+        (None, _) => Err("strings: Repeat output length overflow".into()),
+        (Some(length), _) if length > GO_LIMIT => Err("runtime error: makeslice: len out of range".into()),
+        (Some(length), Ok(count)) if length <= MAX_LENGTH as i64 => Ok(all.repeat(count)),
         _ => Err(FuncError::limit(format!("a string of more than {MAX_LENGTH} bytes is too long"))),
     }
 }

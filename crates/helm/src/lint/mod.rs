@@ -108,18 +108,23 @@ fn check_values(input: &Input<'_>, findings: &mut Findings) {
         findings.add(Severity::Info, FILE, "file does not exist");
         return;
     };
-    let result =
-        Values::parse(&text).map_err(|error| format!("unable to parse YAML: {error}")).and_then(|values| {
-            let over = from_values(input.values);
-            let combined = table();
-            merge_tables(&combined, &over, "", false, &mut Vec::new());
-            merge_tables(&combined, &from_values(&values.unwrap_or_default()), "", false, &mut Vec::new());
-            match input.files.get("values.schema.json").filter(|schema| !schema.is_empty()) {
-                Some(schema) => schema::check_one(schema, &combined),
-                None => Ok(()),
-            }
-        });
+    let result = Values::parse(&text).map_err(|error| unreadable(&error.to_string())).and_then(|values| {
+        let over = from_values(input.values);
+        let combined = table();
+        merge_tables(&combined, &over, "", false, &mut Vec::new());
+        merge_tables(&combined, &from_values(&values.unwrap_or_default()), "", false, &mut Vec::new());
+        match input.files.get("values.schema.json").filter(|schema| !schema.is_empty()) {
+            Some(schema) => schema::check_one(schema, &combined),
+            None => Ok(()),
+        }
+    });
     findings.check(Severity::Error, FILE, result);
+}
+
+/// Lint reads values into a type with a name of its own.
+fn unreadable(text: &str) -> String {
+    let text = text.replace("Go value of type map[string]interface {}", "Go value of type chartutil.Values");
+    format!("unable to parse YAML: {text}")
 }
 
 fn check_dependencies(input: &Input<'_>, findings: &mut Findings) {

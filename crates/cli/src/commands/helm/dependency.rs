@@ -1,5 +1,6 @@
 //! `landfall helm dependency`: what a chart depends on, and bringing it into `charts/`.
 
+use super::flags::ChartFlags;
 use super::{locate, package, table};
 use anyhow::{Context, anyhow, bail};
 use helm::chart::Lock;
@@ -194,6 +195,9 @@ fn choose(path: &str, declared: &[Dependency]) -> anyhow::Result<Vec<Dependency>
         };
         if wanted.repository.is_empty() {
             local(path, &format!("charts/{}", wanted.name))?;
+        } else if is_remote(&wanted.repository) {
+            let (_, chart) = download(wanted, &wanted.version)?;
+            locked.version.clone_from(&chart.metadata.version);
         } else if wanted.repository.starts_with("file://") {
             let child = Chart::from_files(locate::folder(&local(path, &wanted.repository)?)?)?;
             locked.version.clone_from(&child.metadata.version);
@@ -212,6 +216,29 @@ fn choose(path: &str, declared: &[Dependency]) -> anyhow::Result<Vec<Dependency>
         );
     }
     Ok(chosen)
+}
+
+fn is_remote(repository: &str) -> bool {
+    ["http://", "https://", "oci://", "@", "alias:"].iter().any(|start| repository.starts_with(start))
+}
+
+/// The archive of a chart in a repository, and the chart.
+fn download(wanted: &Dependency, range: &str) -> anyhow::Result<(Vec<u8>, Chart)> {
+    let (repository, name) = (&wanted.repository, &wanted.name);
+    let mut flags = ChartFlags { version: Some(range.to_owned()), ..ChartFlags::default() };
+    let known = repository.strip_prefix('@').or_else(|| repository.strip_prefix("alias:"));
+    let reference = match known {
+        Some(known) => format!("{known}/{name}"),
+        None if repository.starts_with("oci://") => format!("{}/{name}", repository.trim_end_matches('/')),
+        None => {
+            flags.repo = Some(repository.clone());
+            name.clone()
+        }
+    };
+    let fetched = super::wait_for(locate::fetch(&reference, &flags))
+        .with_context(|| format!("could not fetch {name} from {repository}"))?;
+    let chart = Chart::load_archive(&fetched.archive)?.chart;
+    Ok((fetched.archive, chart))
 }
 
 /// The folder that a `file://` repository, or a path below the chart, names.
@@ -248,7 +275,7 @@ fn fetch(path: &str, wanted: &[Dependency], out: &mut dyn Write) -> anyhow::Resu
     }
     std::fs::create_dir_all(&below)?;
     writeln!(out, "Deleting outdated charts")?;
-    let kept: Vec<String> = packed.iter().map(|chart| format!("{}.tgz", chart.full_name())).collect();
+    let kept: Vec<String> = packed.iter().map(|packed| format!("{}.tgz", packed.chart.full_name())).collect();
     let is_local = |name: &str| wanted.iter().any(|d| d.repository.is_empty() && d.name == name);
     for file in sorted(&below).into_iter().filter(|file| file.is_file()) {
         let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -262,10 +289,21 @@ fn fetch(path: &str, wanted: &[Dependency], out: &mut dyn Write) -> anyhow::Resu
             Ok(_) => std::fs::remove_file(&file)?,
         }
     }
-    for chart in &packed {
-        package::save(chart, &below)?;
+    for Packed { chart, archive } in &packed {
+        match archive {
+            Some(archive) => std::fs::write(below.join(format!("{}.tgz", chart.full_name())), archive)?,
+            None => {
+                package::save(chart, &below)?;
+            }
+        }
     }
     Ok(found)
+}
+
+/// A chart for `charts/`, with its archive as it was fetched.
+struct Packed {
+    chart: Chart,
+    archive: Option<Vec<u8>>,
 }
 
 fn bring(
@@ -273,7 +311,7 @@ fn bring(
     below: &Path,
     wanted: &Dependency,
     out: &mut dyn Write,
-) -> anyhow::Result<(Dependency, Option<Chart>)> {
+) -> anyhow::Result<(Dependency, Option<Packed>)> {
     let name = &wanted.name;
     if wanted.repository.is_empty() {
         writeln!(
@@ -293,16 +331,19 @@ fn bring(
         }
         return Ok((wanted.clone(), None));
     }
+    if is_remote(&wanted.repository) {
+        writeln!(out, "Downloading {name} from repo {}", wanted.repository)?;
+        let (archive, chart) = download(wanted, &wanted.version)?;
+        let found = Dependency { version: chart.metadata.version.clone(), ..wanted.clone() };
+        return Ok((found, Some(Packed { chart, archive: Some(archive) })));
+    }
     if !wanted.repository.starts_with("file://") {
-        bail!(
-            "could not fetch {name} from {}: only file:// dependencies are fetched from here; put its archive into charts/",
-            wanted.repository
-        );
+        bail!("could not fetch {name} from {}: no such kind of repository", wanted.repository);
     }
     let chart = Chart::from_files(locate::folder(&local(path, &wanted.repository)?)?)?;
     if !helm::version::is_compatible(&wanted.version, &chart.metadata.version) {
         bail!("can't get a valid version for dependency {name}");
     }
     let found = Dependency { version: chart.metadata.version.clone(), ..wanted.clone() };
-    Ok((found, Some(chart)))
+    Ok((found, Some(Packed { chart, archive: None })))
 }

@@ -5,6 +5,7 @@ use super::{Settings, locate, world};
 use anyhow::anyhow;
 use helm::KubeVersion;
 use helm::lint::{Input, Message, Severity};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Arguments of `helm lint`.
@@ -89,9 +90,7 @@ fn one(
     let packed = path.ends_with(".tgz") || path.ends_with(".tar.gz");
     let (files, shown) = if packed {
         let bytes = std::fs::read(place).map_err(|error| locate::go_error("open", path, &error))?;
-        let files = helm::chart::read_archive(&bytes, Default::default())?;
-        let files = files.into_iter().map(|file| (file.name, file.data.to_vec())).collect();
-        (files, path.to_owned())
+        (unpacked(&bytes).map_err(|error| anyhow!("unable to extract tarball: {error}"))?, path.to_owned())
     } else {
         let file = place.join("Chart.yaml");
         std::fs::metadata(&file).map_err(|error| {
@@ -110,6 +109,22 @@ fn one(
         skip_schema_validation,
     };
     Ok(helm::lint::lint(&input, &world::world()))
+}
+
+/// The files of a packed chart, which must have a name.
+fn unpacked(bytes: &[u8]) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
+    if bytes.is_empty() {
+        return Err(anyhow!("EOF"));
+    }
+    let files = helm::chart::read_archive(bytes, Default::default())?;
+    let files: BTreeMap<String, Vec<u8>> =
+        files.into_iter().map(|file| (file.name, file.data.to_vec())).collect();
+    let text = files.get("Chart.yaml").map(|bytes| String::from_utf8_lossy(bytes)).unwrap_or_default();
+    let named = yaml::from_str(&text).map_err(|error| anyhow!("cannot load Chart.yaml: {error}"))?;
+    match object::get_str(&named, &["name"]) {
+        None | Some("") => Err(anyhow!("chart name not specified")),
+        Some(_) => Ok(files),
+    }
 }
 
 /// Charts at any depth below a folder, packed or not.
