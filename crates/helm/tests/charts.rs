@@ -43,7 +43,7 @@ fn hostile_charts_end_in_an_error() {
         (named("1.0.0\nversion: 2.0.0"), ""),
         (named("1.0.0\ntype: other"), "must be application or library"),
         (named("1.0.0\nkubeVersion: '>= 99'"), "incompatible"),
-        (named("1.0.0\ndependencies:\n- name: y\n  version: 1.0.0"), "missing in charts/ directory: y"),
+        (named("1.0.0\ndependencies:\n- name: other\n  version: 1.0.0"), "missing in charts/ directory: other"),
     ] {
         match rendered(files.clone(), &Values::new()) {
             Ok(_) => assert_eq!(words, "", "{files:?}"),
