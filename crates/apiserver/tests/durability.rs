@@ -1,5 +1,6 @@
 //! What was acknowledged survives `kill -9` at any moment. The test runs itself as a writer, kills it
 //! and opens what it left.
+//! `LANDFALL_KILLS=1000 cargo test --workspace --test durability` kills it a thousand times.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -27,6 +28,10 @@ async fn request(client: &kube::Client, method: &str, path: &str, body: &Value) 
 }
 
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
+
+fn rounds() -> usize {
+    std::env::var("LANDFALL_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(ROUNDS)
+}
 
 /// Writes from several tasks until it is killed, and says what was acknowledged.
 #[tokio::test(flavor = "multi_thread")]
@@ -61,7 +66,7 @@ async fn acknowledged_writes_survive_kill() {
     let directory = tempfile::tempdir().unwrap();
     let mut expected = std::collections::BTreeMap::new();
     let mut newest = 0;
-    for round in 0..ROUNDS {
+    for round in 0..rounds() {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "writer", "--nocapture", "--test-threads=1"])
             .env(WRITER, directory.path())
