@@ -13,6 +13,7 @@ mod patches;
 mod set;
 
 pub use file::KustomizationFile;
+pub(crate) use file::without_empty;
 pub use generators::{Flags, Generator};
 pub use patches::PatchFlags;
 

@@ -206,7 +206,8 @@ fn from_json(value: Value) -> Result<Values, Error> {
     Values::from_json(value).map_err(|error| Error::new(error.to_string()))
 }
 
-fn collect(
+/// Every file below a folder, by its path in it.
+pub(crate) fn collect(
     world: &dyn World,
     dir: &str,
     below: &str,

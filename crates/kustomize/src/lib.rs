@@ -17,6 +17,7 @@ mod ids;
 mod json_patch;
 mod kustomization;
 mod loader;
+mod localize;
 mod merge;
 mod merge_lists;
 mod nameref;
@@ -39,6 +40,7 @@ mod world;
 
 pub use error::Error;
 pub use generated::{generate_kustomization, read_kustomization};
+pub use localize::{Localized, localize};
 pub use remote::RepoSpec;
 pub use world::{HelmPull, MemoryWorld, Overlay, Root, World, WorldError};
 

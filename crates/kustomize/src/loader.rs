@@ -80,6 +80,11 @@ impl<'w> Loader<'w> {
         &self.root
     }
 
+    /// The root of the fetched repository it is in.
+    pub fn repo(&self) -> Option<&str> {
+        self.repo_root.as_deref()
+    }
+
     /// For a base or component.
     pub fn sub(&self, path: &str) -> Result<Loader<'w>, Error> {
         if path.is_empty() {

@@ -2,6 +2,7 @@
 
 mod build;
 mod edit;
+mod localize;
 mod world;
 
 use clap::{Args, Subcommand};
@@ -21,6 +22,8 @@ enum Command {
     /// Edits a kustomization file
     #[command(subcommand)]
     Edit(edit::Command),
+    /// Creates a copy in which remote references are local
+    Localize(localize::Args),
     /// Prints the version of Kustomize that this does as
     Version,
 }
@@ -30,6 +33,7 @@ pub fn run(args: KustomizeArgs) -> anyhow::Result<ExitCode> {
     let result = match args.command {
         Command::Build(args) => build::run(&args),
         Command::Edit(command) => edit::run(command),
+        Command::Localize(args) => localize::run(&args),
         Command::Version => {
             println!("{}", kustomize::VERSION);
             Ok(())

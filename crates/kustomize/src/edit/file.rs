@@ -173,6 +173,11 @@ fn commented_fields(text: &str) -> Vec<(String, String)> {
     fields
 }
 
+/// A value without what Go's encoder leaves out.
+pub(crate) fn without_empty(value: &Value, shape: &Shape) -> Option<Value> {
+    prune(value, shape, "")
+}
+
 /// Leaves out what Go's encoder leaves out: empty texts, lists and mappings, false and zero.
 fn prune(value: &Value, shape: &Shape, name: &str) -> Option<Value> {
     match (shape, value) {
