@@ -33,6 +33,8 @@ struct Entry {
 struct KindStore {
     objects: HashMap<(String, String), Entry>,
     synced: bool,
+    /// Everything up to this resource version has been seen: what is older and not here was deleted.
+    seen: u64,
     /// Why the kind cannot be watched now.
     trouble: Option<String>,
 }
@@ -152,33 +154,45 @@ impl Store {
         Interest { store: self.clone(), id, keys, notify }
     }
 
-    /// Takes over an object that the server just returned, unless the store has a newer one.
+    /// Takes over an object that the server just returned, unless the store has a newer one or has seen it go:
+    /// the answer to the write that removed the last finalizer may come after the watch's word of the deletion.
     pub fn observe(&self, object: &Value) {
         let (Ok(key), Some(version)) = (Key::of(object), version_of(object)) else { return };
         if object.get("metadata").is_none_or(|metadata| metadata.get("uid").is_none()) {
             return;
         }
         let Ok(text) = serde_json::to_vec(object) else { return };
-        self.put(key, text, version, object::meta::uid(object));
+        self.put(key, text, version, object::meta::uid(object), false);
     }
 
-    pub(crate) fn put(&self, key: Key, text: Vec<u8>, version: u64, uid: &str) {
+    /// What the watch says of an object.
+    pub(crate) fn watched(&self, key: Key, text: Vec<u8>, version: u64, uid: &str) {
+        self.put(key, text, version, uid, true);
+    }
+
+    fn put(&self, key: Key, text: Vec<u8>, version: u64, uid: &str, watched: bool) {
         let mut state = lock(&self.state);
         // Only kinds that are watched are kept: nobody would ever correct the others.
         let Some(kind) = state.kinds.get_mut(&(key.group.clone(), key.kind.clone())) else { return };
         let name = (key.namespace.clone(), key.name.clone());
-        if let Some(known) = kind.objects.get(&name)
-            && known.version >= version
-        {
+        let outdated = match kind.objects.get(&name) {
+            Some(known) => known.version >= version,
+            None => !watched && kind.seen >= version,
+        };
+        if watched {
+            kind.seen = kind.seen.max(version);
+        }
+        if outdated {
             return;
         }
         kind.objects.insert(name, Entry { text: text.into_boxed_slice(), version, uid: uid.into() });
         tell(&mut state, Change { key, gone: false });
     }
 
-    pub(crate) fn gone(&self, key: Key, uid: &str) {
+    pub(crate) fn gone(&self, key: Key, version: u64, uid: &str) {
         let mut state = lock(&self.state);
         let Some(kind) = state.kinds.get_mut(&(key.group.clone(), key.kind.clone())) else { return };
+        kind.seen = kind.seen.max(version);
         let name = (key.namespace.clone(), key.name.clone());
         // An object of the same name may have been created since.
         if kind.objects.get(&name).is_some_and(|known| uid.is_empty() || known.uid.as_ref() == uid) {
@@ -223,6 +237,7 @@ impl Store {
             changes.push(Change { key, gone: true });
         }
         kind.synced = true;
+        kind.seen = list_version;
         kind.trouble = None;
         for change in changes {
             tell(&mut state, change);
@@ -299,6 +314,42 @@ impl Drop for Interest {
                     state.interests.remove(key);
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use object::Key;
+    use serde_json::json;
+
+    use super::Store;
+
+    #[test]
+    fn an_answer_that_comes_after_the_deletion_brings_nothing_back() {
+        let object = |version: u64, uid: &str| {
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {
+                "name": "one", "namespace": "apps", "uid": uid, "resourceVersion": version.to_string(),
+            }})
+        };
+        let key = Key::new("", "ConfigMap", "apps", "one");
+        let store = Store::new();
+        store.open("", "ConfigMap");
+        store.replace("", "ConfigMap", Vec::new(), 10);
+        // (what happens, is it there afterwards)
+        type Step<'a> = (&'a dyn Fn(&Store), bool);
+        let steps: [Step; 7] = [
+            (&|store| store.observe(&object(9, "old")), false),
+            (&|store| store.observe(&object(11, "a")), true),
+            (&|store| store.gone(key.clone(), 12, "a"), false),
+            (&|store| store.observe(&object(12, "a")), false),
+            (&|store| store.observe(&object(13, "b")), true),
+            (&|store| store.gone(key.clone(), 12, "a"), true),
+            (&|store| store.gone(key.clone(), 14, "b"), false),
+        ];
+        for (number, (step, there)) in steps.iter().enumerate() {
+            step(&store);
+            assert_eq!(store.contains(&key), *there, "step {number}");
         }
     }
 }

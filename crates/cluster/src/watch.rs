@@ -214,13 +214,13 @@ fn take_in(
         "ADDED" | "MODIFIED" => {
             complete(&mut object, gvk);
             if let Some((key, text, version, uid)) = entry_of(&object) {
-                store.put(key, text, version, &uid);
+                store.watched(key, text, version, &uid);
             }
         }
         "DELETED" => {
             complete(&mut object, gvk);
-            if let Some((key, _, _, uid)) = entry_of(&object) {
-                store.gone(key, &uid);
+            if let Some((key, _, version, uid)) = entry_of(&object) {
+                store.gone(key, version, &uid);
             }
         }
         other => tracing::warn!(kind = resource.kind, event = other, "unknown watch event"),

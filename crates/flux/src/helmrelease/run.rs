@@ -243,8 +243,12 @@ fn dependency_aspect(object: Option<&Value>) -> String {
 }
 
 async fn blocked(shared: &Shared, pass: &Pass, object: &Value) -> Result<Option<Blocked>, cluster::Error> {
+    let wanted = dependencies(object);
+    if wanted.is_empty() {
+        return Ok(None);
+    }
     let mut blocked: Option<Blocked> = None;
-    for (key, expression) in dependencies(object) {
+    for (key, expression) in wanted {
         let part = if expression.is_empty() { dependency_aspect } else { aspect::version };
         let found = pass.context.read(&gvk(), &key.namespace, &key.name, part, false).await?;
         if blocked.is_some() {
@@ -265,7 +269,7 @@ async fn blocked(shared: &Shared, pass: &Pass, object: &Value) -> Result<Option<
             blocked = Some(Blocked::by(&key, format!("dependency '{name}' is not ready")));
         }
     }
-    if blocked.as_ref().is_some_and(|blocked| !blocked.stalled)
+    if !blocked.as_ref().is_some_and(|blocked| blocked.stalled)
         && let Some(cycle) = depends::cycle(&pass.context)
     {
         return Ok(Some(cycle));

@@ -91,7 +91,8 @@ pub(crate) async fn check(
             blocked = Some(Blocked::by(key, format!("dependency '{name}' revision is not up to date")));
         }
     }
-    if blocked.as_ref().is_some_and(|blocked: &Blocked| !blocked.stalled)
+    // Also when nothing blocks: a cycle closed while all were ready would hold at the next commit.
+    if !blocked.as_ref().is_some_and(|blocked: &Blocked| blocked.stalled)
         && let Some(cycle) = cycle(context)
     {
         return Ok(Some(cycle));
