@@ -44,7 +44,10 @@ impl Manifest {
             let text = format!("YAML parse error on {path}: {text}");
             Error::new(Stage::Manifest, text).at(path, line, column).with_excerpt(content)
         };
-        let object = yaml::from_str(content).map_err(|error| {
+        // Helm hands the whole text to a reader of lines, which gives each document its last line break back:
+        // a block scalar at the end keeps its own. Errors are those of the text without it.
+        let object = yaml::from_str(&format!("{content}\n"));
+        let object = object.or_else(|_| yaml::from_str(content)).map_err(|error| {
             fail(format!("error converting YAML to JSON: {error}"), error.line, error.column)
         })?;
         let mut decoder = Decoder::default();
@@ -147,6 +150,30 @@ fn push<'t>(out: &mut Vec<&'t str>, document: &'t str) {
     if !document.is_empty() {
         out.push(trim(document));
     }
+}
+
+/// The documents of a stored text, as Helm's reader of lines finds them, without their last line break: a line
+/// of `---` and perhaps a comment separates, and blank lines at an end stay, because a block scalar may want them.
+pub(crate) fn stored_documents(text: &str) -> Vec<&str> {
+    let is_separator = |line: &str| {
+        line.strip_prefix("---").map(str::trim).is_some_and(|rest| rest.is_empty() || rest.starts_with('#'))
+    };
+    let (mut out, mut start, mut at) = (Vec::new(), 0, 0);
+    let mut finish = |from: usize, to: usize| {
+        let document = text.get(from..to).unwrap_or_default();
+        if !document.trim().is_empty() {
+            out.push(document.strip_suffix('\n').unwrap_or(document));
+        }
+    };
+    for line in text.split_inclusive('\n') {
+        if is_separator(line) {
+            finish(start, at);
+            start = at + line.len();
+        }
+        at += line.len();
+    }
+    finish(start, text.len());
+    out
 }
 
 /// Go's `strings.TrimSpace`.

@@ -43,7 +43,10 @@ fn hostile_charts_end_in_an_error() {
         (named("1.0.0\nversion: 2.0.0"), ""),
         (named("1.0.0\ntype: other"), "must be application or library"),
         (named("1.0.0\nkubeVersion: '>= 99'"), "incompatible"),
-        (named("1.0.0\ndependencies:\n- name: other\n  version: 1.0.0"), "missing in charts/ directory: other"),
+        (
+            named("1.0.0\ndependencies:\n- name: other\n  version: 1.0.0"),
+            "missing in charts/ directory: other",
+        ),
     ] {
         match rendered(files.clone(), &Values::new()) {
             Ok(_) => assert_eq!(words, "", "{files:?}"),
@@ -96,4 +99,26 @@ fn hostile_archives_end_in_an_error() {
             Err(error) => assert!(error.to_string().contains(words), "{words}: {error}"),
         }
     }
+}
+
+#[test]
+fn a_block_scalar_at_the_end_of_a_document_keeps_its_line_breaks() {
+    // What is stored, and what the last field of each document is when Helm applies it.
+    for (text, values) in [
+        ("---\n# Source: x/a.yaml\na: |\n  one\n---\na: |+\n  two\n\n", &["one\n", "two\n\n"][..]),
+        ("--- # first\na: |-\n  one\n---\n\n---\na: >\n  two\n  lines", &["one", "two lines\n"]),
+        ("a: |\n  ---x\n  one\n", &["---x\none\n"]),
+    ] {
+        let manifests = helm::release::stored_manifests(text).unwrap();
+        let found: Vec<&str> =
+            manifests.iter().map(|manifest| manifest.object["a"].as_str().unwrap()).collect();
+        assert_eq!(found, values, "{text}");
+    }
+    let files = BTreeMap::from([
+        ("Chart.yaml".to_owned(), b"apiVersion: v2\nname: x\nversion: 1.0.0\n".to_vec()),
+        ("templates/a.yaml".to_owned(), b"kind: ConfigMap\na: |\n  one\n".to_vec()),
+    ]);
+    let chart = Chart::from_files(files).unwrap();
+    let rendered = helm::render(&chart, &Values::new(), &RenderOptions::default(), &world()).unwrap();
+    assert_eq!(rendered.manifests[0].object["a"], "one\n");
 }

@@ -47,13 +47,13 @@ fn post_render(rendered: &mut Rendered, object: &Value) -> Result<(), helm::Erro
                 known.kind == meta::kind(&object) && known.name == meta::name(&object)
             };
             let path = old.iter().find(same).map_or("manifest", |known| known.path.as_str());
-            rendered.manifests.push(helm::Manifest::parse(path, yaml::to_string(&object).trim_end())?);
+            rendered.manifests.push(helm::Manifest::parse(path, &document(&object))?);
         }
         if str_at(object, &["spec", "postRenderStrategy"]) != "nohooks" {
             for hook in &mut rendered.hooks {
                 let one = [hook.object()?];
                 if let Some(changed) = kustomized(spec, &one).map_err(bad)?.first() {
-                    hook.manifest = yaml::to_string(changed).trim_end().to_owned();
+                    hook.manifest = document(changed);
                 }
             }
         }
@@ -61,10 +61,19 @@ fn post_render(rendered: &mut Rendered, object: &Value) -> Result<(), helm::Erro
     for manifest in &mut rendered.manifests {
         if manifest.object.is_object() {
             label(&mut manifest.object, object);
-            manifest.content = yaml::to_string(&manifest.object).trim_end().to_owned();
+            manifest.content = document(&manifest.object);
         }
     }
     Ok(())
+}
+
+/// A document without its last line break: what is before it may belong to a block scalar.
+fn document(object: &Value) -> String {
+    let mut text = yaml::to_string(object);
+    if text.ends_with('\n') {
+        text.pop();
+    }
+    text
 }
 
 /// The labels that name the HelmRelease, and the spec's common metadata below them.

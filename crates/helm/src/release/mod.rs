@@ -164,7 +164,7 @@ impl Release {
 /// The manifests of a stored text. `# Source:` comments give the paths.
 pub fn stored_manifests(text: &str) -> Result<Vec<crate::Manifest>> {
     let mut out = Vec::new();
-    for document in crate::manifest::split(text) {
+    for document in crate::manifest::stored_documents(text) {
         let path = document.lines().find_map(|line| line.strip_prefix("# Source: ")).unwrap_or("manifest");
         let manifest = crate::Manifest::parse(path, document)?;
         if !manifest.object.is_null() {
