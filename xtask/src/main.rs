@@ -1,10 +1,12 @@
-//! Tasks of the project itself: `cargo xtask tidy | conformance | bench | fuzz-helm | fuzz-kustomize | generate`.
+//! Tasks of the project itself: `cargo xtask tidy | conformance | bench | fuzz-helm | fuzz-kustomize | generate |
+//! record`.
 
 mod bench;
 mod conformance;
 mod fuzz;
 mod fuzz_helm;
 mod generate;
+mod record;
 mod tidy;
 
 use clap::{Parser, Subcommand};
@@ -31,6 +33,8 @@ enum Task {
     FuzzHelm(fuzz_helm::Args),
     /// Build generated kustomizations beside the real kustomize.
     FuzzKustomize(fuzz::Args),
+    /// Record what the real tools make of the Flux example repository, as test data.
+    Record(record::Args),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +45,7 @@ fn main() -> ExitCode {
         Task::Generate(args) => generate::run(&args),
         Task::FuzzHelm(args) => fuzz_helm::run(&args),
         Task::FuzzKustomize(args) => fuzz::run(&args),
+        Task::Record(args) => record::run(&args),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
