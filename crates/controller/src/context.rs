@@ -43,6 +43,19 @@ pub mod aspect {
         object.to_string()
     }
 
+    /// Any change that is not the object's own report: its spec, labels, annotations and data. Where the server
+    /// counts generations, those stand for the spec.
+    pub fn declared(object: Option<&Value>) -> String {
+        let Some(object) = object else { return "absent".into() };
+        let metadata =
+            |field: &str| object::get(object, &["metadata", field]).map(Value::to_string).unwrap_or_default();
+        let of_metadata = ["uid", "labels", "annotations", "deletionTimestamp"].map(metadata).join(" ");
+        match object::meta::generation(object) {
+            0 => format!("{of_metadata} {}", content(Some(object))),
+            generation => format!("{of_metadata} {generation}"),
+        }
+    }
+
     /// Any change at all.
     pub fn version(object: Option<&Value>) -> String {
         object.map(|object| object::meta::resource_version(object).to_owned()).unwrap_or_default()
@@ -105,6 +118,16 @@ impl Context {
             self.shared.inputs.record(&self.key, self.run, key, aspect, preempts, aspect(again.as_ref()));
         }
         Ok(again)
+    }
+
+    /// Follows an object that this unit applied, or found as it wanted it: when `aspect` of it is not `seen` any
+    /// more, the unit runs again, after growing pauses when that happens over and over.
+    pub fn follow(&self, key: &Key, aspect: Aspect, seen: &str) {
+        self.shared.inputs.follow(&self.key, self.run, key.clone(), aspect, seen);
+        // It may have changed since, before anybody was told to look.
+        if aspect(self.cluster.store().get(key).as_ref()) != seen {
+            let _ = self.messages.send(Message::Moved(self.key.clone()));
+        }
     }
 
     /// Watches a kind. When it is not served, the unit is woken as soon as a definition appears or changes.

@@ -51,6 +51,8 @@ pub(crate) enum Message {
     Announced(Key, String),
     Progress(Key, Cause),
     Poke(Key),
+    /// What the unit applied is not as it was left.
+    Moved(Key),
 }
 
 #[derive(Default)]
@@ -69,6 +71,11 @@ pub(crate) struct UnitState {
     pub waiting: bool,
     pub progress: Option<Cause>,
     pub due: Option<Timestamp>,
+    /// Changes by others of what the unit applied: how many one after the other, and the last one.
+    moves: u32,
+    moved: Option<Timestamp>,
+    /// When to look at the last of them.
+    later: Option<Timestamp>,
 }
 
 #[derive(Default)]
@@ -77,6 +84,38 @@ pub(crate) struct Shared {
     pub units: Mutex<BTreeMap<Key, UnitState>>,
     pending_kinds: AtomicUsize,
     stopped: AtomicBool,
+}
+
+/// A unit whose objects others change again and again looks at once for the first times, then ever more seldom.
+const PATIENT_MOVES: u32 = 5;
+const FIRST_CALM: Duration = Duration::from_millis(200);
+const LONGEST_CALM: Duration = Duration::from_secs(300);
+/// A quiet time after which it is as in the beginning.
+const FORGOTTEN: Duration = Duration::from_secs(60);
+
+fn later(now: Timestamp, pause: Duration) -> Option<Timestamp> {
+    SignedDuration::try_from(pause).ok().and_then(|pause| now.checked_add(pause).ok())
+}
+
+fn earliest(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    [one, other].into_iter().flatten().min()
+}
+
+impl UnitState {
+    /// How long to wait before looking at what somebody else changed.
+    fn calm_down(&mut self, now: Timestamp) -> Duration {
+        let pause = |moves: u32| match moves.checked_sub(PATIENT_MOVES) {
+            None => Duration::ZERO,
+            Some(more) => FIRST_CALM.saturating_mul(1 << more.min(16)).min(LONGEST_CALM),
+        };
+        let quiet = pause(self.moves).saturating_mul(2).max(FORGOTTEN);
+        let recent = self.moved.is_some_and(|moved| {
+            Duration::try_from(now.duration_since(moved)).is_ok_and(|passed| passed < quiet)
+        });
+        self.moves = if recent { self.moves.saturating_add(1) } else { 0 };
+        self.moved = Some(now);
+        pause(self.moves)
+    }
 }
 
 impl Shared {
@@ -321,7 +360,7 @@ impl Loop {
         self.engine.bump();
         if changed {
             tracing::debug!(unit = %key, "its spec changed");
-            self.wake(&Wake { unit: key.clone(), preempts: true });
+            self.wake(&Wake { unit: key.clone(), preempts: true, follows: false });
         }
     }
 
@@ -346,7 +385,8 @@ impl Loop {
                 }
                 self.engine.bump();
             }
-            Message::Poke(key) => self.wake(&Wake { unit: key, preempts: false }),
+            Message::Poke(key) => self.wake(&Wake { unit: key, preempts: false, follows: false }),
+            Message::Moved(key) => self.wake(&Wake { unit: key, preempts: false, follows: true }),
         }
     }
 
@@ -355,6 +395,18 @@ impl Loop {
         {
             let mut units = lock(&self.shared.units);
             let Some(state) = units.get_mut(&wake.unit) else { return };
+            if wake.follows {
+                let now = self.options.clock.now();
+                let pause = state.calm_down(now);
+                if let Some(later) = later(now, pause).filter(|_| !pause.is_zero()) {
+                    state.later = Some(later);
+                    if state.running.is_none() {
+                        state.due = earliest(state.due, state.later.take());
+                        self.timers.extend(state.due.map(|due| Reverse((due, wake.unit.clone()))));
+                    }
+                    return;
+                }
+            }
             state.attempts = 0;
             state.ran = false;
             if let Some(token) = &state.running {
@@ -439,9 +491,7 @@ impl Loop {
                 Next::Nothing => None,
                 Next::Preempted => Some(Duration::ZERO),
             };
-            state.due = pause
-                .and_then(|pause| SignedDuration::try_from(pause).ok())
-                .and_then(|pause| now.checked_add(pause).ok());
+            state.due = earliest(pause.and_then(|pause| later(now, pause)), state.later.take());
             if let Some(due) = state.due {
                 self.timers.push(Reverse((due, key.clone())));
             }
@@ -487,5 +537,29 @@ impl Loop {
         let share = (hasher.finish() % 2001) as f64 / 1000.0 - 1.0;
         let factor = 1.0 + share * f64::from(self.options.jitter_percent.min(90)) / 100.0;
         interval.mul_f64(factor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_changed_again_and_again_looks_ever_more_seldom() {
+        let mut state = UnitState::default();
+        let start: Timestamp = "2026-01-02T03:04:05Z".parse().expect("a time");
+        let mut now = start;
+        let mut pauses = Vec::new();
+        // Whoever fights answers at once.
+        for _ in 0..20 {
+            let pause = state.calm_down(now);
+            now = later(now, pause + Duration::from_millis(10)).expect("a time");
+            pauses.push(pause.as_millis());
+        }
+        assert_eq!(pauses[..7], [0, 0, 0, 0, 0, 200, 400]);
+        assert_eq!(pauses[19], LONGEST_CALM.as_millis());
+        assert!(pauses.is_sorted());
+        let quiet = later(now, LONGEST_CALM * 2).expect("a time");
+        assert_eq!(state.calm_down(quiet), Duration::ZERO, "forgotten");
     }
 }

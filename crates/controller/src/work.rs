@@ -13,6 +13,8 @@ use crate::context::Aspect;
 struct Input {
     aspect: Aspect,
     preempts: bool,
+    /// What the unit itself applied: somebody else changed it.
+    follows: bool,
     seen: u64,
     run: u64,
 }
@@ -41,7 +43,7 @@ impl State {
             return None;
         }
         tracing::debug!(%unit, %input, "an input changed");
-        Some(Wake { unit: unit.clone(), preempts: known.preempts })
+        Some(Wake { unit: unit.clone(), preempts: known.preempts, follows: known.follows })
     }
 
     fn readers(&self, input: &Key) -> Vec<Key> {
@@ -54,6 +56,8 @@ impl State {
 pub(crate) struct Wake {
     pub unit: Key,
     pub preempts: bool,
+    /// For a change of what it applied: two who want different things must not race for ever.
+    pub follows: bool,
 }
 
 /// The index of inputs.
@@ -78,7 +82,19 @@ impl Inputs {
         let mut state = lock(&self.state);
         state.readers.entry(input.clone()).or_default().insert(unit.clone());
         let slot = state.by_unit.entry(unit.clone()).or_default();
-        slot.insert(input, Input { aspect, preempts, seen: digest(&seen), run });
+        slot.insert(input, Input { aspect, preempts, follows: false, seen: digest(&seen), run });
+    }
+
+    /// The same for an object that the unit applied.
+    pub fn follow(&self, unit: &Key, run: u64, input: Key, aspect: Aspect, seen: &str) {
+        let mut state = lock(&self.state);
+        state.readers.entry(input.clone()).or_default().insert(unit.clone());
+        let slot = state.by_unit.entry(unit.clone()).or_default();
+        // What was read for another reason stays that: it may preempt.
+        let known = slot.get(&input).is_some_and(|known| known.run == run && !known.follows);
+        if !known {
+            slot.insert(input, Input { aspect, preempts: false, follows: true, seen: digest(seen), run });
+        }
     }
 
     pub fn record_any(&self, unit: &Key, run: u64, group: &str, kind: &str) {
@@ -142,7 +158,11 @@ impl Inputs {
             wakes.extend(state.news(&unit, key, |input| digest(&(input.aspect)(object))));
         }
         if let Some(readers) = state.of_kind.get(&(key.group.clone(), key.kind.clone())) {
-            wakes.extend(readers.keys().map(|unit| Wake { unit: unit.clone(), preempts: false }));
+            wakes.extend(readers.keys().map(|unit| Wake {
+                unit: unit.clone(),
+                preempts: false,
+                follows: false,
+            }));
         }
         wakes
     }
@@ -188,7 +208,7 @@ mod tests {
         assert!(inputs.changed(&key("a"), Some(&json!({"data": 1, "other": 2}))).is_empty());
         assert!(inputs.changed(&key("b"), None).is_empty());
         let wakes = inputs.changed(&key("a"), Some(&json!({"data": 2})));
-        assert_eq!(wakes, [Wake { unit: key("unit"), preempts: true }]);
+        assert_eq!(wakes, [Wake { unit: key("unit"), preempts: true, follows: false }]);
         assert!(inputs.changed(&key("a"), Some(&json!({"data": 2}))).is_empty(), "told once");
     }
 
@@ -197,7 +217,10 @@ mod tests {
         let inputs = Inputs::default();
         inputs.record(&key("early"), 1, key("a"), data, true, "none".into());
         inputs.record(&key("late"), 1, key("a"), data, true, "first".into());
-        assert_eq!(inputs.announced(&key("a"), "first"), [Wake { unit: key("early"), preempts: true }]);
+        assert_eq!(
+            inputs.announced(&key("a"), "first"),
+            [Wake { unit: key("early"), preempts: true, follows: false }]
+        );
         assert!(inputs.announced(&key("a"), "first").is_empty(), "told once");
     }
 

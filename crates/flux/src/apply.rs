@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cluster::{Apply, Cluster, Delete, Error, ErrorKind, PatchKind, PatchOptions, Propagation};
-use controller::{Context, Judgement, WaitError, wait_for};
+use controller::{Context, Judgement, WaitError, aspect, wait_for};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use object::{Gvk, Key, Value, meta};
 use plan::{Action, ObjectRef, Plan, Step};
 use serde_json::json;
 
+use crate::common::{FORCE_AT, REQUESTED_AT, RESET_AT};
+use crate::kustomization::APPROVE_DELETIONS;
 use crate::memory::{Memory, essence};
 use crate::{health, standin};
 
@@ -47,6 +49,8 @@ impl Change {
 pub struct Report {
     /// Each object, in order.
     pub entries: Vec<(ObjectRef, Change)>,
+    /// What each written object was then.
+    pub seen: BTreeMap<Key, String>,
     /// What failed.
     pub errors: Vec<(Key, Error)>,
     /// The pass was cancelled.
@@ -146,7 +150,8 @@ impl Applier<'_> {
     }
 
     async fn wave(&self, steps: &[&Step], report: &mut Report) {
-        let mut jobs: Vec<BoxFuture<'_, (&Step, Result<Change, Error>)>> = Vec::with_capacity(steps.len());
+        let mut jobs: Vec<BoxFuture<'_, (&Step, Result<(Change, Option<String>), Error>)>> =
+            Vec::with_capacity(steps.len());
         for step in steps {
             jobs.push(Box::pin(async move { (*step, self.step(step).await) }));
         }
@@ -162,7 +167,10 @@ impl Applier<'_> {
             };
             match next {
                 None => return,
-                Some((step, Ok(change))) => report.entries.push((step.target.clone(), change)),
+                Some((step, Ok((change, seen)))) => {
+                    report.seen.extend(seen.map(|seen| (step.target.key.clone(), seen)));
+                    report.entries.push((step.target.clone(), change));
+                }
                 Some((step, Err(error))) => {
                     if error.kind == ErrorKind::MissingKind {
                         self.context.needs_definitions();
@@ -173,11 +181,11 @@ impl Applier<'_> {
         }
     }
 
-    async fn step(&self, step: &Step) -> Result<Change, Error> {
-        let Some(desired) = &step.desired else { return Ok(Change::Skipped) };
+    async fn step(&self, step: &Step) -> Result<(Change, Option<String>), Error> {
+        let Some(desired) = &step.desired else { return Ok((Change::Skipped, None)) };
         match step.action {
-            Action::Skip | Action::Delete => return Ok(Change::Skipped),
-            Action::Unchanged => return Ok(Change::Unchanged),
+            Action::Skip | Action::Delete => return Ok((Change::Skipped, None)),
+            Action::Unchanged => return Ok((Change::Unchanged, None)),
             Action::Create | Action::Change | Action::Adopt => {}
         }
         let key = &step.target.key;
@@ -203,14 +211,16 @@ impl Applier<'_> {
             Err(error) => return Err(error),
         };
         self.memory.remember(self.manager, key, desired, &live);
-        Ok(match before {
+        let seen = aspect::declared(Some(&live));
+        let change = match before {
             None => Change::Created,
             Some(before) if meta::resource_version(&before) == meta::resource_version(&live) => {
                 Change::Unchanged
             }
             Some(before) if essence(&before) == essence(&live) => Change::Unchanged,
             Some(_) => Change::Configured,
-        })
+        };
+        Ok((change, Some(seen)))
     }
 
     async fn recreate(&self, step: &Step, desired: &Value, options: &Apply) -> Result<Value, Error> {
@@ -334,41 +344,73 @@ pub fn mark_stand_ins(objects: &mut [Value]) {
     }
 }
 
+/// Annotations that ask for something once. They are nobody's configuration: whoever sets one with kubectl keeps it,
+/// and it is not taken away before it was seen.
+const REQUESTS: [&str; 5] =
+    [REQUESTED_AT, FORCE_AT, RESET_AT, APPROVE_DELETIONS, "kubectl.kubernetes.io/restartedAt"];
+
 /// The managed fields with kubectl's merged into ours; `None` when there is nothing to take over.
 fn taken_over(fields: &[Value], manager: &str, api_version: &str) -> Option<Vec<Value>> {
     let text = |entry: &Value, field: &str| object::get_str(entry, &[field]).unwrap_or_default().to_owned();
-    let taken = |entry: &Value| {
+    let foreign = |entry: &Value| {
         let (name, operation) = (text(entry, "manager"), text(entry, "operation"));
         let foreign = name.starts_with("kubectl")
             || (operation == "Update" && (name == "before-first-apply" || name == manager));
         foreign && text(entry, "subresource").is_empty()
     };
-    if !fields.iter().any(taken) {
-        return None;
-    }
     let mut ours = json!({
         "manager": manager, "operation": "Apply", "apiVersion": api_version, "fieldsType": "FieldsV1", "fieldsV1": {},
     });
     let mut rest = Vec::new();
+    let mut found = false;
     for entry in fields {
         let own = text(entry, "manager") == manager
             && text(entry, "operation") == "Apply"
             && text(entry, "subresource").is_empty();
+        let owned = entry.get("fieldsV1").unwrap_or(&Value::Null);
         if own {
             for field in ["time", "apiVersion"] {
                 if let Some(value) = entry.get(field) {
                     ours[field] = value.clone();
                 }
             }
-        }
-        if own || taken(entry) {
-            union(&mut ours["fieldsV1"], entry.get("fieldsV1").unwrap_or(&Value::Null));
+            union(&mut ours["fieldsV1"], owned);
+        } else if foreign(entry) {
+            let (taken, kept) = split(owned);
+            if let Some(taken) = taken {
+                found = true;
+                union(&mut ours["fieldsV1"], &taken);
+            }
+            if let Some(kept) = kept {
+                let mut entry = entry.clone();
+                entry["fieldsV1"] = kept;
+                rest.push(entry);
+            }
         } else {
             rest.push(entry.clone());
         }
     }
     rest.push(ours);
-    Some(rest)
+    found.then_some(rest)
+}
+
+/// Owned fields apart from requests, and the requests.
+fn split(owned: &Value) -> (Option<Value>, Option<Value>) {
+    let Some(map) = owned.as_object().filter(|map| !map.is_empty()) else {
+        return (Some(owned.clone()), None);
+    };
+    let (mut fields, mut requests) = (object::Map::new(), object::Map::new());
+    for (key, value) in map {
+        if key.strip_prefix("f:").is_some_and(|name| REQUESTS.contains(&name)) {
+            requests.insert(key.clone(), value.clone());
+            continue;
+        }
+        let (below, asked) = split(value);
+        fields.extend(below.map(|below| (key.clone(), below)));
+        requests.extend(asked.map(|asked| (key.clone(), asked)));
+    }
+    let some = |map: object::Map| (!map.is_empty()).then_some(Value::Object(map));
+    (some(fields), some(requests))
 }
 
 fn union(into: &mut Value, from: &Value) {
@@ -394,5 +436,20 @@ mod tests {
         assert_eq!(merged.len(), 2);
         assert_eq!(merged[1]["fieldsV1"], json!({"f:data": {"f:a": {}, "f:b": {}}}));
         assert_eq!(taken_over(&merged, "kustomize-controller", "v1"), None);
+    }
+
+    #[test]
+    fn requests_stay_with_who_made_them() {
+        let asked = json!({"f:metadata": {"f:annotations": {"f:reconcile.fluxcd.io/requestedAt": {}}}});
+        let annotate = |owned: Value| {
+            vec![json!({"manager": "kubectl-annotate", "operation": "Update", "fieldsV1": owned})]
+        };
+        assert_eq!(taken_over(&annotate(asked.clone()), "kustomize-controller", "v1"), None);
+        let both = json!({"f:metadata": {"f:annotations": {
+            "f:reconcile.fluxcd.io/requestedAt": {}, "f:note": {},
+        }}});
+        let merged = taken_over(&annotate(both), "kustomize-controller", "v1").unwrap();
+        assert_eq!(merged[0]["fieldsV1"], asked);
+        assert_eq!(merged[1]["fieldsV1"], json!({"f:metadata": {"f:annotations": {"f:note": {}}}}));
     }
 }

@@ -1,103 +1,13 @@
 //! The engine on the embedded API: a folder as the source, from nothing to ready and through changes.
 #![allow(clippy::disallowed_methods)]
 
-use std::path::Path;
+mod world;
+
 use std::time::Duration;
 
-use cluster::{Apply, Cluster};
-use controller::{Engine, Snapshot};
-use object::{Gvk, Key, Value, get, get_str, meta};
+use object::{Key, get, get_str, meta};
 use serde_json::json;
-use source::{Fetcher, Maps};
-use tokio_util::sync::CancellationToken;
-
-const URL: &str = "https://git.example.com/org/platform";
-
-struct World {
-    folder: tempfile::TempDir,
-    cluster: Cluster,
-    engine: Engine,
-    cancel: CancellationToken,
-    server: apiserver::Server,
-}
-
-fn write(folder: &Path, file: &str, text: &str) {
-    let path = folder.join(file);
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(path, text).unwrap();
-}
-
-impl World {
-    async fn start(files: &[(&str, &str)]) -> World {
-        let folder = tempfile::tempdir().unwrap();
-        for (file, text) in files {
-            write(folder.path(), file, text);
-        }
-        let options = apiserver::Options { crds: schema::crds::flux(), ..apiserver::Options::default() };
-        let server = apiserver::Server::open(options).await.unwrap();
-        let cluster = Cluster::new(server.client());
-        let mut maps = Maps::default();
-        maps.add(URL, folder.path());
-        let fetcher = Fetcher::new(source::Options { maps, ..source::Options::default() }).unwrap();
-        let cancel = CancellationToken::new();
-        let kinds = flux::kinds(flux::Options::new(fetcher));
-        let engine = Engine::start(cluster.clone(), kinds, controller::Options::default(), cancel.clone());
-        for object in flux::bootstrap(URL, "main", "./clusters/test") {
-            cluster.apply(&object, &Apply::forced("flux")).await.unwrap();
-        }
-        World { folder, cluster, engine, cancel, server }
-    }
-
-    fn write(&self, file: &str, text: &str) {
-        write(self.folder.path(), file, text);
-    }
-
-    /// Waits until the snapshot is as wanted; prints it when that does not come.
-    async fn until(&self, what: &str, wanted: impl Fn(&Snapshot) -> bool) -> Snapshot {
-        let mut changed = self.engine.changed();
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
-        loop {
-            let snapshot = self.engine.snapshot();
-            if wanted(&snapshot) {
-                return snapshot;
-            }
-            if tokio::time::timeout_at(deadline, changed.changed()).await.is_err() {
-                panic!("{what} did not come:\n{snapshot:#?}");
-            }
-        }
-    }
-
-    async fn ready(&self) -> Snapshot {
-        self.until("ready", |snapshot| snapshot.units.len() > 1 && snapshot.all_ready()).await
-    }
-
-    async fn live(&self, kind: &str, namespace: &str, name: &str) -> Option<Value> {
-        self.cluster.get(&Gvk::new("", "v1", kind), namespace, name).await.unwrap()
-    }
-
-    /// Waits until the live object is as wanted.
-    async fn live_until(&self, kind: &str, name: &str, wanted: impl Fn(Option<&Value>) -> bool) -> Duration {
-        let started = tokio::time::Instant::now();
-        loop {
-            let found = self.live(kind, "apps", name).await;
-            if wanted(found.as_ref()) {
-                return started.elapsed();
-            }
-            let snapshot = || self.engine.snapshot();
-            assert!(
-                started.elapsed() < Duration::from_secs(20),
-                "{kind}/{name} is {found:#?}\n{:#?}",
-                snapshot()
-            );
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
-
-    async fn stop(self) {
-        self.cancel.cancel();
-        self.server.shutdown().await;
-    }
-}
+use world::World;
 
 fn unit(name: &str) -> Key {
     flux::kustomization::key("flux-system", name)

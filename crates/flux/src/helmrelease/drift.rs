@@ -32,9 +32,8 @@ pub(super) struct Drifted {
     pub line: String,
 }
 
-/// What wakes a release when drift is looked for: any change of an object that is not its status.
-pub(super) fn aspect(object: Option<&Value>) -> String {
-    let Some(object) = object else { return "absent".into() };
+/// What drifts: all of an object but its status and bookkeeping.
+fn essence(object: &Value) -> String {
     let mut object = object.clone();
     object::remove(&mut object, &["status"]);
     for field in ["resourceVersion", "managedFields", "generation"] {
@@ -108,7 +107,10 @@ impl Actor<'_> {
         for object in objects {
             let key = Key::of(&object).map_err(|error| Fault::failed(error.to_string()))?;
             let gvk = object::Gvk::of(&object);
-            let live = self.context.read(&gvk, &key.namespace, &key.name, aspect, false).await?;
+            self.context.watch(&gvk).await?;
+            let live = self.context.cluster.store().get(&key);
+            let seen = controller::aspect::declared(live.as_ref());
+            self.context.follow(&key, controller::aspect::declared, &seen);
             if is_excluded(&object) {
                 continue;
             }
@@ -136,7 +138,7 @@ impl Actor<'_> {
                 }
                 Err(error) => return Err(error.into()),
             };
-            if aspect(Some(&without(&after, &paths))) != aspect(Some(&without(&live, &paths))) {
+            if essence(&without(&after, &paths)) != essence(&without(&live, &paths)) {
                 found.push(Drifted { desired, line: format!("{key} changed") });
             }
         }

@@ -513,6 +513,13 @@ async fn release(
             }
         }
     }
+    if step != Step::Nothing
+        && drift::mode(&object) != drift::Mode::Disabled
+        && let Some(last) = storage.last().await?
+    {
+        // As Flux does before it calls a release in sync; from here on drift is seen when it happens.
+        check_drift(pass, &actor, &last).await?;
+    }
     finish(pass, wanted);
     let most = object::get_i64(&object, &["spec", "maxHistory"]).unwrap_or(5);
     if step != Step::Nothing {

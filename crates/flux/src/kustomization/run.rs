@@ -1,5 +1,6 @@
 //! One pass over a Kustomization.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -357,10 +358,15 @@ async fn apply(
         .map_err(|error| failed("ReconciliationFailed", error.to_string()))?;
     applier.prepare(&mut objects, &inventory).await?;
     let store = applier.context.cluster.store().clone();
+    let seen = RefCell::new(BTreeMap::new());
     let plan = plan::plan(Request {
         marks: &marks,
         desired: objects,
-        live: &|key| store.get(key),
+        live: &|key| {
+            let live = store.get(key);
+            seen.borrow_mut().insert(key.clone(), aspect::declared(live.as_ref()));
+            live
+        },
         would_change: &|live, desired| kind.shared.memory.would_change(&store, MANAGER, live, desired),
         inventory: &inventory,
         prune: bool_at(&pass.object, &["spec", "prune"]),
@@ -368,9 +374,15 @@ async fn apply(
         custom_stages: &[],
     })
     .map_err(|error| failed("ReconciliationFailed", error))?;
-    let report = applier.apply(&plan).await;
+    let mut report = applier.apply(&plan).await;
     if report.preempted {
         return Err(Stop::Preempted);
+    }
+    // Whatever anybody does to these objects from now on is looked at.
+    let mut seen = seen.into_inner();
+    seen.append(&mut report.seen);
+    for key in plan.inventory().iter().map(|entry| &entry.key) {
+        applier.context.follow(key, aspect::declared, seen.get(key).map_or("absent", String::as_str));
     }
     let log = report.log();
     if !report.errors.is_empty() {
