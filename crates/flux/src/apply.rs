@@ -210,6 +210,12 @@ impl Applier<'_> {
             }
             Err(error) => return Err(error),
         };
+        // Somebody wrote with kubectl between the look and the write: the answer holds that too.
+        let live = if self.take_over && !step.merge && self.take_over_fields(&live).await? {
+            self.cluster.apply(desired, &options).await?
+        } else {
+            live
+        };
         self.memory.remember(self.manager, key, desired, &live);
         let seen = aspect::declared(Some(&live));
         let change = match before {
@@ -237,11 +243,14 @@ impl Applier<'_> {
     }
 
     /// Fields that kubectl (or we, before server-side apply) set become ours, so that they can go.
-    async fn take_over_fields(&self, live: &Value) -> Result<(), Error> {
+    /// `false` when there are none, or when somebody was faster.
+    async fn take_over_fields(&self, live: &Value) -> Result<bool, Error> {
         let Some(fields) = object::get(live, &["metadata", "managedFields"]).and_then(Value::as_array) else {
-            return Ok(());
+            return Ok(false);
         };
-        let Some(changed) = taken_over(fields, self.manager, meta::api_version(live)) else { return Ok(()) };
+        let Some(changed) = taken_over(fields, self.manager, meta::api_version(live)) else {
+            return Ok(false);
+        };
         let patch = json!([
             {"op": "test", "path": "/metadata/resourceVersion", "value": meta::resource_version(live)},
             {"op": "replace", "path": "/metadata/managedFields", "value": changed},
@@ -253,13 +262,13 @@ impl Applier<'_> {
             .patch(&Gvk::of(live), namespace, meta::name(live), PatchKind::Json, &patch, &options)
             .await;
         match done {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(true),
             // Somebody was faster: the next pass sees the new state.
             Err(error)
                 if matches!(error.kind, ErrorKind::Conflict | ErrorKind::Invalid | ErrorKind::NotFound) =>
             {
                 tracing::debug!(%error, "fields were not taken over");
-                Ok(())
+                Ok(false)
             }
             Err(error) => Err(error),
         }
