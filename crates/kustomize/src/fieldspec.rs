@@ -273,16 +273,32 @@ pub(crate) struct Tables {
 
 impl Tables {
     /// The built-in ones.
-    pub fn builtin() -> &'static Tables {
-        static TABLES: std::sync::OnceLock<Tables> = std::sync::OnceLock::new();
-        TABLES.get_or_init(|| {
-            let mut tables = parse_tables(include_str!("../data/field-specs.txt"));
-            tables.sort();
-            tables
-        })
+    pub fn builtin() -> Tables {
+        parse_tables(include_str!("../data/field-specs.txt"))
     }
 
-    fn lists(&mut self) -> [(&'static str, &mut Vec<FieldSpec>); 11] {
+    /// Is there nothing in it?
+    pub fn is_empty(&self) -> bool {
+        self.name_reference.is_empty() && self.lists().iter().all(|(_, list)| list.is_empty())
+    }
+
+    fn lists(&self) -> [(&'static str, &Vec<FieldSpec>); 11] {
+        [
+            ("NamePrefix", &self.name_prefix),
+            ("NameSuffix", &self.name_suffix),
+            ("NameSpace", &self.namespace),
+            ("CommonAnnotations", &self.common_annotations),
+            ("CommonLabels", &self.common_labels),
+            ("Labels", &self.labels),
+            ("TemplateLabels", &self.template_labels),
+            ("VolumeClaimTemplateLabels", &self.volume_claim_template_labels),
+            ("VarReference", &self.var_reference),
+            ("Images", &self.images),
+            ("Replicas", &self.replicas),
+        ]
+    }
+
+    fn lists_mut(&mut self) -> [(&'static str, &mut Vec<FieldSpec>); 11] {
         [
             ("NamePrefix", &mut self.name_prefix),
             ("NameSuffix", &mut self.name_suffix),
@@ -300,7 +316,7 @@ impl Tables {
 
     /// Puts every table in the order of kinds.
     pub fn sort(&mut self) {
-        for (_, list) in self.lists() {
+        for (_, list) in self.lists_mut() {
             list.sort_by_cached_key(|spec| spec.gvk.sort_key());
         }
         self.name_reference.sort_by_cached_key(|reference| reference.gvk.sort_key());
@@ -308,8 +324,7 @@ impl Tables {
 
     /// Adds another set of tables.
     pub fn merge(&mut self, other: &Tables) -> Result<(), String> {
-        let mut other = other.clone();
-        for ((name, list), (_, more)) in self.lists().into_iter().zip(other.lists()) {
+        for ((name, list), (_, more)) in self.lists_mut().into_iter().zip(other.lists()) {
             merge_all(list, more).map_err(|error| format!("failed to merge {name} fieldSpec: {error}"))?;
         }
         for reference in &other.name_reference {
@@ -371,4 +386,20 @@ fn parse_tables(text: &str) -> Tables {
         list.push(spec);
     }
     tables
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Tables;
+
+    #[test]
+    fn the_built_in_tables_are_as_merging_leaves_them() {
+        let shown = |tables: &Tables| format!("{tables:#?}");
+        let builtin = Tables::builtin();
+        let mut merged = Tables::default();
+        merged.merge(&builtin).expect("no conflict");
+        assert_eq!(shown(&merged), shown(&builtin), "data/field-specs.txt is not in order");
+        merged.merge(&builtin).expect("no conflict");
+        assert_eq!(shown(&merged), shown(&builtin));
+    }
 }

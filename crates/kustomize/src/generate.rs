@@ -298,7 +298,48 @@ fn content(node: &Node, kind: &str, always: &[&str], sometimes: &[&str]) -> Resu
             map.insert((*field).to_owned(), value);
         }
     }
-    Ok(go_json(&Value::Object(map)))
+    let mut text = String::new();
+    write_floats(&Value::Object(map), &mut text);
+    Ok(text)
+}
+
+/// JSON whose numbers have been through a float, as those of the hashed fields have.
+fn write_floats(value: &Value, out: &mut String) {
+    match value {
+        Value::Number(number) => out.push_str(&float_text(number.as_f64().unwrap_or_default())),
+        Value::Array(items) => {
+            out.push('[');
+            for (at, item) in items.iter().enumerate() {
+                out.push_str(if at == 0 { "" } else { "," });
+                write_floats(item, out);
+            }
+            out.push(']');
+        }
+        Value::Object(fields) => {
+            out.push('{');
+            for (at, (key, value)) in fields.iter().enumerate() {
+                out.push_str(if at == 0 { "" } else { "," });
+                out.push_str(&go_json(&Value::from(key.as_str())));
+                out.push(':');
+                write_floats(value, out);
+            }
+            out.push('}');
+        }
+        other => out.push_str(&go_json(other)),
+    }
+}
+
+/// A float as Go's JSON encoder prints it: with an exponent only when it is very large or very small.
+fn float_text(float: f64) -> String {
+    let size = float.abs();
+    if size == 0.0 || (1e-6..1e21).contains(&size) {
+        return format!("{float}");
+    }
+    let text = format!("{float:e}");
+    match text.split_once('e') {
+        Some((digits, exponent)) if !exponent.starts_with('-') => format!("{digits}e+{exponent}"),
+        _ => text,
+    }
 }
 
 fn field_value(node: &Node, field: &str) -> Result<Value, Error> {

@@ -15,6 +15,7 @@ mod generated;
 mod helm_charts;
 mod ids;
 mod json_patch;
+mod kept;
 mod kustomization;
 mod loader;
 mod localize;
@@ -32,6 +33,7 @@ mod resource;
 mod schema;
 mod selector;
 mod sort;
+mod structured;
 mod target;
 mod transform;
 mod tree;
@@ -40,6 +42,7 @@ mod world;
 
 pub use error::Error;
 pub use generated::{generate_kustomization, read_kustomization};
+pub use kept::Kept;
 pub use localize::{Localized, localize};
 pub use remote::RepoSpec;
 pub use world::{HelmPull, MemoryWorld, Overlay, Root, World, WorldError};
@@ -94,24 +97,44 @@ pub struct Options {
 /// What a build made.
 #[derive(Debug, Clone, Default)]
 pub struct Built {
-    objects: Vec<serde_json::Value>,
+    /// All of them can be values: that was tried.
+    objects: Vec<tree::Node>,
     warnings: Vec<String>,
+}
+
+fn value_of(node: &tree::Node) -> serde_json::Value {
+    let value = tree::to_value(node);
+    debug_assert!(value.is_ok(), "checked at the end of the build");
+    value.unwrap_or_default()
 }
 
 impl Built {
     /// The objects, in output order.
     pub fn to_values(&self) -> Vec<serde_json::Value> {
-        self.objects.clone()
+        self.objects.iter().map(value_of).collect()
     }
 
-    /// The objects, in output order, without a copy.
+    /// The objects, in output order, each let go as it is converted.
     pub fn into_values(self) -> Vec<serde_json::Value> {
-        self.objects
+        self.objects.into_iter().map(|node| value_of(&node)).collect()
     }
 
     /// The objects as `kustomize build` prints them.
     pub fn to_yaml(&self) -> String {
-        self.objects.iter().map(yaml::to_string).collect::<Vec<_>>().join("---\n")
+        let mut text = String::new();
+        for (at, node) in self.objects.iter().enumerate() {
+            text.push_str(if at == 0 { "" } else { "---\n" });
+            text.push_str(&yaml::to_string(&value_of(node)));
+        }
+        text
+    }
+
+    /// The pieces of [`to_yaml`](Self::to_yaml) one after the other, each object let go when its piece is made.
+    pub fn into_yaml_pieces(self) -> impl Iterator<Item = String> {
+        self.objects.into_iter().enumerate().map(|(at, node)| {
+            let text = yaml::to_string(&value_of(&node));
+            if at == 0 { text } else { format!("---\n{text}") }
+        })
     }
 
     /// Deprecated fields and the like, a line each, as Kustomize writes them to standard error.
@@ -152,8 +175,8 @@ fn run(world: &dyn World, dir: &str, context: &mut target::Context<'_>) -> Resul
     let mut acc = target::Accumulator::new(context.schema.clone());
     target.accumulate(context, &mut acc)?;
     plugins::add_hashes(&mut acc.map)?;
-    let references = std::mem::take(&mut acc.tables.name_reference);
-    nameref::fix(&mut acc.map, &references)?;
+    let tables = acc.tables.clone();
+    nameref::fix(&mut acc.map, &tables.name_reference)?;
     if let Some(warning) = vars::resolve(&mut acc)? {
         context.warnings.push(warning);
     }
@@ -197,9 +220,9 @@ fn finish(
     let mut objects = Vec::with_capacity(map.list().len());
     for mut resource in map.into_list() {
         resource.finish_annotations(origins, transformers);
-        let value = tree::to_value(&resource.node)
+        tree::check(&resource.node)
             .map_err(|error| Error::new(error).of_resource(fieldspec::describe(&resource.node)))?;
-        objects.push(value);
+        objects.push(resource.node);
     }
     Ok(Built { objects, warnings: Vec::new() })
 }

@@ -35,12 +35,12 @@ fn follow<'a>(node: &'a Node, route: &[usize]) -> Option<&'a Node> {
 }
 
 /// Is it `[...]`?
-fn is_list_index(part: &str) -> bool {
+pub(crate) fn is_list_index(part: &str) -> bool {
     part.starts_with('[') && part.ends_with(']')
 }
 
 /// The key and value of `[key=value]`.
-fn key_value(part: &str) -> Result<(&str, &str), String> {
+pub(crate) fn key_value(part: &str) -> Result<(&str, &str), String> {
     let inner = part.strip_suffix(']').unwrap_or(part);
     let inner = inner.strip_prefix('[').unwrap_or(inner);
     inner
@@ -231,13 +231,16 @@ fn find_field(
     let Some((_, field)) = fields.get_mut(index) else { return Ok(()) };
     if let (Node::Scalar(scalar), false) = (&*field, rest.is_empty()) {
         // The rest of the path leads into data that the scalar holds; changes to it are lost, as there.
-        let text = scalar.text.clone();
-        if let Some(mut inner) = tree::parse_one(&text)? {
-            let mut lost = Vec::new();
-            find_in(&mut inner, rest, create, &mut Route::new(), &mut lost, depth + 1)?;
-            if !lost.is_empty() {
-                found.push(vec![usize::MAX]);
-            }
+        let inner = yaml::parse_first_node(&scalar.text).map_err(|error| error.to_string())?;
+        let Some(inner) = inner else {
+            return Err(format!(
+                "wrong node kind: expected MappingNode but got : node contents:\n{}",
+                tree::to_text(field)
+            ));
+        };
+        let leaf = create.map(tree::to_yaml);
+        if !crate::structured::find(&mut inner.into_root(), rest, leaf.as_ref())?.is_empty() {
+            found.push(vec![usize::MAX]);
         }
         return Ok(());
     }

@@ -192,7 +192,7 @@ fn copy_to(
     let create = creates.then_some(&leaf);
     for field_path in field_paths {
         let path = split_path_brackets(field_path);
-        if set_in_data(node, value, &path, create, options).is_ok() {
+        if set_in_data(node, value, &path, creates, options).is_ok() {
             continue;
         }
         let failed = || {
@@ -258,40 +258,66 @@ fn set_in_data(
     node: &mut Node,
     value: &Node,
     path: &[String],
-    create: Option<&Node>,
+    create: bool,
     options: Option<&FieldOptions>,
 ) -> Result<(), Error> {
     let none = || Error::new("no structured data found in path");
-    let mut found: Option<(Route, usize, Node)> = None;
+    let mut found = None;
     for length in 1..path.len() {
         let Some(head) = path.get(..length) else { break };
         let Ok(Some(route)) = paths::lookup_route(node, head) else { continue };
         let Some(Node::Scalar(scalar)) = paths::follow_mut(node, &route).map(|field| &*field) else {
             continue;
         };
-        if let Ok(Some(parsed)) = tree::parse_one(&scalar.text) {
+        if let Ok(parsed) = yaml::parse_first_node(&scalar.text) {
             found = Some((route, length, parsed));
             break;
         }
     }
-    let (route, length, mut data) = found.ok_or_else(none)?;
+    let (route, length, data) = found.ok_or_else(none)?;
+    // A text without a document has no place to go on from.
+    let mut data = data.ok_or_else(none)?.into_root();
     let rest = path.get(length..).unwrap_or_default();
-    let routes = paths::find(&mut data, rest, create).map_err(Error::new)?;
+    let leaf = tree::to_yaml(&leaf_like(value));
+    let routes = crate::structured::find(&mut data, rest, create.then_some(&leaf)).map_err(Error::new)?;
     if routes.is_empty() {
         return Err(Error::new("unable to find field in structured data"));
     }
-    set_all(&mut data, &routes, value, options)?;
+    for route in &routes {
+        if let Some(field) = crate::structured::follow_mut(&mut data, route) {
+            set_structured(field, value, options)?;
+        }
+    }
     let Some(Node::Scalar(scalar)) = paths::follow_mut(node, &route) else { return Err(none()) };
     scalar.text = serialize(&data, &scalar.text)?;
     Ok(())
 }
 
-/// Writes the data back as it was written: JSON in one line or several, or YAML.
-fn serialize(data: &Node, original: &str) -> Result<String, Error> {
-    if !original.trim_start().starts_with(['{', '[']) {
-        return Ok(tree::to_text(data).trim().to_owned());
+/// As [`set_value`], where comments and styles count.
+fn set_structured(field: &mut yaml::Node, value: &Node, options: Option<&FieldOptions>) -> Result<(), Error> {
+    if field.kind != yaml::Kind::Scalar {
+        if options.is_some_and(|options| !options.delimiter.is_empty()) {
+            return Err(Error::new("delimiter option can only be used with scalar nodes"));
+        }
+        *field = tree::to_yaml(value);
+        return Ok(());
     }
-    let value: Value = tree::to_value(data).map_err(Error::new)?;
+    let mut text = Node::plain(field.value.clone());
+    set_value(&mut text, value, options)?;
+    if let Node::Scalar(scalar) = text {
+        field.value = scalar.text;
+    }
+    Ok(())
+}
+
+/// Writes the data back as it was written: JSON in one line or several, or YAML.
+fn serialize(data: &yaml::Node, original: &str) -> Result<String, Error> {
+    let text = yaml::emit(data);
+    if !original.trim_start().starts_with(['{', '[']) {
+        return Ok(text.trim().to_owned());
+    }
+    let read = tree::parse_one(&text).map_err(Error::new)?;
+    let value: Value = read.map_or(Ok(Value::Null), |node| tree::to_value(&node)).map_err(Error::new)?;
     if original.contains('\n')
         && original.contains("  ")
         && let Ok(pretty) = serde_json::to_string_pretty(&value)

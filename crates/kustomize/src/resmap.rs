@@ -7,7 +7,7 @@ use crate::schema::Schema;
 use crate::selector::{Selector, SelectorMatcher};
 use crate::tree::Node;
 use std::collections::{HashMap, HashSet};
-use std::rc::Rc;
+use std::sync::Arc;
 
 type IdKey = (Gvk, String, String);
 
@@ -15,7 +15,7 @@ type IdKey = (Gvk, String, String);
 #[derive(Debug, Clone)]
 pub(crate) struct ResMap {
     list: Vec<Resource>,
-    schema: Rc<Schema>,
+    schema: Arc<Schema>,
     /// Current identities; `None` when they may have changed.
     ids: Option<HashSet<IdKey>>,
     /// Positions by every name an object has or had; `None` when they may have changed.
@@ -23,17 +23,17 @@ pub(crate) struct ResMap {
 }
 
 impl ResMap {
-    pub fn new(schema: Rc<Schema>) -> ResMap {
+    pub fn new(schema: Arc<Schema>) -> ResMap {
         ResMap { list: Vec::new(), schema, ids: Some(HashSet::new()), names: None }
     }
 
-    pub fn schema(&self) -> &Rc<Schema> {
+    pub fn schema(&self) -> &Arc<Schema> {
         &self.schema
     }
 
     /// Uses the table that has been chosen by now.
-    pub fn use_schema(&mut self, schema: &Rc<Schema>) {
-        if !Rc::ptr_eq(&self.schema, schema) {
+    pub fn use_schema(&mut self, schema: &Arc<Schema>) {
+        if !Arc::ptr_eq(&self.schema, schema) {
             self.schema = schema.clone();
             self.ids = None;
         }

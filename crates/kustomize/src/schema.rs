@@ -4,8 +4,9 @@
 
 use crate::ids::Gvk;
 use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// The OpenAPI version that is built in.
 pub(crate) const BUILTIN_VERSION: &str = "v1.21.2";
@@ -34,12 +35,38 @@ struct Type {
     rest: Option<Box<Field>>,
 }
 
+/// A type; one of the built-in table is read when it is first asked for, as few are.
+#[derive(Debug, Clone)]
+enum Slot {
+    Made(Type),
+    Text(&'static str, OnceLock<Type>),
+}
+
+impl Slot {
+    fn get(&self) -> &Type {
+        match self {
+            Slot::Made(made) => made,
+            Slot::Text(text, made) => made.get_or_init(|| parse_fields(text)),
+        }
+    }
+}
+
+/// What is known of a kind.
+#[derive(Debug, Clone)]
+struct KindEntry {
+    kind: Cow<'static, str>,
+    api_version: Cow<'static, str>,
+    /// `None` when only its scope is known.
+    target: Option<usize>,
+    namespaced: Option<bool>,
+}
+
 /// A table of types.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Schema {
-    types: Vec<Type>,
-    kinds: HashMap<String, HashMap<String, usize>>,
-    scopes: HashMap<String, HashMap<String, bool>>,
+    types: Vec<Slot>,
+    /// In the order of kind and version.
+    kinds: Vec<KindEntry>,
     /// Types by the names of their definitions.
     names: HashMap<String, usize>,
     builtin_kinds: bool,
@@ -80,7 +107,7 @@ impl<'a> Place<'a> {
             }
             Place::Field(..) => return None,
         };
-        let kind = schema.types.get(index)?;
+        let kind = schema.types.get(index)?.get();
         let field = kind.fields.get(name).or(kind.rest.as_deref())?;
         if field.shape == Shape::Object && field.strategy.is_empty() {
             return Some(Place::Type(schema, field.target));
@@ -123,14 +150,43 @@ impl<'a> Place<'a> {
 
 impl Schema {
     /// The table that is built in.
-    pub fn builtin() -> &'static Schema {
-        static TABLE: OnceLock<Schema> = OnceLock::new();
-        TABLE.get_or_init(|| parse_table(include_str!("../data/merge-schema.txt")))
+    pub fn builtin() -> &'static Arc<Schema> {
+        static TABLE: OnceLock<Arc<Schema>> = OnceLock::new();
+        TABLE.get_or_init(|| Arc::new(parse_table(include_str!("../data/merge-schema.txt"))))
+    }
+
+    /// Where the versions of a kind begin.
+    fn start(&self, kind: &str) -> usize {
+        self.kinds.partition_point(|entry| entry.kind.as_ref() < kind)
+    }
+
+    fn versions(&self, kind: &str) -> impl Iterator<Item = &KindEntry> {
+        let entries = self.kinds.get(self.start(kind)..).unwrap_or_default();
+        entries.iter().take_while(move |entry| entry.kind == kind)
+    }
+
+    /// The entry of a kind, made when it is missing.
+    fn entry(&mut self, api_version: String, kind: String) -> Option<&mut KindEntry> {
+        let key =
+            |entry: &KindEntry| (entry.kind.as_ref(), entry.api_version.as_ref()) < (&kind, &api_version);
+        let at = self.kinds.partition_point(key);
+        let there = self.kinds.get(at).is_some_and(|one| one.kind == kind && one.api_version == api_version);
+        if !there {
+            let made = KindEntry {
+                kind: kind.into(),
+                api_version: api_version.into(),
+                target: None,
+                namespaced: None,
+            };
+            self.kinds.insert(at, made);
+        }
+        self.kinds.get_mut(at)
     }
 
     /// The type of a kind.
     pub fn of(&self, api_version: &str, kind: &str) -> Option<Place<'_>> {
-        self.kinds.get(kind)?.get(api_version).map(|index| Place::Type(self, *index))
+        let found = self.versions(kind).find(|entry| entry.api_version == api_version)?;
+        found.target.map(|target| Place::Type(self, target))
     }
 
     /// Is a kind known to live outside namespaces?
@@ -145,13 +201,13 @@ impl Schema {
     }
 
     fn scope(&self, gvk: &Gvk) -> Option<bool> {
-        let versions = self.scopes.get(&gvk.kind)?;
+        let mut scoped = self.versions(&gvk.kind).filter_map(|entry| Some((entry, entry.namespaced?)));
         if gvk.group.is_empty() {
-            return versions.get(&gvk.version).copied();
+            return scoped.find(|(entry, _)| entry.api_version == gvk.version).map(|(_, scope)| scope);
         }
-        versions.iter().find_map(|(api_version, namespaced)| {
-            let (group, version) = api_version.split_once('/')?;
-            (group == gvk.group && version == gvk.version).then_some(*namespaced)
+        scoped.find_map(|(entry, namespaced)| {
+            let (group, version) = entry.api_version.split_once('/')?;
+            (group == gvk.group && version == gvk.version).then_some(namespaced)
         })
     }
 
@@ -159,8 +215,8 @@ impl Schema {
     pub fn from_openapi(text: &str, known: Known) -> Result<Schema, String> {
         let document = yaml::from_str(text).map_err(|error| error.to_string())?;
         let mut schema = match known {
-            Known::Nothing => Schema { types: vec![Type::default()], ..Schema::default() },
-            Known::BuiltinWins | Known::DocumentWins => Schema::builtin().clone(),
+            Known::Nothing => Schema { types: vec![Slot::Made(Type::default())], ..Schema::default() },
+            Known::BuiltinWins | Known::DocumentWins => Schema::clone(Schema::builtin()),
         };
         let empty = serde_json::Map::new();
         let definitions = document.get("definitions").and_then(Value::as_object).unwrap_or(&empty);
@@ -170,7 +226,7 @@ impl Schema {
                 Some(_) if known == Known::BuiltinWins => continue,
                 Some(at) => *at,
                 None => {
-                    schema.types.push(Type::default());
+                    schema.types.push(Slot::Made(Type::default()));
                     schema.types.len() - 1
                 }
             };
@@ -179,11 +235,13 @@ impl Schema {
         }
         for (at, definition) in mine {
             for (api_version, kind) in kinds_of(definition) {
-                schema.kinds.entry(kind).or_default().insert(api_version, at);
+                if let Some(entry) = schema.entry(api_version, kind) {
+                    entry.target = Some(at);
+                }
             }
             let made = openapi_type(definition, &schema.names, &mut schema.types, 0);
             if let Some(slot) = schema.types.get_mut(at) {
-                *slot = made;
+                *slot = Slot::Made(made);
             }
         }
         schema.read_scopes(&document);
@@ -192,7 +250,9 @@ impl Schema {
 
     /// Is the scope of this kind known without an OpenAPI document?
     pub fn knows_scope(api_version: &str, kind: &str) -> bool {
-        Schema::builtin().scopes.get(kind).is_some_and(|versions| versions.contains_key(api_version))
+        Schema::builtin()
+            .versions(kind)
+            .any(|entry| entry.api_version == api_version && entry.namespaced.is_some())
     }
 
     fn read_scopes(&mut self, document: &Value) {
@@ -202,11 +262,11 @@ impl Schema {
                 continue;
             };
             let Some((api_version, kind)) = type_meta(gvk) else { continue };
-            let versions = self.scopes.entry(kind).or_default();
+            let Some(entry) = self.entry(api_version, kind) else { continue };
             if path.contains("namespaces/{namespace}") {
-                versions.insert(api_version, true);
+                entry.namespaced = Some(true);
             } else {
-                versions.entry(api_version).or_insert(false);
+                entry.namespaced.get_or_insert(false);
             }
         }
     }
@@ -230,7 +290,7 @@ fn kinds_of(definition: &Value) -> Vec<(String, String)> {
 fn openapi_type(
     definition: &Value,
     index: &HashMap<String, usize>,
-    types: &mut Vec<Type>,
+    types: &mut Vec<Slot>,
     depth: usize,
 ) -> Type {
     let mut made = Type::default();
@@ -251,7 +311,7 @@ fn openapi_type(
 fn openapi_field(
     property: &Value,
     index: &HashMap<String, usize>,
-    types: &mut Vec<Type>,
+    types: &mut Vec<Slot>,
     depth: usize,
 ) -> Field {
     let text = |key: &str| property.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -277,7 +337,7 @@ fn openapi_field(
 fn openapi_target(
     value: &Value,
     index: &HashMap<String, usize>,
-    types: &mut Vec<Type>,
+    types: &mut Vec<Slot>,
     depth: usize,
 ) -> usize {
     if let Some(reference) = value.get("$ref").and_then(Value::as_str) {
@@ -289,49 +349,62 @@ fn openapi_target(
     if made.fields.is_empty() && made.rest.is_none() {
         return 0;
     }
-    types.push(made);
+    types.push(Slot::Made(made));
     types.len() - 1
 }
 
-fn parse_table(text: &str) -> Schema {
-    let mut schema = Schema { builtin_kinds: true, types: vec![Type::default()], ..Schema::default() };
-    let word = |text: Option<&str>| text.filter(|text| *text != "-").unwrap_or_default().to_owned();
-    for line in text.lines().filter(|line| !line.starts_with('#')) {
-        let mut words = line.split(' ');
-        match words.next() {
-            Some("T") => {
-                schema.names.insert(word(words.next()), schema.types.len());
-                schema.types.push(Type::default());
-            }
-            Some("K") => {
-                let (api_version, kind) = (word(words.next()), word(words.next()));
-                let index: usize = words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
-                schema.kinds.entry(kind.clone()).or_default().insert(api_version.clone(), index);
-                match words.next() {
-                    Some("N") => drop(schema.scopes.entry(kind).or_default().insert(api_version, true)),
-                    Some("C") => drop(schema.scopes.entry(kind).or_default().insert(api_version, false)),
-                    _ => {}
-                }
-            }
-            Some(name) => {
-                let shape = match words.next() {
-                    Some("o") => Shape::Object,
-                    Some("a") => Shape::Array,
-                    Some("m") => Shape::Map,
-                    _ => Shape::Other,
-                };
-                let strategy = word(words.next());
-                let merge_key = word(words.next());
-                let keys = word(words.next());
-                let map_keys = keys.split(',').filter(|key| !key.is_empty()).map(str::to_owned).collect();
-                let target = words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
-                if let Some(last) = schema.types.last_mut() {
-                    last.fields
-                        .insert(name.to_owned(), Field { shape, strategy, merge_key, map_keys, target });
-                }
-            }
-            None => {}
-        }
+/// Reads the kinds; the fields of types stay text.
+fn parse_table(text: &'static str) -> Schema {
+    let mut schema =
+        Schema { builtin_kinds: true, types: vec![Slot::Made(Type::default())], ..Schema::default() };
+    let (types, kinds) = text.split_at(text.find("\nK ").map_or(text.len(), |at| at + 1));
+    let mut blocks = types.split("\nT ");
+    // What precedes the first type says what the file is.
+    blocks.next();
+    for block in blocks {
+        let (name, fields) = block.split_once('\n').unwrap_or((block, ""));
+        schema.names.insert(name.to_owned(), schema.types.len());
+        schema.types.push(Slot::Text(fields, OnceLock::new()));
     }
+    for line in kinds.lines() {
+        let mut words = line.split(' ').skip(1);
+        let (Some(api_version), Some(kind)) = (words.next(), words.next()) else { continue };
+        let target = words.next().and_then(|word| word.parse().ok());
+        let namespaced = match words.next() {
+            Some("N") => Some(true),
+            Some("C") => Some(false),
+            _ => None,
+        };
+        schema.kinds.push(KindEntry {
+            kind: kind.into(),
+            api_version: api_version.into(),
+            target,
+            namespaced,
+        });
+    }
+    schema.kinds.sort_unstable_by(|a, b| (&a.kind, &a.api_version).cmp(&(&b.kind, &b.api_version)));
     schema
+}
+
+/// Reads the fields of one type.
+fn parse_fields(text: &str) -> Type {
+    let word = |text: Option<&str>| text.filter(|text| *text != "-").unwrap_or_default().to_owned();
+    let mut made = Type::default();
+    for line in text.lines() {
+        let mut words = line.split(' ');
+        let Some(name) = words.next() else { continue };
+        let shape = match words.next() {
+            Some("o") => Shape::Object,
+            Some("a") => Shape::Array,
+            Some("m") => Shape::Map,
+            _ => Shape::Other,
+        };
+        let strategy = word(words.next());
+        let merge_key = word(words.next());
+        let keys = word(words.next());
+        let map_keys = keys.split(',').filter(|key| !key.is_empty()).map(str::to_owned).collect();
+        let target = words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
+        made.fields.insert(name.to_owned(), Field { shape, strategy, merge_key, map_keys, target });
+    }
+    made
 }

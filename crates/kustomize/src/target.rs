@@ -15,6 +15,7 @@ use crate::schema::{Known, Schema};
 use crate::transform::{Affix, NamespaceSettings};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// How deep bases may nest.
 const MAX_DEPTH: usize = 100;
@@ -22,12 +23,14 @@ const MAX_DEPTH: usize = 100;
 /// What a whole build shares.
 pub(crate) struct Context<'o> {
     pub options: &'o Options,
-    pub schema: Rc<Schema>,
+    pub schema: Arc<Schema>,
     /// An OpenAPI document or version has been chosen; later choices do not count.
     pub schema_chosen: bool,
     pub warnings: Vec<String>,
     /// What an OpenAPI document would come on top of.
     known: Known,
+    /// The built-in tables.
+    tables: Rc<Tables>,
     depth: usize,
 }
 
@@ -35,10 +38,11 @@ impl<'o> Context<'o> {
     pub fn new(options: &'o Options) -> Context<'o> {
         Context {
             options,
-            schema: Rc::new(Schema::builtin().clone()),
+            schema: Schema::builtin().clone(),
             schema_chosen: false,
             warnings: Vec::new(),
             known: Known::Nothing,
+            tables: Rc::new(Tables::builtin()),
             depth: 0,
         }
     }
@@ -47,22 +51,34 @@ impl<'o> Context<'o> {
 /// What kustomizations gather as they are worked through.
 pub(crate) struct Accumulator {
     pub map: ResMap,
-    pub tables: Tables,
+    /// Shared: most kustomizations add nothing to the built-in tables.
+    pub tables: Rc<Tables>,
     pub vars: BTreeMap<String, Var>,
 }
 
 impl Accumulator {
-    pub fn new(schema: Rc<Schema>) -> Accumulator {
-        Accumulator { map: ResMap::new(schema), tables: Tables::default(), vars: BTreeMap::new() }
+    pub fn new(schema: Arc<Schema>) -> Accumulator {
+        Accumulator { map: ResMap::new(schema), tables: Rc::default(), vars: BTreeMap::new() }
     }
 
     fn merge(&mut self, other: Accumulator) -> Result<(), Error> {
         self.map.append_all(other.map.into_list())?;
-        self.tables.merge(&other.tables).map_err(Error::new)?;
+        self.add_tables(&other.tables).map_err(Error::new)?;
         for (name, var) in other.vars {
             self.add_var(name, var)?;
         }
         Ok(())
+    }
+
+    fn add_tables(&mut self, more: &Rc<Tables>) -> Result<(), String> {
+        if Rc::ptr_eq(&self.tables, more) || more.is_empty() {
+            return Ok(());
+        }
+        if self.tables.is_empty() {
+            self.tables = more.clone();
+            return Ok(());
+        }
+        Rc::make_mut(&mut self.tables).merge(more)
     }
 
     fn add_var(&mut self, name: String, var: Var) -> Result<(), Error> {
@@ -117,14 +133,14 @@ impl<'w> Target<'w> {
             }
             let schema = Schema::from_openapi(&text, context.known)
                 .map_err(|error| at(Error::new(format!("invalid schema file: {error}"))))?;
-            context.schema = Rc::new(schema);
+            context.schema = Arc::new(schema);
             context.schema_chosen = true;
             return Ok(());
         }
         match version.map(String::as_str) {
             None | Some("") => Ok(()),
             Some(crate::schema::BUILTIN_VERSION) => {
-                context.schema = Rc::new(Schema::builtin().clone());
+                context.schema = Schema::builtin().clone();
                 context.schema_chosen = true;
                 Ok(())
             }
@@ -135,10 +151,11 @@ impl<'w> Target<'w> {
     /// Does all that this kustomization says to what has been gathered.
     pub fn accumulate(&self, context: &mut Context<'_>, acc: &mut Accumulator) -> Result<(), Error> {
         let at = |error: Error| error.in_file(self.file());
+        self.expect_remote();
         self.accumulate_resources(context, acc, &self.kustomization.resources)
             .map_err(|error| at(error.wrap("accumulating resources").in_field("resources")))?;
         acc.map.use_schema(&context.schema);
-        self.add_tables(acc).map_err(at)?;
+        self.add_tables(context, acc).map_err(at)?;
         self.run_generators(context, acc).map_err(at)?;
         self.accumulate_components(context, acc)
             .map_err(|error| at(error.wrap("accumulating components").in_field("components")))?;
@@ -151,8 +168,8 @@ impl<'w> Target<'w> {
         })
     }
 
-    fn add_tables(&self, acc: &mut Accumulator) -> Result<(), Error> {
-        let mut tables = Tables::builtin().clone();
+    fn add_tables(&self, context: &Context<'_>, acc: &mut Accumulator) -> Result<(), Error> {
+        let mut tables = context.tables.clone();
         if !self.kustomization.configurations.is_empty() {
             let mut own = Tables::default();
             for path in &self.kustomization.configurations {
@@ -165,13 +182,28 @@ impl<'w> Target<'w> {
                     .map_err(|error| Error::new(error).in_file(path.clone()).in_field("configurations"))?;
                 own.merge(&more).map_err(Error::new)?;
             }
-            tables.merge(&own).map_err(Error::new)?;
+            Rc::make_mut(&mut tables).merge(&own).map_err(Error::new)?;
         }
-        acc.tables.merge(&tables).map_err(|error| Error::new(error).wrap("merging config"))?;
+        acc.add_tables(&tables).map_err(|error| Error::new(error).wrap("merging config"))?;
         let crds = crate::crds::tables(&self.loader, &self.kustomization.crds).map_err(|error| {
             error.wrap(format!("loading CRDs [{}]", self.kustomization.crds.join(" "))).in_field("crds")
         })?;
-        acc.tables.merge(&crds).map_err(|error| Error::new(error).wrap("merging CRDs"))
+        acc.add_tables(&Rc::new(crds)).map_err(|error| Error::new(error).wrap("merging CRDs"))
+    }
+
+    /// Has everything remote that is named here fetched at the same time.
+    fn expect_remote(&self) {
+        let k = &self.kustomization;
+        let lists = [&k.resources, &k.components, &k.generators, &k.transformers, &k.validators];
+        let urls: Vec<&str> = lists
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+            .filter(|path| !path.contains('\n') && crate::RepoSpec::parse(path).is_some())
+            .collect();
+        if !urls.is_empty() {
+            self.loader.world().expect(&urls);
+        }
     }
 
     /// Adds what files, folders and addresses hold.
@@ -367,7 +399,8 @@ impl<'w> Target<'w> {
     fn run_transformers(&self, context: &mut Context<'_>, acc: &mut Accumulator) -> Result<(), Error> {
         // All are read before the first runs, as there.
         let mut all: Vec<(Transformer, Option<Origin>)> = Vec::new();
-        self.field_transformers(&acc.tables, &mut all)?;
+        let tables = acc.tables.clone();
+        self.field_transformers(&tables, &mut all)?;
         let more = plugins::load_transformers(self, context, &self.kustomization.transformers)
             .map_err(|error| error.in_field("transformers"))?;
         all.extend(more);

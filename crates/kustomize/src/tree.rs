@@ -417,6 +417,41 @@ pub(crate) fn parse_documents(text: &str) -> Result<Vec<Node>, String> {
 
 /// The first document of a text; `None` when it is empty or null.
 pub(crate) fn parse_one(text: &str) -> Result<Option<Node>, String> {
+    let node = match yaml::build_first(text, &mut Plain).map_err(|error| error.to_string())? {
+        yaml::First::Nothing => return Ok(None),
+        yaml::First::Tree(node) => node,
+        yaml::First::NeedsNodes => return parse_with_anchors(text),
+    };
+    Ok((!node.is_null()).then_some(node))
+}
+
+/// Builds documents that have no anchors.
+struct Plain;
+
+impl yaml::Build for Plain {
+    type Node = Node;
+
+    fn scalar(&mut self, text: std::borrow::Cow<'_, str>, tag: &'static str, style: yaml::Style) -> Node {
+        let (quoted, folded) = (style != yaml::Style::Plain, style == yaml::Style::Folded);
+        Node::Scalar(Scalar {
+            text: text.into_owned(),
+            tag: Tag::of(tag),
+            quoted,
+            folded,
+            link: Link::default(),
+        })
+    }
+
+    fn sequence(&mut self, items: Vec<Node>) -> Node {
+        Node::Seq(items)
+    }
+
+    fn mapping(&mut self, fields: Vec<(String, Node)>) -> Node {
+        Node::Map(fields)
+    }
+}
+
+fn parse_with_anchors(text: &str) -> Result<Option<Node>, String> {
     let first = yaml::parse_first_node(text).map_err(|error| error.to_string())?;
     let Some(first) = first else { return Ok(None) };
     let node = from_yaml(first)?;
@@ -675,6 +710,34 @@ pub(crate) fn to_value(node: &Node) -> Result<Value, String> {
         Node::Seq(items) => Value::Array(items.iter().map(to_value).collect::<Result<_, _>>()?),
         Node::Scalar(scalar) => scalar_value(scalar)?,
     })
+}
+
+/// Says why [`to_value`] would fail.
+pub(crate) fn check(node: &Node) -> Result<(), String> {
+    match node {
+        Node::Map(fields) => {
+            check_keys(fields)?;
+            fields.iter().try_for_each(|(_, value)| check(value))
+        }
+        Node::Seq(items) => items.iter().try_for_each(check),
+        Node::Scalar(Scalar { tag: Tag::Str, folded: false, .. }) => Ok(()),
+        Node::Scalar(scalar) => scalar_value(scalar).map(drop),
+    }
+}
+
+fn check_keys(fields: &Fields) -> Result<(), String> {
+    let mut seen = std::collections::HashSet::new();
+    for (at, (key, _)) in fields.iter().enumerate() {
+        let again = if fields.len() <= 16 {
+            fields.iter().take(at).any(|(other, _)| other == key)
+        } else {
+            !seen.insert(key.as_str())
+        };
+        if again {
+            return Err(format!("yaml: unmarshal errors:\n  mapping key {key:?} already defined"));
+        }
+    }
+    Ok(())
 }
 
 /// A folded text as it comes back from being printed and read.

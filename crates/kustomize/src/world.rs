@@ -55,6 +55,8 @@ pub trait World {
     fn resolve(&self, path: &str) -> Result<String, WorldError> {
         if self.is_dir(path) || self.is_file(path) { Ok(path.to_owned()) } else { Err(WorldError::NotFound) }
     }
+    /// Says which addresses are going to be asked for, so that they can be fetched at the same time.
+    fn expect(&self, _urls: &[&str]) {}
     /// Fetches a remote base: any address that Kustomize takes for a repository.
     fn remote(&self, url: &str) -> Result<Root, WorldError> {
         Err(WorldError::Refused(format!("remote bases are not available here: {url}")))
@@ -171,6 +173,10 @@ impl World for Overlay<'_> {
         }
         self.base.resolve(path)
     }
+    fn expect(&self, urls: &[&str]) {
+        self.base.expect(urls);
+    }
+
     fn remote(&self, url: &str) -> Result<Root, WorldError> {
         self.base.remote(url)
     }

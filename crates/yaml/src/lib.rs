@@ -7,6 +7,7 @@
 //! * **nodes** ([`parse_nodes`], [`emit`], [`Node`]) follow yaml.v3 as kustomize's kyaml uses it: order,
 //!   comments, styles and positions survive a round trip.
 
+mod build;
 mod comments;
 mod compose;
 mod emit;
@@ -25,6 +26,7 @@ mod tree;
 mod value;
 mod writer;
 
+pub use build::{Build, First, build_first};
 pub use error::{Error, excerpt};
 pub use node::{Kind, Node, Style};
 

@@ -167,6 +167,10 @@ fn number_text(number: &Number) -> String {
 /// Fields in printing order. The order is not a total one for every set of keys, which the standard
 /// sort does not forgive, so this is a merge sort of our own.
 fn sorted(fields: &Map<String, Value>) -> Vec<(&String, &Value)> {
+    let in_order = fields.keys().zip(fields.keys().skip(1)).all(|(a, b)| natural(a, b) != Ordering::Greater);
+    if in_order {
+        return fields.iter().collect();
+    }
     let mut runs: Vec<Vec<(&String, &Value)>> = fields.iter().map(|field| vec![field]).collect();
     while runs.len() > 1 {
         let mut next = Vec::with_capacity(runs.len().div_ceil(2));
