@@ -17,13 +17,16 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = match commands::Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => return commands::bad_usage(&error),
+    let result = match commands::stand_in::parse() {
+        Some(parsed) => parsed.map(commands::stand_in::StandIn::run),
+        None => commands::Cli::try_parse().map(|cli| {
+            cli.set_up();
+            cli.run()
+        }),
     };
-    cli.set_up();
-    match cli.run() {
-        Ok(code) => code,
-        Err(error) => errors::report(&error),
+    match result {
+        Ok(Ok(code)) => code,
+        Ok(Err(error)) => errors::report(&error),
+        Err(error) => commands::bad_usage(&error),
     }
 }

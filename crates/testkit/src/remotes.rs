@@ -234,13 +234,25 @@ impl ChartRepository {
 /// Git repositories over smart HTTP, through `git http-backend`.
 pub struct GitServer {
     server: Server,
+    requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl GitServer {
     /// Serves the bare repositories below `root`.
     pub fn start(root: &Path, access: Access) -> Self {
         let root = root.to_path_buf();
-        GitServer { server: Server::start(move |request| git_answer(request, &access, &root)) }
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let log = requests.clone();
+        let server = Server::start(move |request| {
+            log.lock().expect("the log").push(format!("{} {}", request.method, request.path));
+            git_answer(request, &access, &root)
+        });
+        GitServer { server, requests }
+    }
+
+    /// What was asked since the last call: method and path, a line each.
+    pub fn requests(&self) -> Vec<String> {
+        std::mem::take(&mut self.requests.lock().expect("the log"))
     }
 
     /// Its address.

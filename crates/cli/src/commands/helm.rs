@@ -94,6 +94,16 @@ enum Command {
     Get(get::Command),
 }
 
+impl HelmArgs {
+    /// May it talk to a server before it looks for a chart?
+    pub fn reaches_out(&self) -> bool {
+        !matches!(
+            self.command,
+            Command::Template(_) | Command::Lint(_) | Command::Show(_) | Command::Package(_)
+        )
+    }
+}
+
 /// What every verb is told.
 struct Settings {
     namespace: Option<String>,

@@ -3,6 +3,7 @@
 mod build;
 mod edit;
 mod localize;
+mod network;
 mod world;
 
 use clap::{Args, Subcommand};
@@ -26,6 +27,18 @@ enum Command {
     Localize(localize::Args),
     /// Prints the version of Kustomize that this does as
     Version,
+}
+
+impl KustomizeArgs {
+    /// The arguments of `build [DIR]`, by far the commonest call, without the parser for all others.
+    pub fn of_plain_build(words: &[String]) -> Option<KustomizeArgs> {
+        let dir = match words {
+            [verb] if verb == "build" => None,
+            [verb, dir] if verb == "build" && !dir.starts_with('-') => Some(dir.as_str()),
+            _ => return None,
+        };
+        Some(KustomizeArgs { command: Command::Build(Box::new(build::Args::of_folder(dir))) })
+    }
 }
 
 /// Runs a verb. Failures are printed as `kustomize` prints them.

@@ -11,6 +11,8 @@ mod look;
 pub mod named;
 mod reconcile;
 mod render;
+mod set_up;
+pub mod stand_in;
 mod tree;
 mod up;
 mod why;
@@ -65,20 +67,8 @@ enum Command {
 impl Cli {
     /// Logging, and the process-wide crypto provider.
     pub fn set_up(&self) {
-        let level = match self.verbose {
-            0 => "warn,kube_client=error",
-            1 => "info,hyper=warn,h2=warn,rustls=warn",
-            _ => "debug,hyper=info,h2=info,rustls=info",
-        };
-        let filter = std::env::var("LANDFALL_LOG").unwrap_or_else(|_| level.to_owned());
-        tracing_subscriber::fmt()
-            .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
-            .with_writer(std::io::stderr)
-            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-            .with_target(false)
-            .init();
-        // A second installation answers with an error that means: already there.
-        let _already = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        set_up::say(self.verbose);
+        set_up::now();
     }
 
     /// Runs the command.

@@ -29,6 +29,8 @@ pub struct Request {
     pub recurse_submodules: bool,
     /// For the whole fetch.
     pub timeout: Duration,
+    /// When the remote cannot be reached, what the reference meant when it last could is good enough.
+    pub accept_known: bool,
 }
 
 /// `spec.ref`: the most specific one given counts: commit, name, semver, tag, branch; nothing = `master`.
@@ -57,6 +59,7 @@ impl Request {
             sparse: Vec::new(),
             recurse_submodules: false,
             timeout: Duration::from_secs(60),
+            accept_known: false,
         }
     }
 }

@@ -95,11 +95,18 @@ impl Session<'_> {
     fn reference(&self, name: &str, what: &str) -> Result<gix::ObjectId> {
         let local = format!("refs/landfall/{}", name.strip_prefix("refs/").unwrap_or(name));
         let spec = format!("+{name}:{local}");
-        let found = self.receive(&[spec], true, |refs| refs.iter().any(|remote| remote == name))?;
-        if !found {
-            return Err(self.missing(what));
-        }
+        let found = self.receive(&[spec], true, |refs| refs.iter().any(|remote| remote == name));
         let reference = self.repository.try_find_reference(local.as_str());
+        match found {
+            Ok(true) => {}
+            Ok(false) => return Err(self.missing(what)),
+            Err(Error::Unreachable { url, cause, .. })
+                if self.request.accept_known && matches!(reference, Ok(Some(_))) =>
+            {
+                tracing::warn!(%url, %cause, "not reached; {what} is what it was when last fetched");
+            }
+            Err(error) => return Err(error),
+        }
         match reference {
             Ok(Some(mut reference)) => read::peel(&mut reference, &format!("{}: {what}", self.request.url)),
             Ok(None) => Err(self.missing(what)),

@@ -51,6 +51,7 @@ pub struct Fetched {
 /// Fetches a chart: `oci://…`, `https://….tgz`, `REPOSITORY/NAME` of a known repository, or a name in the
 /// repository that the flags name.
 pub async fn fetch(name: &str, flags: &ChartFlags) -> anyhow::Result<Fetched> {
+    crate::commands::set_up::now();
     let fetcher = Fetcher::new(Default::default())?;
     let mut request = Request::new(flags.repo.clone().unwrap_or_default());
     request.credentials = flags.credentials()?;

@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 /// Arguments of the verb.
-#[derive(clap::Args)]
+#[derive(Debug, clap::Args)]
 pub struct Args {
     /// A folder with a kustomization, or the address of one; the present folder when left out
     #[arg(value_name = "DIR")]
@@ -68,6 +68,30 @@ pub struct Args {
 }
 
 impl Args {
+    /// Those of a call that only names the folder.
+    pub fn of_folder(dir: Option<&str>) -> Args {
+        Args {
+            dirs: dir.map(str::to_owned).into_iter().collect(),
+            output: None,
+            load_restrictor: "LoadRestrictionsRootOnly".to_owned(),
+            reorder: None,
+            enable_helm: false,
+            helm_command: "helm".to_owned(),
+            helm_api_versions: Vec::new(),
+            helm_kube_version: String::new(),
+            helm_debug: false,
+            enable_alpha_plugins: false,
+            enable_exec: false,
+            enable_managedby_label: false,
+            env: Vec::new(),
+            as_current_user: false,
+            network: false,
+            network_name: "bridge".to_owned(),
+            mount: Vec::new(),
+            map: Vec::new(),
+        }
+    }
+
     fn options(&self) -> anyhow::Result<Options> {
         let load_restrictions = match self.load_restrictor.as_str() {
             "LoadRestrictionsNone" | "none" => LoadRestrictions::None,
@@ -82,17 +106,19 @@ impl Args {
             Some("none") => Reorder::None,
             Some(other) => bail!("illegal flag value --reorder {other}; legal values: [legacy none]"),
         };
+        let helm = self.enable_helm || self.enable_alpha_plugins;
         Ok(Options {
             load_restrictions,
             reorder,
-            enable_helm: self.enable_helm || self.enable_alpha_plugins,
+            enable_helm: helm,
             enable_plugins: self.enable_alpha_plugins,
             enable_exec: self.enable_exec,
             managed_by_label: self.enable_managedby_label,
             helm_kube_version: self.helm_kube_version.clone(),
             helm_api_versions: self.helm_api_versions.clone(),
-            helm_time: jiff::Timestamp::now().as_second(),
-            helm_seed: crate::commands::helm::world::seed(),
+            // Only charts see the time and random values.
+            helm_time: if helm { jiff::Timestamp::now().as_second() } else { 0 },
+            helm_seed: if helm { crate::commands::helm::world::seed() } else { [0; 32] },
         })
     }
 }
@@ -130,8 +156,23 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     match &args.output {
         Some(path) if path.is_dir() => write_each(path, &built.to_values()),
         Some(path) => std::fs::write(path, built.to_yaml()).with_context(|| path.display().to_string()),
-        None => Ok(std::io::stdout().lock().write_all(built.to_yaml().as_bytes())?),
+        None => print(built),
     }
+}
+
+/// Writes in pieces of some size: a build of thousands of objects is not needed as one text.
+fn print(built: kustomize::Built) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    let mut waiting = String::new();
+    for piece in built.into_yaml_pieces() {
+        waiting += &piece;
+        if waiting.len() > 64 << 10 {
+            out.write_all(waiting.as_bytes())?;
+            waiting.clear();
+        }
+    }
+    out.write_all(waiting.as_bytes())?;
+    Ok(out.flush()?)
 }
 
 /// One file per object; the namespace leads the name where there are several.
@@ -158,4 +199,24 @@ fn write_each(dir: &Path, objects: &[Value]) -> anyhow::Result<()> {
         std::fs::write(&path, yaml::to_string(object)).with_context(|| path.display().to_string())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Args;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Whole {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn the_short_way_means_what_the_long_one_means() {
+        for dir in [None, Some("a/b")] {
+            let whole = Whole::parse_from(std::iter::once("build").chain(dir));
+            assert_eq!(format!("{:?}", whole.args), format!("{:?}", Args::of_folder(dir)));
+        }
+    }
 }

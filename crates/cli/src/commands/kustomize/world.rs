@@ -1,8 +1,8 @@
 //! What a build on the command line may read: the disk, repositories and charts.
 
+use super::network::Network;
 use kustomize::{HelmPull, RepoSpec, Root, World, WorldError};
-use source::git::{Reference, Request};
-use source::{Fetcher, Tree};
+use source::Tree;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -10,51 +10,14 @@ use std::rc::Rc;
 
 /// The disk, from its root.
 pub struct DiskWorld {
-    fetcher: Fetcher,
-    runtime: tokio::runtime::Runtime,
+    network: Rc<Network>,
     environment: Vec<String>,
 }
 
 impl DiskWorld {
     /// With maps (`URL=PATH`) and the environment that functions get.
     pub fn new(maps: &[String], environment: Vec<String>) -> anyhow::Result<DiskWorld> {
-        let mut served = source::Maps::default();
-        for line in maps {
-            served.add_line(line, Path::new("."))?;
-        }
-        let fetcher = Fetcher::new(source::Options { maps: served, ..source::Options::default() })?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(DiskWorld { fetcher, runtime, environment })
-    }
-
-    fn fetch(&self, spec: &RepoSpec) -> Result<Tree, source::Error> {
-        let commit =
-            spec.reference.len() == 40 && spec.reference.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let reference = spec.reference.clone();
-        let tries = if reference.is_empty() {
-            vec![Reference { name: Some("HEAD".to_owned()), ..Reference::default() }]
-        } else if commit {
-            vec![Reference { commit: Some(reference), ..Reference::default() }]
-        } else {
-            vec![
-                Reference { branch: Some(reference.clone()), ..Reference::default() },
-                Reference { tag: Some(reference.clone()), ..Reference::default() },
-                Reference { name: Some(reference), ..Reference::default() },
-            ]
-        };
-        let mut first = None;
-        for reference in tries {
-            let mut request = Request::new(&spec.clone);
-            request.reference = reference;
-            request.recurse_submodules = spec.submodules;
-            match self.runtime.block_on(self.fetcher.git(&request)) {
-                Ok(artifact) => return Ok(artifact.tree),
-                Err(error) if first.is_none() => first = Some(error),
-                Err(_) => {}
-            }
-        }
-        // The first try is the likeliest meaning, so its failure is the one to tell.
-        Err(first.unwrap_or_else(|| source::Error::io(&spec.clone, "nothing to fetch")))
+        Ok(DiskWorld { network: Rc::new(Network::new(maps)?), environment })
     }
 }
 
@@ -93,29 +56,20 @@ impl World for DiskWorld {
         std::fs::canonicalize(path).map(|path| path.to_string_lossy().into_owned()).map_err(failed)
     }
 
+    fn expect(&self, urls: &[&str]) {
+        self.network.fetch_ahead(urls);
+    }
+
     fn remote(&self, url: &str) -> Result<Root, WorldError> {
-        let spec =
-            RepoSpec::parse(url).ok_or_else(|| WorldError::Failed(format!("{url} names no repository")))?;
-        let tree = self.fetch(&spec).map_err(|error| WorldError::Failed(error.to_string()))?;
-        Ok(Root { world: Rc::new(TreeWorld(tree)), root: "/".to_owned(), dir: format!("/{}", spec.path) })
+        remote(&self.network, url)
+    }
+
+    fn remote_file(&self, url: &str) -> Result<Vec<u8>, WorldError> {
+        self.network.file(url)
     }
 
     fn helm_pull(&self, chart: &HelmPull) -> Result<BTreeMap<String, Vec<u8>>, WorldError> {
-        let told = |error: &dyn std::fmt::Display| WorldError::Failed(error.to_string());
-        let request = source::helm_repo::Request::new(&chart.repo);
-        let fetched = self
-            .runtime
-            .block_on(self.fetcher.helm_chart(&request, &chart.name, &chart.version))
-            .map_err(|error| told(&error))?;
-        let limits = source::Limits::default();
-        let tree = Tree::from_tar_gz(&fetched.archive, &limits).map_err(|error| told(&error))?;
-        let mut files = BTreeMap::new();
-        for (path, _) in tree.files() {
-            let below = path.split_once('/').map_or(path, |(_, below)| below);
-            let bytes = tree.read(path).map_err(|error| told(&error))?;
-            files.insert(below.to_owned(), bytes.to_vec());
-        }
-        Ok(files)
+        self.network.chart(chart)
     }
 
     fn variable(&self, name: &str) -> Option<String> {
@@ -148,8 +102,20 @@ impl World for DiskWorld {
     }
 }
 
+fn remote(network: &Rc<Network>, url: &str) -> Result<Root, WorldError> {
+    let spec =
+        RepoSpec::parse(url).ok_or_else(|| WorldError::Failed(format!("{url} names no repository")))?;
+    let tree = network.repository(&spec)?;
+    let world = TreeWorld { tree, network: network.clone() };
+    Ok(Root { world: Rc::new(world), root: "/".to_owned(), dir: format!("/{}", spec.path) })
+}
+
 /// A fetched tree.
-struct TreeWorld(Tree);
+struct TreeWorld {
+    tree: Tree,
+    /// A remote base may name others.
+    network: Rc<Network>,
+}
 
 fn inside(path: &str) -> &str {
     path.trim_start_matches('/')
@@ -157,25 +123,41 @@ fn inside(path: &str) -> &str {
 
 impl World for TreeWorld {
     fn read(&self, path: &str) -> Result<Vec<u8>, WorldError> {
-        if self.0.get(inside(path)).is_none() {
+        if self.tree.get(inside(path)).is_none() {
             return Err(WorldError::NotFound);
         }
-        self.0
+        self.tree
             .read(inside(path))
             .map(|bytes| bytes.to_vec())
             .map_err(|error| WorldError::Failed(error.to_string()))
     }
 
     fn is_dir(&self, path: &str) -> bool {
-        self.0.is_dir(inside(path))
+        self.tree.is_dir(inside(path))
     }
 
     fn is_file(&self, path: &str) -> bool {
-        self.0.is_file(inside(path))
+        self.tree.is_file(inside(path))
     }
 
     fn list_dir(&self, path: &str) -> Result<Vec<String>, WorldError> {
-        let entries = self.0.list(inside(path)).ok_or(WorldError::NotFound)?;
+        let entries = self.tree.list(inside(path)).ok_or(WorldError::NotFound)?;
         Ok(entries.into_iter().map(|entry| entry.name).collect())
+    }
+
+    fn expect(&self, urls: &[&str]) {
+        self.network.fetch_ahead(urls);
+    }
+
+    fn remote(&self, url: &str) -> Result<Root, WorldError> {
+        remote(&self.network, url)
+    }
+
+    fn remote_file(&self, url: &str) -> Result<Vec<u8>, WorldError> {
+        self.network.file(url)
+    }
+
+    fn helm_pull(&self, chart: &HelmPull) -> Result<BTreeMap<String, Vec<u8>>, WorldError> {
+        self.network.chart(chart)
     }
 }
