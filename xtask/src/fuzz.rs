@@ -2,9 +2,12 @@
 //!
 //! A seed always makes the same files, so a difference is told by its seed.
 
+mod copies;
 mod kustomizations;
 mod objects;
+mod patches;
 mod random;
+mod robust;
 
 use crate::conformance::disk::Disk;
 use anyhow::{Context, bail};
@@ -41,6 +44,12 @@ pub struct Args {
     /// Two failures must have the same words.
     #[arg(long)]
     words: bool,
+    /// Instead of comparing: give damaged input to this, and look for panics and for runs that do not end.
+    #[arg(long)]
+    target: Option<robust::Target>,
+    /// For how long.
+    #[arg(long, default_value_t = 60, value_name = "N")]
+    seconds: u64,
     /// Only write the files of the first seed into this folder.
     #[arg(long)]
     write: Option<PathBuf>,
@@ -54,6 +63,9 @@ pub fn run(args: &Args) -> anyhow::Result<bool> {
     if let Some(dir) = &args.write {
         write(dir, &kustomizations::tree(&mut Random::new(args.seed)))?;
         return Ok(true);
+    }
+    if let Some(target) = args.target {
+        return Ok(robust::run(target, args.seed, args.seconds));
     }
     let Some(tool) = args.kustomize.clone().or_else(find_tool) else {
         bail!("kustomize is not installed: put it on the PATH or give --kustomize FILE");

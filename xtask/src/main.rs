@@ -38,14 +38,10 @@ enum Task {
 }
 
 fn main() -> ExitCode {
-    let result = match Args::parse().task {
-        Task::Tidy => tidy::run(),
-        Task::Conformance(args) => conformance::run(&args),
-        Task::Bench(args) => bench::run(&args),
-        Task::Generate(args) => generate::run(&args),
-        Task::FuzzHelm(args) => fuzz_helm::run(&args),
-        Task::FuzzKustomize(args) => fuzz::run(&args),
-        Task::Record(args) => record::run(&args),
+    let mut words = std::env::args().skip(1);
+    let result = match words.next() {
+        Some(word) if word == bench::MEASURE => bench::measure(&words.collect::<Vec<_>>()),
+        _ => run(Args::parse().task),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
@@ -54,5 +50,17 @@ fn main() -> ExitCode {
             eprintln!("error: {error:#}");
             ExitCode::from(2)
         }
+    }
+}
+
+fn run(task: Task) -> anyhow::Result<bool> {
+    match task {
+        Task::Tidy => tidy::run(),
+        Task::Conformance(args) => conformance::run(&args),
+        Task::Bench(args) => bench::run(&args),
+        Task::Generate(args) => generate::run(&args),
+        Task::FuzzHelm(args) => fuzz_helm::run(&args),
+        Task::FuzzKustomize(args) => fuzz::run(&args),
+        Task::Record(args) => record::run(&args),
     }
 }

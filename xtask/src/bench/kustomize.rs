@@ -13,11 +13,16 @@ pub fn rows(setting: &Setting) -> anyhow::Result<Vec<Row>> {
     let demo = scratch.join("GoogleCloudPlatform__microservices-demo/kustomize/base");
     overlays(&scratch.join("overlays"), 200, 5, 2_000)?;
     patches(&scratch.join("patches"), 500)?;
+    transformed(&scratch.join("thousand"), 1_000)?;
+    transformed(&scratch.join("four-thousand"), 4_000)?;
     let mut rows = Vec::new();
     for (work, path) in [
         ("microservices-demo kustomize/base", demo),
         ("200 overlays over 5 bases, 2,000 objects", scratch.join("overlays")),
         ("500 patches", scratch.join("patches")),
+        // Four times the objects: four times as long, when the work is linear.
+        ("1,000 objects, 7 transformers", scratch.join("thousand")),
+        ("4,000 objects, 7 transformers", scratch.join("four-thousand")),
     ] {
         rows.push(build(setting, work, &path)?);
     }
@@ -52,6 +57,17 @@ fn overlays(root: &Path, count: usize, bases: usize, objects: usize) -> anyhow::
         writeln!(list, "- overlay-{overlay}")?;
     }
     file(&root.join("kustomization.yaml"), &list)
+}
+
+/// `count` objects that every transformer touches.
+fn transformed(root: &Path, count: usize) -> anyhow::Result<()> {
+    let mut all = String::new();
+    for object in 0..count {
+        writeln!(all, "{}---", deployment(&format!("d{object}")))?;
+    }
+    file(&root.join("all.yaml"), &all)?;
+    let text = "resources: [all.yaml]\nnamePrefix: p-\nnameSuffix: -s\nnamespace: n\ncommonLabels: {team: t}\ncommonAnnotations: {note: x}\nimages: [{name: nginx, newTag: \"2\"}]\npatches:\n- target: {kind: Deployment}\n  patch: '[{\"op\": \"replace\", \"path\": \"/spec/replicas\", \"value\": 3}]'\n";
+    file(&root.join("kustomization.yaml"), text)
 }
 
 /// One overlay with `count` patches, each of an object of its own.

@@ -11,6 +11,7 @@ mod renders;
 mod startup;
 
 use anyhow::bail;
+pub use process::{MEASURE, measure};
 use process::{Row, Setting};
 use std::path::PathBuf;
 

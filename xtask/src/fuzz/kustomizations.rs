@@ -1,15 +1,24 @@
 //! Kustomizations: bases, overlays and components with fields that may or may not fit together.
 
 use super::Files;
-use super::objects::{self, labels, scalar, text};
+use super::copies::{replacements, vars};
+use super::objects::{self, text};
+use super::patches::{legacy_patches, patch};
 use super::random::Random;
 
-/// An object that is there: API version, kind, name.
-type Known = (String, String, String);
+/// An object that is there.
+#[derive(Clone)]
+pub struct Known {
+    pub api_version: String,
+    pub kind: String,
+    pub name: String,
+    /// "" when none is written.
+    pub namespace: String,
+}
 
 /// What the folders below have brought so far.
 #[derive(Default)]
-struct State {
+pub struct State {
     objects: Vec<Known>,
     generated: Vec<(&'static str, &'static str)>,
 }
@@ -21,22 +30,28 @@ impl State {
                 let line = document.lines().find_map(|line| line.strip_prefix(key));
                 line.unwrap_or_default().trim().to_owned()
             };
-            self.objects.push((field("apiVersion:"), field("kind:"), field("  name:")));
+            self.objects.push(Known {
+                api_version: field("apiVersion:"),
+                kind: field("kind:"),
+                name: field("  name:"),
+                namespace: field("  namespace:"),
+            });
         }
     }
 
     /// Most often one of the objects that are there.
-    fn pick(&self, random: &mut Random) -> Known {
-        let rare = |name: &str| ("apps/v1".to_owned(), "Deployment".to_owned(), name.to_owned());
-        if self.objects.is_empty() || random.chance(2) {
-            return rare("nobody");
+    pub fn pick(&self, random: &mut Random) -> Known {
+        if self.objects.is_empty() || random.chance(1) {
+            let text = str::to_owned;
+            return Known {
+                api_version: text("apps/v1"),
+                kind: text("Deployment"),
+                name: text("nobody"),
+                namespace: String::new(),
+            };
         }
         self.objects[random.below(self.objects.len())].clone()
     }
-}
-
-fn is_workload(kind: &str) -> bool {
-    matches!(kind, "Deployment" | "StatefulSet" | "DaemonSet")
 }
 
 /// A tree whose kustomization to build is in `top`.
@@ -170,8 +185,8 @@ fn images(random: &mut Random, state: &State, out: &mut String) {
         }
     }
     let known = state.pick(random);
-    if random.chance(50) && matches!(known.1.as_str(), "Deployment" | "StatefulSet") {
-        *out += &format!("replicas:\n- name: {}\n  count: {}\n", known.2, random.below(9));
+    if random.chance(50) && matches!(known.kind.as_str(), "Deployment" | "StatefulSet") {
+        *out += &format!("replicas:\n- name: {}\n  count: {}\n", known.name, random.below(9));
     }
 }
 
@@ -241,7 +256,7 @@ fn generators(random: &mut Random, state: &mut State, files: &mut Files, dir: &s
     }
 }
 
-const PATCH_MARK: &str = "@patch ";
+pub const PATCH_MARK: &str = "@patch ";
 
 /// Puts all patches under one field.
 fn gather(out: &str) -> String {
@@ -260,217 +275,6 @@ fn gather(out: &str) -> String {
         }
     }
     rest + &patches
-}
-
-fn indented(text: &str, indent: &str) -> String {
-    text.lines()
-        .map(|line| if line.is_empty() { "\n".to_owned() } else { format!("{indent}{line}\n") })
-        .collect()
-}
-
-fn merge_patch(random: &mut Random, state: &State) -> String {
-    let (api_version, kind, own) = state.pick(random);
-    let mut out = format!("apiVersion: {api_version}\nkind: {kind}\nmetadata:\n  name: {own}\n");
-    if random.chance(2) {
-        out += "  namespace: shop\n";
-    }
-    if random.chance(6) {
-        return out + "$patch: delete\n";
-    }
-    out += &labels(random, "labels", "  ");
-    match kind.as_str() {
-        "Deployment" | "StatefulSet" | "DaemonSet" => match random.below(8) {
-            0 => out += "spec:\n  replicas: 7\n",
-            1 => {
-                out += &format!(
-                    "spec:\n  template:\n    spec:\n      containers:\n      - name: main\n        image: {}\n        env:\n        - name: PLAIN\n          value: {}\n        - name: NEW\n          value: x\n",
-                    random.pick(&["changed:1", "nginx:3"]),
-                    text(random)
-                )
-            }
-            2 => {
-                out += "spec:\n  template:\n    spec:\n      containers:\n      - name: side\n        $patch: delete\n"
-            }
-            3 => {
-                out += "spec:\n  template:\n    spec:\n      $setElementOrder/containers:\n      - name: extra\n      - name: main\n      containers:\n      - name: extra\n        image: extra\n"
-            }
-            4 => {
-                out += "spec:\n  template:\n    spec:\n      containers:\n      - $patch: replace\n      - name: only\n        image: only\n"
-            }
-            5 => {
-                out +=
-                    "spec:\n  template:\n    spec:\n      volumes: null\n      serviceAccountName: patched\n"
-            }
-            6 => out += "spec:\n  selector:\n    $patch: replace\n    matchLabels: {new: one}\n",
-            _ => {
-                out += "spec:\n  template:\n    spec:\n      containers:\n      - name: main\n        ports:\n        - containerPort: 8080\n          protocol: UDP\n        - containerPort: 9090\n          name: extra\n"
-            }
-        },
-        "ConfigMap" | "Secret" => out += &format!("data:\n  a: {}\n  z: null\n", scalar(random, "  ")),
-        "Service" => out += "spec:\n  ports:\n  - port: 80\n    name: web\n  - port: 443\n",
-        "Widget" => {
-            out += &format!(
-                "spec:\n  size: {}\n  items:\n  - name: two\n    value: patched\n",
-                scalar(random, "  ")
-            )
-        }
-        _ => {
-            out += "metadata:\n  annotations: {patched: \"yes\"}\n"
-                .strip_prefix("metadata:\n")
-                .unwrap_or_default()
-        }
-    }
-    out
-}
-
-fn json_patch(random: &mut Random, kind: &str) -> String {
-    let mut out = String::new();
-    for _ in 0..1 + random.below(2) {
-        let choice = match random.below(100) {
-            0..3 => 2,
-            3..6 => 3,
-            6..9 => 6,
-            9..12 => 1,
-            12..40 => 0,
-            40..60 => 5,
-            60..80 if is_workload(kind) => 4,
-            _ => 7,
-        };
-        out += &match choice {
-            0 => format!("- op: add\n  path: /metadata/labels\n  value: {{x: {}}}\n", text(random)),
-            1 => "- op: replace\n  path: /spec/replicas\n  value: 5\n".to_owned(),
-            2 => "- op: remove\n  path: /metadata/labels/app\n".to_owned(),
-            3 => "- op: add\n  path: /metadata/annotations/example.org~1x\n  value: 'y'\n".to_owned(),
-            4 => "- op: add\n  path: /spec/template/spec/containers/-\n  value: {name: added, image: \"added:1\"}\n".to_owned(),
-            5 => "- op: copy\n  from: /metadata/name\n  path: /metadata/labels\n".to_owned(),
-            6 => "- op: test\n  path: /metadata/name\n  value: web\n".to_owned(),
-            _ => format!("- op: add\n  path: /data\n  value:\n    n: {}\n", scalar(random, "    ")),
-        };
-    }
-    out
-}
-
-fn target(random: &mut Random, kind: &str) -> String {
-    let mut out = String::new();
-    if random.chance(80) {
-        out += &format!("    kind: {kind}\n");
-    }
-    if random.chance(40) {
-        out += &format!("    name: {}\n", random.pick(&["web", "api", ".*", ".*", "w.*", "web|db"]));
-    }
-    if random.chance(15) {
-        out += &format!(
-            "    labelSelector: {}\n",
-            random.pick(&["app=plain", "app", "'!app'", "tier in (plain)"])
-        );
-    }
-    if random.chance(10) {
-        out += "    annotationSelector: note\n";
-    }
-    if random.chance(10) {
-        out += &format!("    namespace: {}\n", random.pick(&["shop", "default"]));
-    }
-    if out.is_empty() { out } else { format!("  target:\n{out}") }
-}
-
-fn patch(random: &mut Random, state: &State, files: &mut Files, dir: &str, out: &mut String) {
-    let (_, kind, _) = state.pick(random);
-    let (body, wants_target) = if random.chance(60) {
-        (merge_patch(random, state), false)
-    } else {
-        (json_patch(random, &kind), true)
-    };
-    if random.chance(50) {
-        *out += &format!("{PATCH_MARK}- patch: |-\n{}", indented(&body, "    "));
-    } else {
-        let file = format!("p{}.yaml", files.len());
-        files.insert(format!("{dir}/{file}"), body);
-        *out += &format!("{PATCH_MARK}- path: {file}\n");
-    }
-    if wants_target || random.chance(35) {
-        *out += &target(random, &kind);
-    }
-    if random.chance(8) {
-        *out += "  options:\n    allowNameChange: true\n";
-    }
-}
-
-fn legacy_patches(random: &mut Random, state: &State, files: &mut Files, dir: &str, out: &mut String) {
-    if random.chance(12) {
-        let body = merge_patch(random, state) + if random.chance(30) { "---\n" } else { "" };
-        files.insert(format!("{dir}/legacy.yaml"), body);
-        *out += "patchesStrategicMerge:\n- legacy.yaml\n";
-    }
-    if random.chance(10) {
-        let (api_version, kind, own) = state.pick(random);
-        let (group, version) = api_version.split_once('/').unwrap_or(("", &api_version));
-        *out += &format!(
-            "patchesJson6902:\n- target:\n    group: \"{group}\"\n    version: {version}\n    kind: {kind}\n    name: {own}\n  patch: |-\n{}",
-            indented(&json_patch(random, &kind), "    ")
-        );
-    }
-}
-
-fn replacements(random: &mut Random, state: &State, out: &mut String) {
-    if random.chance(25) {
-        let (_, kind, own) = state.pick(random);
-        *out += &format!("replacements:\n- source:\n    kind: {kind}\n    name: {own}\n");
-        if random.chance(20) {
-            *out += &format!(
-                "    fieldPath: {}\n",
-                random.pick(&[
-                    "metadata.name",
-                    "data.a",
-                    "metadata.labels.app",
-                    "spec.replicas",
-                    "spec.items.[name=one].value"
-                ])
-            );
-        }
-        if random.chance(20) {
-            *out += "    options: {delimiter: '-', index: 0}\n";
-        }
-        let (_, kind, _) = state.pick(random);
-        *out += &format!("  targets:\n  - select:\n      kind: {kind}\n");
-        if random.chance(20) {
-            *out += "    reject:\n    - name: web\n";
-        }
-        *out += &format!(
-            "    fieldPaths:\n    - {}\n",
-            random.pick(&[
-                "metadata.annotations.[example.org/copied]",
-                "spec.template.spec.containers.*.image",
-                "spec.template.spec.containers.[name=main].env.[name=PLAIN].value",
-                "metadata.labels.app",
-                "metadata.annotations.note",
-                match kind.as_str() {
-                    "Widget" => "spec.items.0.value",
-                    _ => "data.b",
-                },
-                match kind.as_str() {
-                    "Widget" => "spec.size",
-                    _ => "data.c",
-                }
-            ])
-        );
-        match random.below(10) {
-            0..7 => *out += "    options: {create: true}\n",
-            7 => *out += "    options: {delimiter: ':', index: 1}\n",
-            _ => {}
-        }
-    }
-}
-
-fn vars(random: &mut Random, state: &State, out: &mut String) {
-    if random.chance(12) {
-        let (api_version, kind, own) = state.pick(random);
-        *out += &format!(
-            "vars:\n- name: SERVICE\n  objref:\n    kind: {kind}\n    name: {own}\n    apiVersion: {api_version}\n"
-        );
-        if random.chance(30) {
-            *out += "  fieldref:\n    fieldPath: metadata.namespace\n";
-        }
-    }
 }
 
 fn more(random: &mut Random, files: &mut Files, dir: &str, out: &mut String) {

@@ -213,9 +213,61 @@ fn rbac(random: &mut Random, own: &str) -> String {
     )
 }
 
+/// Kinds with rules of their own for names and namespaces.
+fn special(random: &mut Random, own: &str) -> String {
+    match random.below(8) {
+        0 => format!("apiVersion: v1\nkind: Namespace\n{}", meta(random, random_namespace(own), false)),
+        1 => format!(
+            "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingWebhookConfiguration\n{}webhooks:\n- name: a.example.org\n  clientConfig:\n    service: {{name: {}, namespace: {}}}\n",
+            meta(random, own, false),
+            name(random),
+            random.pick(&["default", "shop"])
+        ),
+        2 => format!(
+            "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\n{}spec:\n  group: example.org\n  names: {{kind: Widget, plural: widgets}}\n  scope: Cluster\n  conversion:\n    webhook:\n      clientConfig:\n        service: {{name: {}, namespace: default}}\n",
+            meta(random, own, false),
+            name(random)
+        ),
+        3 => format!(
+            "apiVersion: example.org/v1\nkind: Doc\n{}data:\n  doc: |\n    # a comment\n    top: {{inner: old, n: 1}}  # at the end\n    list:\n    - name: a\n      v: 1\n    - {{name: b, v: \"2\"}}\n  json: '{{\"a\": {{\"b\": \"<old>\"}}, \"l\": [1, true, null], \"f\": 1.50}}'\n  pretty: |-\n    {{\n      \"k\": \"v\",\n      \"z\": []\n    }}\n",
+            meta(random, own, true)
+        ),
+        4 => format!(
+            "apiVersion: v1\nkind: ConfigMap\n{}x-base: &base\n  one: 1\n  two: \"2\"\ndata:\n  <<: *base\n  two: over\n  text: &t |\n    shared\n  again: *t\n",
+            meta(random, own, true)
+        ),
+        5 => format!(
+            "apiVersion: v1\nkind: PersistentVolumeClaim\n{}spec:\n  volumeName: {}\n  storageClassName: {}\n---\napiVersion: v1\nkind: PersistentVolume\n{}spec:\n  claimRef: {{name: {own}, namespace: default}}\n",
+            meta(random, own, true),
+            own,
+            name(random),
+            meta(random, own, false)
+        ),
+        6 => format!(
+            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n{}spec:\n  podSelector:\n    matchLabels: {{app: {}}}\n  ingress:\n  - from:\n    - podSelector:\n        matchLabels: {{tier: x}}\n---\napiVersion: policy/v1\nkind: PodDisruptionBudget\n{}spec:\n  selector: {{}}\n",
+            meta(random, own, true),
+            text(random),
+            meta(random, own, true)
+        ),
+        _ => format!(
+            "apiVersion: apiregistration.k8s.io/v1\nkind: APIService\n{}spec:\n  service: {{name: {}, namespace: other}}\n---\napiVersion: batch/v1\nkind: Job\n{}spec:\n  template:\n    spec:\n      restartPolicy: Never\n{}",
+            meta(random, own, false),
+            name(random),
+            meta(random, own, true),
+            pod(random, "      ")
+        ),
+    }
+}
+
+/// Namespaces are named as objects' namespaces are.
+fn random_namespace(own: &str) -> &str {
+    if own.len().is_multiple_of(2) { "shop" } else { own }
+}
+
 /// One object (or a few that belong together), by name.
 pub fn object(random: &mut Random, own: &str) -> String {
-    match random.below(14) {
+    match random.below(17) {
+        14..=16 => special(random, own),
         0..=2 => workload(random, "Deployment", own),
         3 => workload(random, "StatefulSet", own),
         4 => workload(random, "DaemonSet", own),
