@@ -29,6 +29,10 @@ pub struct App {
     pub stop: CancellationToken,
     /// Service addresses and ports in use.
     pub allocator: Mutex<Allocator>,
+    /// Compiled expressions of admission policies.
+    pub programs: crate::admission::policy::Programs,
+    /// Held while a write that a quota counts is checked and done.
+    pub quota: Mutex<()>,
     /// Held while the catalog is rebuilt.
     pub catalog_change: Mutex<()>,
     /// The text of OpenAPI documents by path, for the catalog's generation.
@@ -49,6 +53,8 @@ impl App {
             credentials,
             stop: CancellationToken::new(),
             allocator: Mutex::new(Allocator::default()),
+            programs: Default::default(),
+            quota: Mutex::new(()),
             catalog_change: Mutex::new(()),
             documents: Mutex::default(),
             told: Mutex::default(),

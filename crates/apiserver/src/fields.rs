@@ -126,17 +126,37 @@ fn refused(resource: &Resource, error: &merge::Error) -> Failure {
 /// Keeps the old `managedFields` when nothing else changed, so that a write without effect leaves
 /// the stored object as it is.
 pub fn keep_time_when_unchanged(live: &Value, value: &mut Value) {
-    let mut before = live.clone();
-    let old = take(&mut before);
-    let new = take(value);
-    let same = before == *value && timeless(old.as_ref()) == timeless(new.as_ref());
-    put(value, if same { old } else { new });
+    let path = ["metadata", "managedFields"];
+    let (old, new) = (object::get(live, &path), object::get(value, &path));
+    if same_but(live, value, "metadata", |a, b| same_but(a, b, "managedFields", |_, _| true))
+        && same_owners(old, new)
+    {
+        let old = old.cloned();
+        take(value);
+        put(value, old);
+    }
 }
 
-fn timeless(managed: Option<&Value>) -> Option<Value> {
-    let mut managed = managed?.clone();
-    for entry in managed.as_array_mut().into_iter().flatten() {
-        object::remove(entry, &["time"]);
+/// Whether two mappings agree, one field of them as `like` says. That field may be in one of them only.
+fn same_but(left: &Value, right: &Value, field: &str, like: impl Fn(&Value, &Value) -> bool) -> bool {
+    let (Some(left), Some(right)) = (left.as_object(), right.as_object()) else { return left == right };
+    let others = |map: &serde_json::Map<String, Value>| map.len() - usize::from(map.contains_key(field));
+    others(left) == others(right)
+        && left.iter().all(|(key, value)| match right.get(key) {
+            Some(other) if key == field => like(value, other),
+            Some(other) => value == other,
+            None => key == field,
+        })
+}
+
+/// Whether two lists of managed fields differ in their times at most.
+fn same_owners(left: Option<&Value>, right: Option<&Value>) -> bool {
+    match (left.and_then(Value::as_array), right.and_then(Value::as_array)) {
+        (Some(left), Some(right)) => {
+            left.len() == right.len()
+                && left.iter().zip(right.iter()).all(|(a, b)| same_but(a, b, "time", |_, _| true))
+        }
+        (None, None) => left == right,
+        _ => false,
     }
-    Some(managed)
 }

@@ -122,8 +122,9 @@ async fn route(
         }
     };
     let call = Call { app, user, method: method.clone(), target, query, headers, resource, format };
-    let says_policy = call.query.text("propagationPolicy").is_some()
-        || body.windows(17).any(|part| part == b"propagationPolicy");
+    let says_policy = verb == "delete"
+        && (call.query.text("propagationPolicy").is_some()
+            || body.windows(17).any(|part| part == b"propagationPolicy"));
     let warnings = crate::admission::warnings(&call.resource, verb, says_policy);
     let yaml = call.format.yaml;
     let result = api::dispatch(call, body).await;

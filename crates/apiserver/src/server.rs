@@ -5,12 +5,14 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::auth::User;
@@ -48,13 +50,21 @@ pub struct Options {
     pub crds: Vec<Value>,
     /// The administrator's bearer token; made and kept in the state directory when absent.
     pub token: Option<String>,
+    /// Whether pods get a service account and its token, as where a controller makes the accounts.
+    pub service_accounts: bool,
     /// Called once for each thing that is bypassed (webhooks of simulated backends ...).
     pub on_notice: Option<Arc<dyn Fn(Notice) + Send + Sync>>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { storage: Storage::Ephemeral, crds: Vec::new(), token: None, on_notice: None }
+        Options {
+            storage: Storage::Ephemeral,
+            crds: Vec::new(),
+            token: None,
+            service_accounts: false,
+            on_notice: None,
+        }
     }
 }
 
@@ -87,6 +97,7 @@ impl Server {
         bootstrap::run(&app).await?;
         crd::resume(&app);
         bootstrap::preload(&app, &app.options.crds).await?;
+        tokio::spawn(compact(Arc::downgrade(&app), app.stop.clone()));
         Ok(Server { app })
     }
 
@@ -122,6 +133,25 @@ impl Server {
     pub async fn shutdown(&self) {
         self.app.stop.cancel();
         self.app.store.close().await;
+    }
+}
+
+/// How long changes are kept for watches and older lists, at least; as long as in Kubernetes.
+const KEPT: Duration = Duration::from_secs(5 * 60);
+
+/// Forgets changes when they are old.
+async fn compact(app: Weak<App>, stop: CancellationToken) {
+    let mut before = None;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(KEPT) => {}
+        }
+        let Some(app) = app.upgrade() else { return };
+        let now = app.store.revision();
+        if let Some(revision) = before.replace(now) {
+            app.store.compact(revision);
+        }
     }
 }
 

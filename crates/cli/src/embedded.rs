@@ -7,6 +7,18 @@ use std::net::{Ipv4Addr, SocketAddr};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+/// What runs beside the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Workloads {
+    /// Nothing: no controllers, no nodes.
+    None,
+    /// Controllers, and pods on so many simulated nodes.
+    Simulated {
+        /// At least one.
+        nodes: u32,
+    },
+}
+
 /// An embedded cluster that runs until [`Embedded::shutdown`].
 pub struct Embedded {
     /// The API server.
@@ -14,23 +26,30 @@ pub struct Embedded {
     /// Where it is served on loopback.
     pub serving: Serving,
     state: Option<State>,
-    simulation: JoinHandle<()>,
+    simulation: Option<JoinHandle<()>>,
     cancel: CancellationToken,
 }
 
 impl Embedded {
-    /// Opens the state (`None`: nothing is kept), serves it on loopback and starts the simulated workloads.
+    /// Opens the state (`None`: nothing is kept), serves it on loopback and starts the simulated workloads,
+    /// unless it is to be bare.
     pub async fn start(
         state: Option<State>,
         port: u16,
+        workloads: Workloads,
         cancel: &CancellationToken,
     ) -> anyhow::Result<Embedded> {
         let storage = state.as_ref().map_or(Storage::Ephemeral, |state| Storage::Path(state.dir.clone()));
         let on_notice = std::sync::Arc::new(|notice: apiserver::Notice| {
             tracing::info!(about = notice.about, "{}", notice.message);
         });
-        let options =
-            Options { storage, crds: schema::crds::flux(), on_notice: Some(on_notice), ..Options::default() };
+        let options = Options {
+            storage,
+            crds: schema::crds::flux(),
+            service_accounts: workloads != Workloads::None,
+            on_notice: Some(on_notice),
+            ..Options::default()
+        };
         let server = Server::open(options).await.map_err(open_error)?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let serving = server.serve(address).await.map_err(serve_error)?;
@@ -43,19 +62,27 @@ impl Embedded {
             state.announce(&running, &serving.kubeconfig())?;
         }
         let cancel = cancel.child_token();
+        let nodes = match workloads {
+            Workloads::None => 0,
+            Workloads::Simulated { nodes } => nodes,
+        };
         let simulation = simulate::Options {
+            nodes,
             root_ca: Some(serving.ca_pem.clone()),
             on_notice: Some(std::sync::Arc::new(|notice: String| tracing::info!("{notice}"))),
             ..simulate::Options::default()
         };
-        let simulation = tokio::spawn(run_simulation(server.client(), simulation, cancel.clone()));
+        let simulation =
+            (nodes > 0).then(|| tokio::spawn(run_simulation(server.client(), simulation, cancel.clone())));
         Ok(Embedded { server, serving, state, simulation, cancel })
     }
 
     /// Stops the simulation, makes the last writes durable and releases the state.
     pub async fn shutdown(self) {
         self.cancel.cancel();
-        if let Err(error) = self.simulation.await {
+        if let Some(simulation) = self.simulation
+            && let Err(error) = simulation.await
+        {
             tracing::warn!(%error, "the simulated workloads ended badly");
         }
         self.server.shutdown().await;

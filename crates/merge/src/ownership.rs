@@ -156,7 +156,12 @@ impl Updater<'_> {
             Some(last) if !last.set.is_empty() => self.prune(merged, &owners, version, &last)?,
             _ => merged,
         };
-        let (owners, _) = self.transfer(live, &pruned, version, owners, manager, force)?;
+        // Alone, a manager has nobody to take anything from.
+        if owners.keys().any(|key| key != manager) {
+            owners = self.transfer(live, &pruned, version, owners, manager, force)?.0;
+        } else {
+            owners.retain(|_, owned| !owned.set.is_empty());
+        }
         let changed = !crate::element::equal(live, &pruned);
         Ok((changed.then_some(pruned), owners))
     }

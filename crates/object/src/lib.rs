@@ -12,6 +12,7 @@ pub mod merge_patch;
 pub mod meta;
 mod path;
 mod quantity;
+pub mod quota;
 pub mod selector;
 mod selector_text;
 pub mod strategic;

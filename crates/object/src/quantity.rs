@@ -105,6 +105,11 @@ fn interpret(suffix: &str) -> Result<(u32, i32, Format), QuantityError> {
 }
 
 impl Quantity {
+    /// A whole number.
+    pub fn whole(number: i64) -> Quantity {
+        Quantity { nano: i128::from(number) * NANO, format: Format::DecimalSi }
+    }
+
     /// The value as an integer, fractions rounded up.
     pub fn value(&self) -> i64 {
         clamp(div_ceil(self.nano, NANO))

@@ -2,6 +2,7 @@
 
 use crate::graph::{Node, owners};
 use crate::kind::{self, Kind};
+use crate::kinds::ROOT_CA;
 use crate::queue::Work;
 use crate::world::State;
 use object::{LabelSelector, Value, get, get_str, meta};
@@ -48,9 +49,6 @@ pub(crate) fn object(state: &mut State, kind: Kind, old: Option<&Value>, new: Op
         let namespace = meta::namespace(current).unwrap_or_default().to_string();
         if !namespace.is_empty() && new.is_none() {
             ending(state, &namespace);
-        }
-        if matches!(kind, kind::POD | kind::SERVICE | kind::CLAIM) {
-            all(state, &[kind::QUOTA], &namespace);
         }
     }
 }
@@ -129,8 +127,19 @@ fn ending(state: &mut State, namespace: &str) {
     }
 }
 
+/// Quotas count objects of every kind, and the root certificate of a namespace is to stay.
+fn counted(state: &mut State, key: &object::Key) {
+    if key.kind == "ConfigMap" && key.name == ROOT_CA && key.group.is_empty() {
+        state.queue.add(Work::Object(kind::NAMESPACE, String::new(), key.namespace.clone()));
+    }
+    if !key.namespace.is_empty() && (key.kind != "ResourceQuota" || !key.group.is_empty()) {
+        all(state, &[kind::QUOTA], &key.namespace.clone());
+    }
+}
+
 /// An object of any kind is in this state now.
 pub(crate) fn node(state: &mut State, node: &Node) {
+    counted(state, &node.key);
     if node.foreground || node.orphan {
         state.queue.add(Work::Collect(node.uid.clone()));
     }
@@ -155,6 +164,7 @@ pub(crate) fn gone(state: &mut State, node: Option<&Node>, dependents: &[Node]) 
         state.queue.add(Work::Collect(dependent.uid.clone()));
     }
     let Some(node) = node else { return };
+    counted(state, &node.key);
     for owner in &node.owners {
         if state.graph.get(&owner.uid).is_some_and(|owner| owner.foreground) {
             state.queue.add(Work::Collect(owner.uid.clone()));

@@ -25,6 +25,7 @@ macro_rules! kinds {
 kinds! {
     DEPLOYMENT = "apps", "v1", "Deployment", "deployments", true;
     REPLICA_SET = "apps", "v1", "ReplicaSet", "replicasets", true;
+    REPLICATION_CONTROLLER = "", "v1", "ReplicationController", "replicationcontrollers", true;
     STATEFUL_SET = "apps", "v1", "StatefulSet", "statefulsets", true;
     DAEMON_SET = "apps", "v1", "DaemonSet", "daemonsets", true;
     CONTROLLER_REVISION = "apps", "v1", "ControllerRevision", "controllerrevisions", true;

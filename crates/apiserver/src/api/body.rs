@@ -8,7 +8,8 @@ use super::Call;
 use crate::status::Failure;
 use crate::strict;
 
-const OBJECT_TYPES: &[&str] =
+/// What bodies and answers of objects are written in.
+pub const OBJECT_TYPES: &[&str] =
     &["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
 
 /// What to do about unknown and duplicate fields.

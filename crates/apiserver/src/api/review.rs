@@ -21,6 +21,9 @@ pub fn is_review(resource: &Resource) -> bool {
 /// Answers a review.
 pub fn create(call: &Call, body: &Bytes) -> Result<Response<Body>, Failure> {
     let resource = &call.resource;
+    if call.format.shape != crate::request::Shape::Whole {
+        return Err(Failure::not_acceptable(body::OBJECT_TYPES));
+    }
     let (mut value, _) = body::object(call, body, &resource.api_version(), &resource.kind)?;
     let mut problems = Vec::new();
     crate::types::drop_unknown(resource, &mut value, &mut problems)?;

@@ -139,14 +139,18 @@ async fn scale(call: &Call, verb: &str, body: &Bytes) -> Result<Response<Body>, 
     }
     let context = Context::of(call)?;
     let mut warnings = Vec::new();
-    let document = crate::strict::parse(body)
-        .map(|(value, _)| value)
-        .or_else(|error| {
-            let text = std::str::from_utf8(body).map_err(|_| error.to_string())?;
-            yaml::from_str(text).map_err(|e| e.to_string())
-        })
-        .map_err(|e| Failure::bad_request(format!("the body cannot be read: {e}")))?;
     let media = body::media_type(&call.headers).to_owned();
+    let document = if verb == "update" {
+        body::read(&media, body, "Scale", &mut Vec::new())?
+    } else {
+        crate::strict::parse(body)
+            .map(|(value, _)| value)
+            .or_else(|error| {
+                let text = std::str::from_utf8(body).map_err(|_| error.to_string())?;
+                yaml::from_str(text).map_err(|e| e.to_string())
+            })
+            .map_err(|e| Failure::bad_request(format!("the body cannot be read: {e}")))?
+    };
     let written = write::modify(
         &call.app,
         &call.resource,

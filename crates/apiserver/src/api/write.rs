@@ -160,15 +160,16 @@ pub fn create_proposal(
     let managed = if owned { Managed::Computed(managed) } else { Managed::Requested(managed) };
     begin(resource, &mut value);
     let generate = meta::name(&value).is_empty() && !meta::generate_name(&value).is_empty();
+    if !generate {
+        return try_create(app, resource, context, value, managed, warnings);
+    }
     for attempt in 0..NAME_ATTEMPTS {
         let mut candidate = value.clone();
-        if generate {
-            let base = meta::generate_name(&candidate).to_owned();
-            meta::set_name(&mut candidate, &generated_name(&base));
-        }
+        let base = meta::generate_name(&candidate).to_owned();
+        meta::set_name(&mut candidate, &generated_name(&base));
         let result = try_create(app, resource, context, candidate, managed.clone(), warnings);
         match result {
-            Err(failure) if generate && failure.reason() == "AlreadyExists" => {
+            Err(failure) if failure.reason() == "AlreadyExists" => {
                 if attempt + 1 == NAME_ATTEMPTS {
                     return Err(failure);
                 }
@@ -213,7 +214,7 @@ fn try_create(
         // The original sets defaults whenever it reads what it stored, also those of the status that it left out.
         types::default(resource, &mut value);
     }
-    admission::validate(app, resource, context, Some(&value), None, warnings)?;
+    let _reserved = admission::validate(app, resource, context, Some(&value), None, warnings)?;
     let reserved = strategy::allocate(app, resource, &mut value, None, context.dry_run)?;
     if context.dry_run {
         if app.object(resource, &namespace, &name).is_some() {
@@ -328,7 +329,9 @@ pub fn modify(
         };
         let live = convert::tree(app, resource, &current);
         let proposal = change(&live)?;
-        let mut value = prepare_update(app, resource, context, &live, proposal, warnings)?;
+        let mut value = prepare_update(app, resource, context, &live, proposal)?;
+        let _counted = admission::validate(app, resource, context, Some(&value), Some(&live), warnings)?;
+        fields::keep_time_when_unchanged(&live, &mut value);
         let gone = ends_now(resource, &live, &value);
         let reserved = strategy::allocate(app, resource, &mut value, Some(&live), context.dry_run)?;
         if context.dry_run {
@@ -369,7 +372,6 @@ fn prepare_update(
     context: &Context,
     live: &Value,
     proposal: Proposal,
-    warnings: &mut Vec<String>,
 ) -> Result<Value, Failure> {
     let Proposal { mut value, owned } = proposal;
     let name = meta::name(live).to_owned();
@@ -412,8 +414,6 @@ fn prepare_update(
     if !causes.is_empty() {
         return Err(invalid(resource, &value, &causes));
     }
-    admission::validate(app, resource, context, Some(&value), Some(live), warnings)?;
-    fields::keep_time_when_unchanged(live, &mut value);
     Ok(value)
 }
 

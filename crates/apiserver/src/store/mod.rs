@@ -114,10 +114,21 @@ impl Table {
         self.events.push_back(Arc::new(event));
         while self.events.len() > WINDOW_EVENTS || (self.event_bytes > WINDOW_BYTES && self.events.len() > 1)
         {
-            if let Some(old) = self.events.pop_front() {
-                self.event_bytes -= old.object.json().len();
-                self.floor = old.revision;
-            }
+            self.forget_one();
+        }
+    }
+
+    fn forget_one(&mut self) {
+        if let Some(old) = self.events.pop_front() {
+            self.event_bytes -= old.object.json().len();
+            self.floor = old.revision;
+        }
+    }
+
+    /// Forgets the changes up to a revision.
+    fn forget(&mut self, revision: u64) {
+        while self.events.front().is_some_and(|event| event.revision <= revision) {
+            self.forget_one();
         }
     }
 }
@@ -125,6 +136,8 @@ impl Table {
 struct State {
     revision: u64,
     base: u64,
+    /// Lists of the state before this revision are not given any more.
+    compacted: u64,
     tables: HashMap<Arc<str>, Table>,
 }
 
@@ -151,7 +164,7 @@ pub struct Store {
 impl Store {
     /// A store that lives in memory.
     pub fn ephemeral() -> Store {
-        let state = State { revision: 1, base: 1, tables: HashMap::new() };
+        let state = State { revision: 1, base: 1, compacted: 0, tables: HashMap::new() };
         Store { state: RwLock::new(state), disk: None }
     }
 
@@ -160,7 +173,7 @@ impl Store {
         let (disk, loaded) = disk::Disk::open(directory)?;
         let gap = if loaded.clean { 0 } else { CRASH_GAP };
         let revision = loaded.revision.max(1) + gap;
-        let mut state = State { revision, base: revision, tables: HashMap::new() };
+        let mut state = State { revision, base: revision, compacted: 0, tables: HashMap::new() };
         for (table, object) in loaded.objects {
             let key: Arc<str> = object.key.as_ref().into();
             state.table(&table).objects.insert(key, Arc::new(object));
@@ -200,6 +213,9 @@ impl Store {
     /// The objects as they were at an older revision.
     pub fn list_at(&self, table: &str, prefix: &str, revision: u64) -> Result<Vec<Arc<Object>>, Compacted> {
         let state = self.state.read();
+        if revision < state.compacted {
+            return Err(Compacted(state.compacted));
+        }
         let Some(table) = state.tables.get(table) else { return Ok(Vec::new()) };
         if revision < table.floor {
             return Err(Compacted(table.floor));
@@ -296,6 +312,16 @@ impl Store {
             state.revision
         };
         Ok((seen, events))
+    }
+
+    /// Forgets what led to the state at `revision`: older lists are gone, and watches that would need it. A watch
+    /// on a table in which nothing has changed since goes on.
+    pub fn compact(&self, revision: u64) {
+        let mut state = self.state.write();
+        state.compacted = state.compacted.max(revision);
+        for table in state.tables.values_mut() {
+            table.forget(revision);
+        }
     }
 
     /// Tells when a table changes.

@@ -15,6 +15,8 @@ pub struct Object {
     pub key: Box<str>,
     /// Labels, for selectors.
     pub labels: Box<[(Box<str>, Box<str>)]>,
+    /// Whether it is on its way out.
+    pub ending: bool,
     /// `{"apiVersion":…,"kind":…,"metadata":{"resourceVersion":"…",…`.
     json: Bytes,
     /// Where the body after `kind` starts.
@@ -30,6 +32,7 @@ pub struct Draft {
     tail: Vec<u8>,
     body_at: usize,
     labels: Box<[(Box<str>, Box<str>)]>,
+    ending: bool,
 }
 
 const REVISION_KEY: &[u8] = b"\"resourceVersion\":\"";
@@ -74,7 +77,8 @@ impl Draft {
             write_json(&mut tail, value);
         }
         tail.push(b'}');
-        Draft { head, tail, body_at, labels: labels_of(value) }
+        let ending = value.pointer("/metadata/deletionTimestamp").is_some_and(|time| !time.is_null());
+        Draft { head, tail, body_at, labels: labels_of(value), ending }
     }
 
     /// Whether `object` has this very content (whatever its revision).
@@ -98,6 +102,7 @@ impl Draft {
             revision,
             key: key.into(),
             labels: self.labels,
+            ending: self.ending,
             json: json.into(),
             body_at: self.body_at as u32,
             revision_at: self.head.len() as u32,
@@ -154,6 +159,7 @@ impl Object {
             revision,
             key: self.key.clone(),
             labels: self.labels.clone(),
+            ending: self.ending,
             json: json.into(),
             body_at: self.body_at,
             revision_at: self.revision_at,

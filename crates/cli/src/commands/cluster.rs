@@ -1,9 +1,10 @@
 //! `landfall cluster`: the embedded cluster by itself.
 
-use crate::embedded::Embedded;
+use crate::embedded::{Embedded, Workloads};
 use crate::errors::usage;
 use crate::state::State;
 use anyhow::Context;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
 use std::time::{Duration, Instant};
@@ -41,6 +42,12 @@ pub struct Start {
     /// The port on loopback (0: any free one)
     #[arg(long, default_value_t = 0)]
     port: u16,
+    /// Serve the API alone: no controllers, no simulated nodes and pods
+    #[arg(long)]
+    bare: bool,
+    /// Simulated nodes
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=5000))]
+    nodes: u32,
     /// Serve in the background and return when it is ready
     #[arg(long)]
     detach: bool,
@@ -76,18 +83,25 @@ async fn serve(start: Start) -> anyhow::Result<ExitCode> {
     let kubeconfig = state.as_ref().map(State::kubeconfig_path);
     let stop = stop_signal()?;
     let cancel = CancellationToken::new();
-    let embedded = Embedded::start(state, start.port, &cancel).await?;
-    match kubeconfig {
-        Some(path) => println!(
-            "serving on https://{}; workloads are simulated\nexport KUBECONFIG={}",
-            embedded.serving.addr,
-            path.display()
-        ),
-        None => println!("{}", embedded.serving.kubeconfig()),
+    let workloads = if start.bare { Workloads::None } else { Workloads::Simulated { nodes: start.nodes } };
+    let embedded = Embedded::start(state, start.port, workloads, &cancel).await?;
+    let said = match kubeconfig {
+        Some(path) => serving_text(&embedded.serving.addr.to_string(), start.bare, &path),
+        None => embedded.serving.kubeconfig(),
+    };
+    // Who started it may have read enough and gone; that is no reason to end.
+    if let Err(error) = writeln!(std::io::stdout(), "{said}") {
+        tracing::warn!(%error, "nobody takes the output");
     }
     stop.cancelled().await;
     embedded.shutdown().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where it serves, what of it is not real, and how to reach it.
+fn serving_text(address: &str, bare: bool, kubeconfig: &std::path::Path) -> String {
+    let workloads = if bare { "no workloads run" } else { "workloads are simulated" };
+    format!("serving on https://{address}; {workloads}\nexport KUBECONFIG={}", kubeconfig.display())
 }
 
 /// Listens from now on to Ctrl-C and SIGTERM. The token fires at the first one; a second one ends the process
@@ -125,7 +139,10 @@ fn detach(start: &Start) -> anyhow::Result<ExitCode> {
     let log =
         std::fs::File::create(state.log_path()).with_context(|| state.log_path().display().to_string())?;
     let mut child = std::process::Command::new(std::env::current_exe().context("this program's own path")?)
-        .args(["cluster", "start", "--port", &start.port.to_string(), "--state"])
+        .args(["cluster", "start", "--port", &start.port.to_string()])
+        .args(start.bare.then_some("--bare"))
+        .args(["--nodes", &start.nodes.to_string()])
+        .arg("--state")
         .arg(&state.dir)
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
@@ -136,11 +153,7 @@ fn detach(start: &Start) -> anyhow::Result<ExitCode> {
     let since = Instant::now();
     loop {
         if let Some(running) = state.running()?.filter(|running| running.pid == child.id()) {
-            println!(
-                "serving on https://{}; workloads are simulated\nexport KUBECONFIG={}",
-                running.address,
-                state.kubeconfig_path().display()
-            );
+            println!("{}", serving_text(&running.address, start.bare, &state.kubeconfig_path()));
             return Ok(ExitCode::SUCCESS);
         }
         if let Some(status) = child.try_wait()? {

@@ -1,6 +1,6 @@
 //! `landfall up`: bring up what a repository describes, show it, keep it so.
 
-use crate::embedded::Embedded;
+use crate::embedded::{Embedded, Workloads};
 use crate::entry::{self, Kind};
 use crate::errors::usage;
 use crate::repository::Repository;
@@ -85,7 +85,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             () = stop.cancelled() => return Ok(ExitCode::SUCCESS),
         }
     } else {
-        let embedded = Embedded::start(state.clone(), args.port, &cancel).await?;
+        let embedded =
+            Embedded::start(state.clone(), args.port, Workloads::Simulated { nodes: 1 }, &cancel).await?;
         let client = embedded.server.client();
         (Some(embedded), client)
     };

@@ -11,7 +11,7 @@ const MAX_DEPTH: usize = 256;
 /// (`unknown field "spec.foo"`).
 pub fn unknown_fields(ty: &TypeRef, value: &Value) -> Vec<String> {
     let mut paths = Vec::new();
-    find_unknown(ty.schema(), ty.id(), value, "", &mut paths);
+    find_unknown(ty.schema(), ty.id(), value, &mut String::new(), &mut paths);
     paths.into_iter().map(|path| format!("unknown field \"{path}\"")).collect()
 }
 
@@ -19,24 +19,31 @@ fn below(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
-fn find_unknown(schema: &Schema, id: NodeId, value: &Value, path: &str, found: &mut Vec<String>) {
+fn find_unknown(schema: &Schema, id: NodeId, value: &Value, path: &mut String, found: &mut Vec<String>) {
     let node = schema.node(id);
+    let length = path.len();
     match value {
         Value::Object(values) => {
             let Some(map) = &node.map else { return };
             for (key, value) in values {
-                let path = below(path, key);
-                match map.fields.get(key).map(|field| field.node).or(map.element) {
-                    Some(id) => find_unknown(schema, id, value, &path, found),
-                    None if node.preserve_unknown => {}
-                    None => found.push(path),
+                if length > 0 {
+                    path.push('.');
                 }
+                path.push_str(key);
+                match map.fields.get(key).map(|field| field.node).or(map.element) {
+                    Some(id) => find_unknown(schema, id, value, path, found),
+                    None if node.preserve_unknown => {}
+                    None => found.push(path.clone()),
+                }
+                path.truncate(length);
             }
         }
         Value::Array(values) => {
             let Some(list) = &node.list else { return };
             for (index, value) in values.iter().enumerate() {
-                find_unknown(schema, list.item, value, &format!("{path}[{index}]"), found);
+                path.push_str(&format!("[{index}]"));
+                find_unknown(schema, list.item, value, path, found);
+                path.truncate(length);
             }
         }
         _ => {}
@@ -46,7 +53,7 @@ fn find_unknown(schema: &Schema, id: NodeId, value: &Value, path: &str, found: &
 /// Removes fields that the type does not know; answers their paths.
 pub(super) fn prune(ty: &TypeRef, value: &mut Value, path: &str) -> Vec<String> {
     let mut gone = Vec::new();
-    find_unknown(ty.schema(), ty.id(), value, path, &mut gone);
+    find_unknown(ty.schema(), ty.id(), value, &mut path.to_owned(), &mut gone);
     if !gone.is_empty() {
         remove_unknown(ty.schema(), ty.id(), value);
     }

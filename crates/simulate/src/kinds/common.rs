@@ -119,8 +119,11 @@ pub(crate) async fn claim(
     owner: &Value,
 ) -> Result<Vec<Arc<Value>>> {
     let mut own = world.controlled(kind, owner);
-    let Some(selector) = get(owner, &["spec", "selector"]).and_then(|s| LabelSelector::from_object(s).ok())
-    else {
+    let selector = get(owner, &["spec", "selector"]).and_then(|own| match owner_kind {
+        kind::REPLICATION_CONTROLLER => LabelSelector::from_map(own).ok(),
+        _ => LabelSelector::from_object(own).ok(),
+    });
+    let Some(selector) = selector else {
         return Ok(own);
     };
     if meta::deletion_timestamp(owner).is_some() || selector.is_everything() {

@@ -6,6 +6,7 @@ mod cron;
 mod cron_job;
 mod daemon_set;
 mod deployment;
+mod ending;
 mod history;
 mod job;
 mod namespace;
@@ -18,6 +19,8 @@ mod service;
 mod stateful_set;
 mod volume;
 
+pub(crate) use namespace::ROOT_CA;
+
 use crate::error::Result;
 use crate::kind::{self, Kind};
 use crate::world::World;
@@ -27,7 +30,8 @@ pub(crate) async fn reconcile(world: &World, kind: Kind, namespace: &str, name: 
     let Some(object) = world.get(kind, namespace, name) else { return Ok(()) };
     match kind {
         kind::DEPLOYMENT => deployment::reconcile(world, &object).await,
-        kind::REPLICA_SET => replica_set::reconcile(world, &object).await,
+        kind::REPLICA_SET => replica_set::reconcile(world, kind, &object).await,
+        kind::REPLICATION_CONTROLLER => replica_set::reconcile(world, kind, &object).await,
         kind::STATEFUL_SET => stateful_set::reconcile(world, &object).await,
         kind::DAEMON_SET => daemon_set::reconcile(world, &object).await,
         kind::JOB => job::reconcile(world, &object).await,

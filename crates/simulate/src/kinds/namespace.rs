@@ -11,7 +11,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-const ROOT_CA: &str = "kube-root-ca.crt";
+pub(crate) const ROOT_CA: &str = "kube-root-ca.crt";
 
 pub(crate) async fn reconcile(world: &World, namespace: &Value) -> Result<()> {
     if meta::deletion_timestamp(namespace).is_some() {
@@ -23,22 +23,33 @@ pub(crate) async fn reconcile(world: &World, namespace: &Value) -> Result<()> {
         create(world, kind::SERVICE_ACCOUNT, account).await?;
     }
     if let Some(ca) = &world.options.root_ca {
-        let there = {
-            let state = world.state();
-            let key = object::Key::new("", "ConfigMap", name, ROOT_CA);
-            state.graph.uid_of(&key).is_some()
-        };
-        if !there {
-            let map = json!({
-                "metadata": {"name": ROOT_CA, "namespace": name, "annotations": {
-                    "kubernetes.io/description": "Holds the certificate authority that the API server of this cluster is trusted by.",
-                }},
-                "data": {"ca.crt": ca},
-            });
-            create(world, kind::CONFIG_MAP, map).await?;
-        }
+        root_ca(world, name, ca).await?;
     }
     Ok(())
+}
+
+/// Keeps the certificate authority in the namespace, whoever removed or changed it.
+async fn root_ca(world: &World, namespace: &str, ca: &str) -> Result<()> {
+    let path = kind::CONFIG_MAP.path(namespace, ROOT_CA);
+    let data = json!({"ca.crt": ca});
+    match world.read(&path).await? {
+        None => {
+            let map = json!({
+                "metadata": {"name": ROOT_CA, "namespace": namespace, "annotations": {
+                    "kubernetes.io/description": "Holds the certificate authority that the API server of this cluster is trusted by.",
+                }},
+                "data": data,
+            });
+            create(world, kind::CONFIG_MAP, map).await
+        }
+        Some(found) if found.get("data") != Some(&data) => {
+            let patch = json!([{"op": "add", "path": "/data", "value": data}]);
+            let media = "application/json-patch+json";
+            api::send(&world.client, "PATCH", &path, media, Some(&patch)).await.unless_gone()?;
+            Ok(())
+        }
+        Some(_) => Ok(()),
+    }
 }
 
 async fn create(world: &World, kind: kind::Kind, object: Value) -> Result<()> {
@@ -78,10 +89,16 @@ async fn empty(world: &World, namespace: &Value) -> Result<()> {
         namespaced: true,
         deletable: true,
     });
+    // Pods go first: what they run with is taken away when they are gone.
+    let is_pod = |resource: &Resource| resource.plural == "pods" && resource.group.is_empty();
+    resources.sort_by_key(|resource| !is_pod(resource));
     let mut left = Left::default();
     for resource in &resources {
         if let Err(error) = empty_resource(world, &name, resource, &mut left).await {
             left.errors.push(format!("{}: {error}", resource.plural));
+        }
+        if is_pod(resource) && !(left.counts.is_empty() && left.errors.is_empty()) {
+            break;
         }
     }
     status(world, &name, &left).await?;

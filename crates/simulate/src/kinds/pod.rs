@@ -1,6 +1,7 @@
 //! Pods: scheduled, started, ready, done, gone, without a container.
 
 use super::common::{condition, phase, set_condition};
+use super::ending::{self, End};
 use super::node;
 use crate::api::Policy;
 use crate::error::{Result, UnlessGone};
@@ -12,6 +13,7 @@ use crate::{SIMULATED, names};
 use jiff::Timestamp;
 use object::{Quantity, Value, get, get_bool, get_str, meta};
 use serde_json::json;
+use std::time::Duration;
 
 /// Brings a pod one step further.
 pub(crate) async fn reconcile(world: &World, pod: &Value) -> Result<()> {
@@ -34,26 +36,40 @@ pub(crate) async fn reconcile(world: &World, pod: &Value) -> Result<()> {
         world.look_again(kind::POD, pod, ready_at.duration_since(now).unsigned_abs());
         return Ok(());
     }
-    if !ends_by_itself(pod) {
+    let Some((lasts, code)) = end(world, pod) else {
         world.set_status(kind::POD, pod, status(world, pod, started, Stage::Running)).await?;
         return Ok(());
-    }
-    let done_at = after(ready_at, world.options.run_delay);
+    };
+    let done_at = after(ready_at, lasts);
     if now < done_at {
         world.set_status(kind::POD, pod, status(world, pod, started, Stage::Running)).await?;
         world.look_again(kind::POD, pod, done_at.duration_since(now).unsigned_abs());
         return Ok(());
     }
     release_address(world, pod);
-    world.set_status(kind::POD, pod, status(world, pod, started, Stage::Succeeded)).await?;
+    world.set_status(kind::POD, pod, status(world, pod, started, Stage::Ended(code))).await?;
     Ok(())
+}
+
+/// How long its containers run and the exit code then, when they end and nobody starts them again.
+fn end(world: &World, pod: &Value) -> Option<(Duration, i64)> {
+    if !ends_by_itself(pod) {
+        return None;
+    }
+    match ending::of(pod) {
+        End::Usual => Some((world.options.run_delay, 0)),
+        End::Never => None,
+        End::After(_, code) if code != 0 && get_str(pod, &["spec", "restartPolicy"]) != Some("Never") => None,
+        End::After(time, code) => Some((time.max(world.options.run_delay), code)),
+    }
 }
 
 #[derive(Clone, Copy, PartialEq)]
 enum Stage {
     Starting,
     Running,
-    Succeeded,
+    /// Its containers ended, with this exit code.
+    Ended(i64),
 }
 
 async fn schedule(world: &World, pod: &Value) -> Result<()> {
@@ -108,7 +124,7 @@ fn status(world: &World, pod: &Value, started: Timestamp, stage: Stage) -> Value
     let now = world.stamp();
     let start = crate::time::stamp(started);
     let running = stage == Stage::Running;
-    let finished = stage == Stage::Succeeded;
+    let finished = matches!(stage, Stage::Ended(_));
     let up = running && gates_open(pod);
     let mut list = super::common::conditions(pod);
     let mut set = |kind: &str, status: bool, reason: &str, message: &str| {
@@ -126,13 +142,14 @@ fn status(world: &World, pod: &Value, started: Timestamp, stage: Stage) -> Value
     set(
         "Initialized",
         stage != Stage::Starting || init_containers(pod).is_empty(),
-        if finished { "PodCompleted" } else { "" },
+        if stage == Stage::Ended(0) { "PodCompleted" } else { "" },
         "",
     );
     let waiting = container_names(pod).join(" ");
     for (kind, value) in [("Ready", up), ("ContainersReady", running)] {
         match stage {
-            Stage::Succeeded => set(kind, false, "PodCompleted", ""),
+            Stage::Ended(0) => set(kind, false, "PodCompleted", ""),
+            Stage::Ended(_) => set(kind, false, "PodFailed", ""),
             Stage::Starting => {
                 set(
                     kind,
@@ -151,7 +168,8 @@ fn status(world: &World, pod: &Value, started: Timestamp, stage: Stage) -> Value
         "phase": match stage {
             Stage::Starting => "Pending",
             Stage::Running => "Running",
-            Stage::Succeeded => "Succeeded",
+            Stage::Ended(0) => "Succeeded",
+            Stage::Ended(_) => "Failed",
         },
         "conditions": list,
         "startTime": start,
@@ -204,8 +222,13 @@ fn containers(pod: &Value, field: &str, stage: Stage, start: &str, now: &str) ->
         let image = get_str(container, &["image"]).unwrap_or_default();
         let sidecar = init && get_str(container, &["restartPolicy"]) == Some("Always");
         let id = format!("simulated://{}", names::letters(&format!("{}{name}", meta::uid(pod)), 24));
+        let code = match stage {
+            Stage::Ended(code) if !init => code,
+            _ => 0,
+        };
+        let reason = if code == 0 { "Completed" } else { "Error" };
         let ended = json!({"terminated": {
-            "exitCode": 0, "reason": "Completed", "startedAt": start, "finishedAt": finished_at(old, name, now),
+            "exitCode": code, "reason": reason, "startedAt": start, "finishedAt": finished_at(old, name, now),
             "containerID": id,
         }});
         let runs = json!({"running": {"startedAt": running_since(old, name, now)}});
@@ -213,9 +236,9 @@ fn containers(pod: &Value, field: &str, stage: Stage, start: &str, now: &str) ->
             Stage::Starting => json!({"waiting": {"reason": if init { "PodInitializing" } else { "ContainerCreating" }}}),
             Stage::Running if init && !sidecar => ended,
             Stage::Running => runs,
-            Stage::Succeeded => ended,
+            Stage::Ended(_) => ended,
         };
-        let up = stage == Stage::Running || (init && stage == Stage::Succeeded);
+        let up = stage == Stage::Running || (init && matches!(stage, Stage::Ended(_)));
         let mut status = json!({
             "name": name, "image": image, "imageID": "", "ready": up, "restartCount": 0, "lastState": {}, "state": state,
             "started": stage == Stage::Running && (!init || sidecar),

@@ -4,7 +4,8 @@ use super::common::{condition, conditions, is_active, is_ready, scaled, set_cond
 use crate::error::{Result, UnlessGone};
 use crate::kind;
 use crate::world::World;
-use object::{LabelSelector, Quantity, Value, get, get_i64, get_str, meta};
+use object::quota::{Amounts, add, in_scope, usage};
+use object::{LabelSelector, Value, get, get_i64, get_str, meta};
 use serde_json::{Map, json};
 
 /// Keeps the target within the bounds; there is no load to scale by.
@@ -96,57 +97,36 @@ pub(crate) async fn quota(world: &World, quota: &Value) -> Result<()> {
     }
     let hard = get(quota, &["spec", "hard"]).and_then(Value::as_object).cloned().unwrap_or_default();
     let namespace = meta::namespace(quota).unwrap_or_default();
-    let used: Map<String, Value> =
-        hard.keys().map(|name| (name.clone(), used(world, namespace, name).into())).collect();
+    let mut sum = Amounts::new();
+    for kind in [kind::POD, kind::SERVICE, kind::CLAIM] {
+        for object in world.list(kind, namespace) {
+            if in_scope(quota, kind.group, kind.plural, &object) {
+                add(&mut sum, &usage(kind.group, kind.plural, &object));
+            }
+        }
+    }
+    let used: Map<String, Value> = hard
+        .keys()
+        .filter_map(|name| Some((name.clone(), used(world, namespace, name, &sum)?.into())))
+        .collect();
     world.set_status(kind::QUOTA, quota, json!({"hard": hard, "used": used})).await?;
     Ok(())
 }
 
-/// How much of one resource a namespace uses, as a quantity.
-fn used(world: &World, namespace: &str, name: &str) -> String {
+/// How much of one resource a namespace uses, as a quantity; nothing for what nobody counts.
+fn used(world: &World, namespace: &str, name: &str, sum: &Amounts) -> Option<String> {
+    if let Some(amount) = sum.get(name) {
+        return Some(amount.to_string());
+    }
     let plural = name.strip_prefix("count/").unwrap_or(name);
     let (plural, group) = plural.split_once('.').unwrap_or((plural, ""));
-    let counted = {
-        let state = world.state();
-        let kind = state.resources.iter().find(|own| own.plural == plural && own.group == group).cloned();
-        kind.map(|kind| state.graph.count(namespace, &kind.group, &kind.kind))
-    };
-    if let Some(count) = counted {
-        return count.to_string();
+    let state = world.state();
+    let kind = state.resources.iter().find(|own| own.plural == plural && own.group == group);
+    // Pods, services and claims were summed up: none that counts is there.
+    let summed = group.is_empty() && matches!(plural, "pods" | "services" | "persistentvolumeclaims");
+    match kind.filter(|_| !summed) {
+        Some(kind) => Some(state.graph.count(namespace, &kind.group, &kind.kind).to_string()),
+        None if name.starts_with("count/") && !summed => None,
+        None => Some("0".to_owned()),
     }
-    let services = |wanted: &str| {
-        let all = world.list(kind::SERVICE, namespace);
-        all.iter().filter(|service| get_str(service, &["spec", "type"]) == Some(wanted)).count().to_string()
-    };
-    match name {
-        "services.loadbalancers" => return services("LoadBalancer"),
-        "services.nodeports" => return services("NodePort"),
-        "requests.storage" => {
-            let claims = world.list(kind::CLAIM, namespace);
-            let sum: i64 = claims
-                .iter()
-                .filter_map(|claim| get(claim, &["spec", "resources", "requests", "storage"]))
-                .filter_map(|value| Quantity::from_value(value).ok())
-                .map(|amount| amount.value())
-                .sum();
-            return sum.to_string();
-        }
-        _ => {}
-    }
-    let (side, resource) = match name.split_once('.') {
-        Some(("requests", resource)) => ("requests", resource),
-        Some(("limits", resource)) => ("limits", resource),
-        _ => ("requests", name),
-    };
-    let pods = world.list(kind::POD, namespace);
-    let milli: i64 = pods
-        .iter()
-        .filter(|pod| is_active(pod))
-        .filter_map(|pod| get(pod, &["spec", "containers"])?.as_array())
-        .flatten()
-        .filter_map(|container| get(container, &["resources", side, resource]))
-        .filter_map(|value| Quantity::from_value(value).ok())
-        .map(|amount| amount.milli_value())
-        .sum();
-    if milli % 1000 == 0 { (milli / 1000).to_string() } else { format!("{milli}m") }
 }

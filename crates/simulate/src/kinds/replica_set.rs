@@ -1,24 +1,24 @@
-//! ReplicaSets: so many pods of a template.
+//! ReplicaSets and the ReplicationControllers before them: so many pods of a template.
 
 use super::common::{
     claim, create_pod, is_active, is_available, is_ready, name_pod, phase, pod_of, replicas, spec_i64,
 };
 use crate::api::Policy;
 use crate::error::Result;
-use crate::kind;
+use crate::kind::{self, Kind};
 use crate::world::World;
 use object::{LabelSelector, Value, get, meta};
 use serde_json::json;
 use std::sync::Arc;
 
-pub(crate) async fn reconcile(world: &World, set: &Value) -> Result<()> {
-    let pods = claim(world, kind::POD, kind::REPLICA_SET, set).await?;
+pub(crate) async fn reconcile(world: &World, own: Kind, set: &Value) -> Result<()> {
+    let pods = claim(world, kind::POD, own, set).await?;
     let active: Vec<Arc<Value>> = pods.into_iter().filter(|pod| is_active(pod)).collect();
     if meta::deletion_timestamp(set).is_none() {
         let missing = replicas(set) - i64::try_from(active.len()).unwrap_or(i64::MAX);
         for _ in 0..missing {
             let template = get(set, &["spec", "template"]).cloned().unwrap_or_default();
-            let mut pod = pod_of(world, kind::REPLICA_SET, set, &template);
+            let mut pod = pod_of(world, own, set, &template);
             name_pod(world, &mut pod, meta::name(set), set);
             create_pod(world, pod).await?;
         }
@@ -27,7 +27,7 @@ pub(crate) async fn reconcile(world: &World, set: &Value) -> Result<()> {
             world.delete(kind::POD, &pod, Policy::Background).await?;
         }
     }
-    status(world, set).await
+    status(world, own, set).await
 }
 
 /// The pods in the order in which they may go: those that serve nobody first, then the youngest.
@@ -40,7 +40,7 @@ fn least_missed(mut pods: Vec<Arc<Value>>) -> Vec<Arc<Value>> {
     pods
 }
 
-async fn status(world: &World, set: &Value) -> Result<()> {
+async fn status(world: &World, own: Kind, set: &Value) -> Result<()> {
     let pods: Vec<Arc<Value>> =
         world.controlled(kind::POD, set).into_iter().filter(|pod| is_active(pod)).collect();
     let labels = get(set, &["spec", "template", "metadata", "labels"]).cloned().unwrap_or_default();
@@ -50,16 +50,16 @@ async fn status(world: &World, set: &Value) -> Result<()> {
         let (is, pause) = is_available(world, pod, spec_i64(set, "minReadySeconds"));
         available += i64::from(is);
         if let Some(pause) = pause {
-            world.look_again(kind::REPLICA_SET, set, pause);
+            world.look_again(own, set, pause);
         }
     }
     let ready = pods.iter().filter(|pod| is_ready(pod)).count();
     let labelled =
-        pods.iter().filter(|pod| template.as_ref().is_some_and(|own| own.matches_object(pod))).count();
+        pods.iter().filter(|pod| template.as_ref().is_some_and(|wanted| wanted.matches_object(pod))).count();
     let count = |number: usize| if number == 0 { Value::Null } else { json!(number) };
     world
         .set_status(
-            kind::REPLICA_SET,
+            own,
             set,
             json!({
                 "replicas": pods.len(),

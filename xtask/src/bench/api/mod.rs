@@ -1,54 +1,62 @@
 //! The embedded API beside etcd and kube-apiserver, both durable, in one run: start, bare writes, lists, memory.
 //!
-//! The load comes from Python clients, the same for both sides, so that they bound what can be seen of either.
-//! Our side simulates workloads meanwhile; the other runs no controllers at all.
+//! The load is made by this process, the same for both sides; neither side runs controllers (ours is started
+//! with `--bare`), so that API servers are compared and nothing else. Build it with `--release`: two cores are
+//! shared by the server and the load.
+
+mod client;
+mod load;
 
 use super::process::{Row, Sample, Setting};
 use anyhow::{Context, bail};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Applications of four objects that are applied.
-const APPS: &str = "250";
+const APPS: usize = 1_000;
 /// Objects that are created and listed.
-const OBJECTS: &str = "10000";
-/// Connections.
-const THREADS: &str = "8";
-const LOAD: &str = include_str!("api_load.py");
+const OBJECTS: usize = 10_000;
+/// Connections that write at the same time.
+const CONNECTIONS: usize = 64;
+/// Watches on one namespace, and writes that all of them see.
+const WATCHERS: usize = 1_000;
+const WATCHED: usize = 50;
 
-/// What one server did.
-struct Figures {
-    ready: Sample,
-    applies: Sample,
-    creates: Sample,
-    slowest: Sample,
-    list: Sample,
-}
+/// What one server did, in the order of [`WORK`].
+type Figures = Vec<Sample>;
 
-/// Start, applies, creates, their 99th percentile and a list; memory is what is resident after each.
+const WORK: &[&str] = &[
+    "start to API ready, empty state, durable",
+    "4,000 server-side applies that create (1,000 apps of 4 objects), 64 connections",
+    "50th percentile of one such apply",
+    "99th percentile of one such apply",
+    "4,000 server-side applies that change or confirm these",
+    "99th percentile of one such apply",
+    "10,000 creates, 64 connections",
+    "99th percentile of one such create",
+    "list of 10,000 objects",
+    "50 creates seen by 1,000 watchers",
+];
+
+/// Start, applies, creates, a list and watches; memory is what is resident after each.
 pub fn rows(setting: &Setting) -> anyhow::Result<Vec<Row>> {
-    let ours = measure(setting, &mut Ours::start(setting)?)?;
+    let ours = measure(&Ours::start(setting)?)?;
     let theirs = match Theirs::start(setting) {
-        Ok(mut theirs) => Some(measure(setting, &mut theirs)?),
+        Ok(theirs) => Some(measure(&theirs)?),
         Err(error) => {
             eprintln!("no figures of the real API server: {error:#}");
             None
         }
     };
-    let row = |work: &str, figure: fn(&Figures) -> Sample| Row {
-        work: work.to_owned(),
-        ours: figure(&ours),
-        theirs: theirs.as_ref().map(figure),
+    let row = |(at, ours): (usize, Sample)| Row {
+        work: WORK.get(at).copied().unwrap_or_default().to_owned(),
+        ours,
+        theirs: theirs.as_ref().and_then(|figures| figures.get(at)).copied(),
     };
-    Ok(vec![
-        row("start to API ready, empty state, durable", |figures| figures.ready),
-        row("1,000 server-side applies (250 apps of 4 objects), 8 connections", |figures| figures.applies),
-        row("10,000 creates, 8 connections", |figures| figures.creates),
-        row("99th percentile of one such create", |figures| figures.slowest),
-        row("list of 10,000 objects", |figures| figures.list),
-    ])
+    Ok(ours.into_iter().enumerate().map(row).collect())
 }
 
 /// A running server.
@@ -60,6 +68,8 @@ trait Server {
 
 struct Ours {
     child: Child,
+    /// Held open: a server whose output nobody takes would be told so.
+    _out: BufReader<ChildStdout>,
     state: tempfile::TempDir,
     ready: Duration,
 }
@@ -69,19 +79,19 @@ impl Ours {
         let state = tempfile::tempdir()?;
         let since = Instant::now();
         let mut child = Command::new(&setting.landfall)
-            .args(["cluster", "start", "--state"])
+            .args(["cluster", "start", "--bare", "--state"])
             .arg(state.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()?;
-        let out = child.stdout.take().context("its output")?;
+        let mut out = BufReader::new(child.stdout.take().context("its output")?);
         let mut line = String::new();
-        BufReader::new(out).read_line(&mut line)?;
+        out.read_line(&mut line)?;
         let ready = since.elapsed();
         if !line.contains("https://") {
             bail!("the server did not start: {line}");
         }
-        Ok(Ours { child, state, ready })
+        Ok(Ours { child, _out: out, state, ready })
     }
 }
 
@@ -167,32 +177,27 @@ impl Server for Theirs {
     }
 }
 
-fn measure(setting: &Setting, server: &mut dyn Server) -> anyhow::Result<Figures> {
+fn measure(server: &dyn Server) -> anyhow::Result<Figures> {
     let sample = |wall: Duration| -> anyhow::Result<Sample> { Ok(Sample { wall, peak: resident(server)? }) };
-    let ready = sample(server.ready())?;
-    let kubeconfig = server.kubeconfig();
-    let writes = setting.shared.join("bench/barewrites.py");
-    let said = python(Command::new("python3").arg(writes).arg(&kubeconfig).args([APPS, THREADS]))?;
-    // `1000 applies in 1.23 s, 813/s`
-    let seconds = said.split_whitespace().nth(3).and_then(|text| text.parse::<f64>().ok());
-    let applies = sample(Duration::from_secs_f64(seconds.with_context(|| said.clone())?))?;
-    let load = setting.scratch.path().join("api_load.py");
-    std::fs::write(&load, LOAD)?;
-    let said = python(Command::new("python3").arg(&load).arg(&kubeconfig).args([OBJECTS, THREADS]))?;
-    let figures: serde_json::Value = serde_json::from_str(&said).with_context(|| said.clone())?;
-    let figure = |name: &str| -> anyhow::Result<Sample> {
-        sample(Duration::from_secs_f64(figures[name].as_f64().with_context(|| said.clone())?))
-    };
-    Ok(Figures { ready, applies, creates: figure("create")?, slowest: figure("p99")?, list: figure("list")? })
-}
-
-fn python(command: &mut Command) -> anyhow::Result<String> {
-    let output = command.stderr(Stdio::inherit()).output().context("python3")?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    if !output.status.success() {
-        bail!("the load failed: {said}");
-    }
-    Ok(said)
+    let target = Arc::new(client::Target::of(&server.kubeconfig())?);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        let mut figures = vec![sample(server.ready())?];
+        for namespace in ["bare", "load", "fan"] {
+            load::namespace(&target, namespace).await?;
+        }
+        let first = load::applies(&target, CONNECTIONS, APPS, "1.0.0").await?;
+        for wall in [first.wall, first.percentile(50), first.percentile(99)] {
+            figures.push(sample(wall)?);
+        }
+        let second = load::applies(&target, CONNECTIONS, APPS, "1.0.1").await?;
+        figures.extend([sample(second.wall)?, sample(second.percentile(99))?]);
+        let creates = load::creates(&target, CONNECTIONS, OBJECTS).await?;
+        figures.extend([sample(creates.wall)?, sample(creates.percentile(99))?]);
+        figures.push(sample(load::lists(&target, OBJECTS).await?)?);
+        figures.push(sample(load::fan_out(&target, WATCHERS, WATCHED).await?)?);
+        Ok(figures)
+    })
 }
 
 /// Resident memory of all processes of a server now, in bytes.

@@ -1,5 +1,11 @@
 //! What is asked of a write besides its own validity.
 
+mod account;
+pub mod limits;
+mod matching;
+pub mod policy;
+pub mod quota;
+
 use std::sync::Arc;
 
 use object::meta;
@@ -22,6 +28,10 @@ pub fn on_create(
 ) -> Result<(), Failure> {
     namespace_takes_objects(app, resource, value)?;
     if &*resource.table == "pods" {
+        if app.options.service_accounts {
+            account::complete(app, value)?;
+        }
+        limits::complete(app, value);
         complete_pod(app, value)?;
     }
     if &*resource.table == "persistentvolumeclaims" {
@@ -146,21 +156,29 @@ fn default_class(app: &App, claim: &mut Value) {
     }
 }
 
-/// Runs last; only judges. `value` is absent for deletes.
-pub fn validate(
-    _app: &Arc<App>,
+/// Runs last; only judges. `value` is absent for deletes. What it gives is held until the write is done.
+pub fn validate<'a>(
+    app: &'a Arc<App>,
     resource: &Resource,
-    _context: &Context,
+    context: &Context,
     value: Option<&Value>,
     live: Option<&Value>,
-    _warnings: &mut Vec<String>,
-) -> Result<(), Failure> {
-    let (None, Some(live)) = (value, live) else { return Ok(()) };
+    warnings: &mut Vec<String>,
+) -> Result<quota::Reserved<'a>, Failure> {
+    policy::check(app, resource, context, value, live, warnings)?;
+    if let Some(value) = value {
+        if !context.subresource.is_empty() {
+            return Ok(None);
+        }
+        limits::check(app, resource, value, live.is_some())?;
+        return quota::check(app, resource, value, live);
+    }
+    let Some(live) = live else { return Ok(None) };
     let name = meta::name(live);
     if &*resource.table == "namespaces" && PERMANENT.contains(&name) {
         return Err(Failure::forbidden("", "namespaces", name, "this namespace may not be deleted"));
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Objects are created only in namespaces that are there and stay.
@@ -169,10 +187,10 @@ fn namespace_takes_objects(app: &App, resource: &Resource, value: &Value) -> Res
         return Ok(());
     }
     let namespace = meta::namespace(value).unwrap_or_default();
-    let Some(found) = app.tree("namespaces", namespace) else {
+    let Some(found) = app.store.get("namespaces", namespace) else {
         return Err(Failure::not_found("", "namespaces", namespace));
     };
-    if meta::deletion_timestamp(&found).is_none() {
+    if !found.ending {
         return Ok(());
     }
     let name = meta::name(value);
