@@ -12,7 +12,7 @@ use releases::{Crds, Fault, Prepared, Removal};
 /// Arguments of `helm install`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// [NAME] CHART
+    /// A name and a chart, or the chart alone
     #[arg(required = true, num_args = 1.., value_name = "NAME CHART")]
     words: Vec<String>,
     /// Make up a name

@@ -11,7 +11,7 @@ use std::path::Path;
 /// Arguments of `helm template`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// [NAME] CHART
+    /// A name and a chart, or the chart alone
     #[arg(required = true, num_args = 1.., value_name = "NAME CHART")]
     words: Vec<String>,
     #[command(flatten)]
