@@ -11,8 +11,9 @@ use crate::{FieldError, ListKind, Reason};
 /// The rules of one node, compiled when they are first needed.
 #[derive(Debug)]
 pub(super) struct Rules {
-    /// The node's schema with its own rules alone.
-    schema: Value,
+    /// The node's schema with its own rules alone, as JSON text: a thirtieth of the parsed one, and most rules are
+    /// never asked.
+    schema: Box<str>,
     kind: String,
     compiled: OnceLock<Compiled>,
 }
@@ -40,13 +41,14 @@ impl Rules {
         let mut own = schema.clone();
         strip(&mut own, true);
         let kind = schema.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
-        Some(Rules { schema: own, kind, compiled: OnceLock::new() })
+        Some(Rules { schema: own.to_string().into(), kind, compiled: OnceLock::new() })
     }
 
     fn compiled(&self) -> &Compiled {
         self.compiled.get_or_init(|| {
             let only = |transition: bool| {
-                let mut schema = self.schema.clone();
+                // It was printed from a value.
+                let mut schema: Value = serde_json::from_str(&self.schema).unwrap_or_default();
                 if let Some(Value::Array(rules)) = schema.get_mut("x-kubernetes-validations") {
                     rules.retain(|rule| uses_old_self(rule) == transition);
                 }
@@ -57,10 +59,11 @@ impl Rules {
     }
 }
 
-/// Removes rules below the node (each node evaluates its own) and defaults (objects are defaulted already).
+/// Removes rules below the node (each node evaluates its own), defaults (objects are defaulted already) and words.
 fn strip(schema: &mut Value, own: bool) {
     let Value::Object(map) = schema else { return };
     map.remove("default");
+    map.remove("description");
     if !own {
         map.remove("x-kubernetes-validations");
     }
@@ -198,7 +201,7 @@ pub(super) fn unsupported(node: &Node) -> Vec<String> {
         Additional::Typed(schema) => Some(&**schema),
         _ => None,
     };
-    for child in node.properties.values().chain(node.items.as_deref()).chain(typed) {
+    for child in node.properties.values().map(Box::as_ref).chain(node.items.as_deref()).chain(typed) {
         all.extend(unsupported(child));
     }
     all

@@ -1,7 +1,7 @@
 //! Structural schemas: reading them, and what they make of objects.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use object::{Map, Value};
 use regex::Regex;
@@ -38,7 +38,8 @@ pub(super) enum Additional {
 #[derive(Debug, Default)]
 pub(super) struct Node {
     pub(super) kind: String,
-    pub(super) properties: BTreeMap<String, Node>,
+    /// Boxed: a map's leaf has room for eleven values, however few it holds.
+    pub(super) properties: BTreeMap<String, Box<Node>>,
     pub(super) items: Option<Box<Node>>,
     pub(super) additional: Additional,
     pub(super) default: Option<Value>,
@@ -48,8 +49,16 @@ pub(super) struct Node {
     pub(super) int_or_string: bool,
     pub(super) list: Option<ListKind>,
     pub(super) atomic_map: Option<bool>,
-    pub(super) limits: Limits,
+    limits: Option<Box<Limits>>,
     pub(super) rules: Option<Rules>,
+}
+
+impl Node {
+    /// What values must satisfy besides their type.
+    pub(super) fn limits(&self) -> &Limits {
+        static NONE: LazyLock<Limits> = LazyLock::new(Limits::default);
+        self.limits.as_deref().unwrap_or(&NONE)
+    }
 }
 
 /// What values must satisfy besides their type.
@@ -165,7 +174,8 @@ fn parse_node(schema: &Value, path: &str, depth: usize) -> Result<Node, Vec<Fiel
     };
     for (name, property) in map.get("properties").and_then(Value::as_object).into_iter().flatten() {
         let path = format!("{path}.properties[{name}]");
-        node.properties.insert(name.clone(), parse_node(property, path.trim_start_matches('.'), depth + 1)?);
+        let property = parse_node(property, path.trim_start_matches('.'), depth + 1)?;
+        node.properties.insert(name.clone(), Box::new(property));
     }
     if let Some(items) = map.get("items").filter(|items| items.is_object()) {
         node.items = Some(Box::new(parse_node(items, &format!("{path}.items"), depth + 1)?));
@@ -179,10 +189,34 @@ fn parse_node(schema: &Value, path: &str, depth: usize) -> Result<Node, Vec<Fiel
             depth + 1,
         )?)),
     };
-    node.limits = parse_limits(map, path, depth)?;
+    if LIMITS.iter().any(|key| map.contains_key(*key)) {
+        node.limits = Some(Box::new(parse_limits(map, path, depth)?));
+    }
     node.rules = Rules::parse(schema);
     Ok(node)
 }
+
+/// The keys that [`parse_limits`] reads.
+const LIMITS: [&str; 18] = [
+    "enum",
+    "format",
+    "pattern",
+    "minimum",
+    "maximum",
+    "multipleOf",
+    "minLength",
+    "maxLength",
+    "minItems",
+    "maxItems",
+    "uniqueItems",
+    "minProperties",
+    "maxProperties",
+    "required",
+    "allOf",
+    "anyOf",
+    "oneOf",
+    "not",
+];
 
 fn parse_limits(map: &Map, path: &str, depth: usize) -> Result<Limits, Vec<FieldError>> {
     let number = |key: &str| map.get(key).and_then(Value::as_f64);
@@ -267,7 +301,7 @@ impl TypeBuilder {
             "integer" => TypeNode { scalar: Some(Scalar::Integer), ..flags },
             "number" => TypeNode { scalar: Some(Scalar::Number), ..flags },
             "boolean" => TypeNode { scalar: Some(Scalar::Boolean), ..flags },
-            "string" if matches!(node.limits.format.as_str(), "" | "byte") => {
+            "string" if matches!(node.limits().format.as_str(), "" | "byte") => {
                 TypeNode { scalar: Some(Scalar::String), ..flags }
             }
             "string" => TypeNode { scalar: Some(Scalar::Untyped), ..flags },
@@ -287,7 +321,7 @@ impl TypeBuilder {
             let field = Field {
                 node: self.node(property, false, open),
                 default: property.default.clone(),
-                required: node.limits.required.contains(name),
+                required: node.limits().required.contains(name),
                 ..Field::default()
             };
             map.fields.insert(name.clone(), field);

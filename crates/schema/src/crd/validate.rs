@@ -40,19 +40,19 @@ fn visit(
     let wrong = type_error(node, value, path);
     let fits = wrong.is_none();
     errors.extend(wrong);
-    junctors(&node.limits, value, path, errors);
+    junctors(node.limits(), value, path, errors);
     match value {
-        Value::String(text) => text_limits(&node.limits, text, path, errors),
-        Value::Number(number) => number_limits(&node.limits, number, value, path, errors),
+        Value::String(text) => text_limits(node.limits(), text, path, errors),
+        Value::Number(number) => number_limits(node.limits(), number, value, path, errors),
         _ => {}
     }
-    allowed(&node.limits, value, path, errors);
+    allowed(node.limits(), value, path, errors);
     if fits {
         children(node, value, old, path, root, errors);
     }
     match value {
-        Value::Array(list) => list_limits(&node.limits, list, value, path, errors),
-        Value::Object(map) => map_limits(&node.limits, map, value, path, errors),
+        Value::Array(list) => list_limits(node.limits(), list, value, path, errors),
+        Value::Object(map) => map_limits(node.limits(), map, value, path, errors),
         _ => {}
     }
 }
