@@ -11,7 +11,7 @@ use crate::api::write::{self, Context, Proposal};
 use crate::app::{App, now};
 use crate::catalog::{Catalog, Resource, Subresource, api_version};
 use crate::status::{Cause, group_resource};
-use crate::store::Object;
+use crate::store::{Draft, Object};
 
 /// The table of definitions.
 pub const TABLE: &str = "customresourcedefinitions.apiextensions.k8s.io";
@@ -41,6 +41,7 @@ pub fn changed(app: &Arc<App>, definition: &Arc<Object>) {
     if !establish(app, definition) {
         rebuild(app);
     }
+    refresh(app, definition.name());
     let value = definition.value();
     let stored = app.store.get(TABLE, &definition.key).is_some();
     if stored && meta::deletion_timestamp(&value).is_some() {
@@ -48,10 +49,27 @@ pub fn changed(app: &Arc<App>, definition: &Arc<Object>) {
     }
 }
 
+/// Gives the stored objects of a definition the defaults that its schema has now: readers see them at once.
+fn refresh(app: &App, definition: &str) {
+    let catalog = app.catalog();
+    let stored = |resource: &&Arc<Resource>| {
+        resource.custom.as_ref().is_some_and(|custom| *custom.definition == *definition)
+            && *resource.stored_as == *resource.api_version()
+    };
+    let Some(resource) = catalog.all().find(stored) else { return };
+    let Some(custom) = &resource.custom else { return };
+    app.store.refresh(&resource.table, |object| {
+        let mut value = object.value();
+        custom.version.structural.default(&mut value);
+        Some(Draft::new(&value))
+    });
+}
+
 /// Resumes what a restart interrupted.
 pub fn resume(app: &Arc<App>) {
     rebuild(app);
     for definition in app.store.list(TABLE, "").1 {
+        refresh(app, definition.name());
         if meta::deletion_timestamp(&definition.value()).is_some() {
             spawn_end(app, definition.name());
         }

@@ -245,7 +245,11 @@ fn v2_document(app: &App, catalog: &Catalog) -> Value {
     for resource in catalog.all().filter(|r| r.custom.is_some()) {
         if let Some((name, body)) = definition_schema(app, resource) {
             let text = body.to_string().replace("#/components/schemas/", "#/definitions/");
-            let body: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
+            let mut body: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
+            if object::get_bool(&body, &["x-kubernetes-preserve-unknown-fields"]) == Some(true) {
+                // Clients of this version would take any property that is named for all there are.
+                body = json!({"type": "object", "x-kubernetes-group-version-kind": [gvk(resource, &resource.kind)]});
+            }
             object::set(&mut document, &["definitions", &name], body);
         }
     }

@@ -325,6 +325,9 @@ pub fn validate(app: &App, resource: &Resource, value: &Value, old: Option<&Valu
     if &*resource.table == crate::crd::TABLE && old.is_none() {
         crate::crd::check_names(app, value, &mut causes);
     }
+    if &*resource.group == "admissionregistration.k8s.io" {
+        crate::admission::policy::check_expressions(app, value, old, &mut causes);
+    }
     causes
 }
 

@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use kube_cel::KubeCelExt;
-use kube_cel::cel::{Context as Scope, Program, Value as Cel, to_value};
+use kube_cel::cel::objects::{Key, Map};
+use kube_cel::cel::{Context as Scope, Program, Value as Cel};
 use object::{LabelSelector, get, get_str, meta};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -15,7 +16,7 @@ use super::matching::Request;
 use crate::api::write::Context;
 use crate::app::App;
 use crate::catalog::Resource;
-use crate::status::Failure;
+use crate::status::{Cause, Failure};
 
 const POLICIES: &str = "validatingadmissionpolicies.admissionregistration.k8s.io";
 const BINDINGS: &str = "validatingadmissionpolicybindings.admissionregistration.k8s.io";
@@ -75,11 +76,64 @@ pub fn check(
     Ok(())
 }
 
+/// Refuses expressions of policies and webhooks that cannot be read; what was stored already may stay.
+pub fn check_expressions(app: &App, value: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
+    let mut found = Vec::new();
+    for (index, webhook) in list_of(value, &["webhooks"]).iter().enumerate() {
+        collect(webhook, &["matchConditions"], &format!("webhooks[{index}]."), &mut found);
+    }
+    for field in ["matchConditions", "validations", "variables", "auditAnnotations"] {
+        collect(value, &["spec", field], "", &mut found);
+    }
+    let before = old.map(ToString::to_string).unwrap_or_default();
+    for (path, expression) in found {
+        if let Err(error) = &*app.programs.get(expression) {
+            let text = Value::from(expression);
+            if !before.contains(&text.to_string()) {
+                causes.push(Cause::invalid(path, &text, format!("compilation failed: {error}")));
+            }
+        }
+    }
+}
+
+fn list_of<'a>(value: &'a Value, path: &[&str]) -> &'a [Value] {
+    get(value, path).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+fn collect<'a>(value: &'a Value, path: &[&str], before: &str, found: &mut Vec<(String, &'a str)>) {
+    for (index, item) in list_of(value, path).iter().enumerate() {
+        for field in ["expression", "messageExpression", "valueExpression"] {
+            if let Some(text) = get_str(item, &[field]).filter(|text| !text.trim().is_empty()) {
+                found.push((format!("{before}{}[{index}].{field}", path.join(".")), text));
+            }
+        }
+    }
+}
+
 /// Policies cannot lock out those who would repair them.
 fn is_policy(resource: &Resource) -> bool {
     &*resource.group == "admissionregistration.k8s.io"
         && (resource.name.starts_with("validatingadmissionpolic")
             || resource.name.starts_with("mutatingadmissionpolic"))
+}
+
+/// Whole numbers are `int`, as Kubernetes' types have them: `uint` would not mix with literals.
+fn to_cel(value: &Value) -> Cel {
+    match value {
+        Value::Null => Cel::Null,
+        Value::Bool(flag) => Cel::Bool(*flag),
+        Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(whole), _) => Cel::Int(whole),
+            (None, Some(large)) => Cel::UInt(large),
+            (None, None) => Cel::Float(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        Value::String(text) => Cel::String(Arc::new(text.clone())),
+        Value::Array(list) => Cel::List(Arc::new(list.iter().map(to_cel).collect())),
+        Value::Object(map) => {
+            let entries = map.iter().map(|(key, value)| (Key::String(Arc::new(key.clone())), to_cel(value)));
+            Cel::Map(Map { map: Arc::new(entries.collect()) })
+        }
+    }
 }
 
 /// A policy with one of its bindings.
@@ -204,10 +258,7 @@ impl Bound<'_> {
         let errors = |message: String| {
             if fails { vec![Denial { message, reason: "Invalid".into() }] } else { Vec::new() }
         };
-        let mut scope = match self.scope(params) {
-            Ok(scope) => scope,
-            Err(message) => return errors(message),
-        };
+        let mut scope = self.scope(params);
         let list = |field: &str| get(self.policy, &["spec", field]).and_then(Value::as_array);
         for condition in list("matchConditions").into_iter().flatten() {
             let expression = get_str(condition, &["expression"]).unwrap_or_default();
@@ -248,7 +299,7 @@ impl Bound<'_> {
         }
     }
 
-    fn scope(&self, params: Option<&Value>) -> Result<Scope<'static>, String> {
+    fn scope(&self, params: Option<&Value>) -> Scope<'static> {
         let request = self.request;
         let namespace = match request.namespace() {
             "" => None,
@@ -263,10 +314,9 @@ impl Bound<'_> {
             ("params", params),
             ("namespaceObject", namespace.as_ref()),
         ] {
-            let value = to_value(value.unwrap_or(&Value::Null)).map_err(|error| error.to_string())?;
-            scope.add_variable_from_value(name, value);
+            scope.add_variable_from_value(name, to_cel(value.unwrap_or(&Value::Null)));
         }
-        Ok(scope)
+        scope
     }
 
     /// `variables`, each of which may use those before it. One that fails is missing where it is used.

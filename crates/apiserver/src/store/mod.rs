@@ -314,6 +314,22 @@ impl Store {
         Ok((seen, events))
     }
 
+    /// Brings the objects of a table in line with a type that changed, without a write: what `change` gives for an
+    /// object takes its place under the same revision.
+    pub fn refresh(&self, table: &str, change: impl Fn(&Object) -> Option<Draft>) {
+        for object in self.list(table, "").1 {
+            let Some(draft) = change(&object).filter(|draft| !draft.same_as(&object)) else { continue };
+            let fresh = Arc::new(draft.finish(&object.key, object.revision));
+            let mut state = self.state.write();
+            let slot = state.tables.get_mut(table).and_then(|table| table.objects.get_mut(&*object.key));
+            if let Some(slot) = slot
+                && slot.revision == object.revision
+            {
+                *slot = fresh;
+            }
+        }
+    }
+
     /// Forgets what led to the state at `revision`: older lists are gone, and watches that would need it. A watch
     /// on a table in which nothing has changed since goes on.
     pub fn compact(&self, revision: u64) {

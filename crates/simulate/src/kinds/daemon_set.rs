@@ -1,7 +1,7 @@
 //! DaemonSets: a pod on every node that is selected.
 
 use super::common::{
-    claim, create_pod, is_active, is_available, is_ready, name_pod, pod_of, scaled, spec_i64,
+    claim, create_pod, is_active, is_available, is_ready, name_pod, phase, pod_of, scaled, spec_i64,
 };
 use super::history::{self, HASH};
 use crate::api::Policy;
@@ -51,6 +51,12 @@ async fn place(
     pods: &BTreeMap<String, Vec<Arc<Value>>>,
     hash: &str,
 ) -> Result<()> {
+    // A pod that failed makes room for another.
+    for pod in pods.values().flatten().filter(|pod| phase(pod) == "Failed") {
+        if meta::deletion_timestamp(pod).is_none() {
+            world.delete(kind::POD, pod, Policy::Background).await?;
+        }
+    }
     for node in nodes {
         if pods.get(node).is_some_and(|own| own.iter().any(|pod| is_active(pod))) {
             continue;

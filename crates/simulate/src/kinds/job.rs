@@ -1,7 +1,7 @@
 //! Jobs: pods until enough of them succeeded.
 
 use super::common::{
-    condition, conditions, create_pod, is_active, is_ready, name_pod, phase, pod_of, set_condition,
+    claim, condition, conditions, create_pod, is_active, is_ready, name_pod, phase, pod_of, set_condition,
 };
 use crate::api::Policy;
 use crate::error::Result;
@@ -22,7 +22,7 @@ pub(crate) async fn reconcile(world: &World, job: &Value) -> Result<()> {
     if meta::deletion_timestamp(job).is_some() {
         return Ok(());
     }
-    let pods = world.controlled(kind::POD, job);
+    let pods = claim(world, kind::POD, kind::JOB, job).await?;
     let tally = Tally::of(job, &pods);
     let suspended = get_bool(job, &["spec", "suspend"]).unwrap_or(false);
     let verdict = tally.verdict(world, job);
