@@ -101,7 +101,13 @@ impl<W: World> World for Kept<W> {
         self.world.variable(name)
     }
 
-    fn exec(&self, program: &str, arguments: &[String], input: &[u8]) -> Result<Vec<u8>, WorldError> {
-        self.world.exec(program, arguments, input)
+    fn exec(
+        &self,
+        dir: &str,
+        program: &str,
+        arguments: &[String],
+        input: &[u8],
+    ) -> Result<Vec<u8>, WorldError> {
+        self.world.exec(dir, program, arguments, input)
     }
 }

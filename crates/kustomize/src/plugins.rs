@@ -211,7 +211,8 @@ fn generate_one(
 ) -> Result<Vec<Resource>, Error> {
     if !is_builtin(config) {
         refuse_external(config, context)?;
-        return crate::functions::Function::load(config, context.options)?.generate(target.loader.world());
+        return crate::functions::Function::load(config, context.options, target.loader.root())?
+            .generate(target.loader.world());
     }
     let fail = |error: Error| fails_configuration(config, context, error);
     match config.kind() {
@@ -347,7 +348,11 @@ fn load_transformer(
 ) -> Result<Transformer, Error> {
     if !is_builtin(config) {
         refuse_external(config, context)?;
-        return Ok(Transformer::Function(crate::functions::Function::load(config, context.options)?));
+        return Ok(Transformer::Function(crate::functions::Function::load(
+            config,
+            context.options,
+            target.loader.root(),
+        )?));
     }
     let kind = config.kind();
     if !TRANSFORMERS.contains(&kind) {

@@ -143,6 +143,38 @@ impl Resource {
         }
     }
 
+    /// The history as the annotations that [`Resource::new`] reads.
+    pub fn history(&self) -> Vec<(&'static str, String)> {
+        let list = |part: fn(&Previous) -> &String| {
+            self.previous.iter().map(|previous| part(previous).as_str()).collect::<Vec<_>>().join(",")
+        };
+        let mut marks = Vec::new();
+        if self.behavior != Behavior::Unspecified {
+            marks.push(("internal.config.kubernetes.io/generatorBehavior", self.behavior.name().to_owned()));
+        }
+        if self.helm_generated {
+            marks.push(("internal.config.kubernetes.io/helm-generated", "true".to_owned()));
+        }
+        if self.needs_hash {
+            marks.push(("internal.config.kubernetes.io/needsHashSuffix", "enabled".to_owned()));
+        }
+        if !self.prefixes.is_empty() {
+            marks.push(("internal.config.kubernetes.io/prefixes", self.prefixes.join(",")));
+        }
+        if !self.previous.is_empty() {
+            marks.push(("internal.config.kubernetes.io/previousKinds", list(|previous| &previous.kind)));
+            marks.push(("internal.config.kubernetes.io/previousNames", list(|previous| &previous.name)));
+            marks.push((
+                "internal.config.kubernetes.io/previousNamespaces",
+                list(|previous| &previous.namespace),
+            ));
+        }
+        if !self.suffixes.is_empty() {
+            marks.push(("internal.config.kubernetes.io/suffixes", self.suffixes.join(",")));
+        }
+        marks
+    }
+
     pub fn kind(&self) -> &str {
         self.node.get("kind").map_or("", Node::text)
     }

@@ -818,6 +818,8 @@ fn json_number(value: Value) -> Value {
         && let Some(float) = number.as_f64()
         && float.fract() == 0.0
         && float.abs() < 9.0e18
+        // A hash sees the sign of a zero.
+        && !(float == 0.0 && float.is_sign_negative())
     {
         return Value::Number(Number::from(float as i64));
     }

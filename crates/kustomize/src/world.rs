@@ -73,8 +73,14 @@ pub trait World {
     fn variable(&self, _name: &str) -> Option<String> {
         None
     }
-    /// Runs an executable function or plugin (`--enable-exec`): program, arguments, standard input.
-    fn exec(&self, program: &str, _arguments: &[String], _input: &[u8]) -> Result<Vec<u8>, WorldError> {
+    /// Runs an executable function (`--enable-exec`) in a folder: program, arguments, standard input.
+    fn exec(
+        &self,
+        _dir: &str,
+        program: &str,
+        _arguments: &[String],
+        _input: &[u8],
+    ) -> Result<Vec<u8>, WorldError> {
         Err(WorldError::Refused(format!("programs are not run here: {program}")))
     }
 }
@@ -189,8 +195,14 @@ impl World for Overlay<'_> {
     fn variable(&self, name: &str) -> Option<String> {
         self.base.variable(name)
     }
-    fn exec(&self, program: &str, arguments: &[String], input: &[u8]) -> Result<Vec<u8>, WorldError> {
-        self.base.exec(program, arguments, input)
+    fn exec(
+        &self,
+        dir: &str,
+        program: &str,
+        arguments: &[String],
+        input: &[u8],
+    ) -> Result<Vec<u8>, WorldError> {
+        self.base.exec(dir, program, arguments, input)
     }
 }
 

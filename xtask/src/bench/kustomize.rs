@@ -66,7 +66,7 @@ fn transformed(root: &Path, count: usize) -> anyhow::Result<()> {
         writeln!(all, "{}---", deployment(&format!("d{object}")))?;
     }
     file(&root.join("all.yaml"), &all)?;
-    let text = "resources: [all.yaml]\nnamePrefix: p-\nnameSuffix: -s\nnamespace: n\ncommonLabels: {team: t}\ncommonAnnotations: {note: x}\nimages: [{name: nginx, newTag: \"2\"}]\npatches:\n- target: {kind: Deployment}\n  patch: '[{\"op\": \"replace\", \"path\": \"/spec/replicas\", \"value\": 3}]'\n";
+    let text = "resources: [all.yaml]\nnamePrefix: p-\nnameSuffix: -s\nnamespace: prod\ncommonLabels: {team: t}\ncommonAnnotations: {note: x}\nimages: [{name: nginx, newTag: \"2\"}]\npatches:\n- target: {kind: Deployment}\n  patch: '[{\"op\": \"replace\", \"path\": \"/spec/replicas\", \"value\": 3}]'\n";
     file(&root.join("kustomization.yaml"), text)
 }
 

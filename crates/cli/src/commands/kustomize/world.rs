@@ -76,10 +76,17 @@ impl World for DiskWorld {
         std::env::var(name).ok()
     }
 
-    fn exec(&self, program: &str, arguments: &[String], input: &[u8]) -> Result<Vec<u8>, WorldError> {
+    fn exec(
+        &self,
+        dir: &str,
+        program: &str,
+        arguments: &[String],
+        input: &[u8],
+    ) -> Result<Vec<u8>, WorldError> {
         use std::io::Write as _;
         let told = |error: std::io::Error| WorldError::Failed(format!("{program}: {error}"));
         let mut command = Command::new(program);
+        command.current_dir(dir);
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         for entry in &self.environment {
             match entry.split_once('=') {
@@ -87,7 +94,9 @@ impl World for DiskWorld {
                 None => &mut command,
             };
         }
-        let mut child = command.spawn().map_err(told)?;
+        let mut child = command
+            .spawn()
+            .map_err(|error| WorldError::Failed(format!("fork/exec {program}: {}", failed(error))))?;
         let stdin = child.stdin.take();
         let input = input.to_vec();
         // The input is written beside the reading, so that neither side waits for the other.
@@ -96,7 +105,8 @@ impl World for DiskWorld {
         // A program may end without reading its input; its exit code tells whether that was meant.
         let _written = writer.join();
         if !output.status.success() {
-            return Err(WorldError::Failed(format!("{program}: {}", output.status)));
+            let how = output.status.code().map(|code| format!("exit status {code}"));
+            return Err(WorldError::Failed(how.unwrap_or_else(|| output.status.to_string())));
         }
         Ok(output.stdout)
     }

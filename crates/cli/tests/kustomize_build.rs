@@ -1,0 +1,100 @@
+//! `landfall kustomize build` beside what the real tool answered: what it builds, what it refuses and in which words,
+//! and functions that are programs. With `LANDFALL_RECORD=1` our own words are written into the table of refusals.
+#![allow(clippy::disallowed_methods)]
+
+mod harness;
+
+use harness::landfall;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/kustomize").join(name)
+}
+
+fn cases(name: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(data(name)).expect("the cases");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+/// Output, or words; with the folder as `{DIR}`.
+fn build(case: &Value) -> Result<String, String> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = std::fs::canonicalize(folder.path()).expect("a folder");
+    let files = case["files"].as_object().expect("files");
+    for (name, text) in files {
+        let (path, text) = (root.join(name), text.as_str().expect("text"));
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        if let Some(to) = text.strip_prefix("%link ") {
+            std::os::unix::fs::symlink(to.trim(), &path).expect("a link");
+            continue;
+        }
+        std::fs::write(&path, text).expect("written");
+        if text.starts_with("#!") {
+            use std::os::unix::fs::PermissionsExt as _;
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("a program");
+        }
+    }
+    let top = if files.keys().any(|name| name.starts_with("top/")) { root.join("top") } else { root.clone() };
+    let mut command = landfall(&["kustomize", "build"]);
+    command.args(case["args"].as_array().into_iter().flatten().filter_map(Value::as_str));
+    let output = command.arg(&top).current_dir(&root).output().expect("runs");
+    let place = root.to_string_lossy().into_owned();
+    let told = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(&place, "{DIR}");
+    if output.status.success() {
+        Ok(told(&output.stdout))
+    } else {
+        Err(told(&output.stderr).trim().to_owned())
+    }
+}
+
+fn wanted(case: &Value) -> Result<String, String> {
+    match case["expected"].as_str() {
+        Some(text) => Ok(text.to_owned()),
+        None => {
+            let words = case["landfall"].as_str().or_else(|| case["kustomize"].as_str());
+            Err(words.unwrap_or_default().to_owned())
+        }
+    }
+}
+
+fn check(name: &str) {
+    let mut cases = cases(name);
+    if std::env::var_os("LANDFALL_RECORD").is_some() {
+        for case in &mut cases {
+            if let (Err(ours), Some(theirs)) = (build(case), case["kustomize"].as_str())
+                && ours != theirs
+            {
+                case["landfall"] = json!(ours);
+            }
+        }
+        let text = serde_json::to_string_pretty(&cases).expect("JSON") + "\n";
+        std::fs::write(data(name), text).expect("written");
+    }
+    let failed: Vec<String> = cases
+        .iter()
+        .filter(|case| build(case) != wanted(case))
+        .map(|case| format!("{}: {:?}\nnot {:?}", case["name"], build(case), wanted(case)))
+        .collect();
+    assert!(failed.is_empty(), "{} failed:\n{}", failed.len(), failed.join("\n"));
+}
+
+#[test]
+fn what_the_real_tool_builds() {
+    check("built.json");
+}
+
+#[test]
+fn what_the_real_tool_refuses() {
+    check("refused.json");
+    // Whatever the words: none is less than what to look at.
+    for case in cases("refused.json") {
+        let words = build(&case).expect_err("it is refused");
+        assert!(words.contains("Error: ") && words.len() > 12, "{}: {words}", case["name"]);
+    }
+}
+
+#[test]
+fn functions_that_are_programs() {
+    check("functions.json");
+}
