@@ -33,6 +33,8 @@ pub struct App {
     pub programs: crate::admission::policy::Programs,
     /// Held while a write that a quota counts is checked and done.
     pub quota: Mutex<()>,
+    /// What is known of each custom resource definition.
+    pub definitions: crate::definitions::Definitions,
     /// Held while the catalog is rebuilt.
     pub catalog_change: Mutex<()>,
     /// The text of OpenAPI documents by path, for the catalog's generation.
@@ -55,6 +57,7 @@ impl App {
             allocator: Mutex::new(Allocator::default()),
             programs: Default::default(),
             quota: Mutex::new(()),
+            definitions: Default::default(),
             catalog_change: Mutex::new(()),
             documents: Mutex::default(),
             told: Mutex::default(),

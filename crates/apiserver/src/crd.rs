@@ -1,5 +1,6 @@
 //! Custom resources: what definitions add to the catalog, their status, and their end.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use object::{get, get_str, meta, set};
@@ -81,33 +82,25 @@ pub fn rebuild(app: &App) {
     let _only_one = app.catalog_change.lock();
     let current = app.catalog();
     let mut resources = Vec::new();
+    let mut names = BTreeSet::new();
     for object in app.store.list(TABLE, "").1 {
-        let definition = object.value();
-        if !is_established(&definition) {
-            continue;
-        }
-        // An unchanged definition keeps its parsed schema.
-        let generation = meta::generation(&definition);
-        match schema::Crd::parse(&definition) {
-            Ok(parsed) => resources.extend(resources_of(&definition, parsed)),
-            Err(errors) => {
-                let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
-                app.tell(
-                    &format!("CustomResourceDefinition/{}", object.name()),
-                    format!("generation {generation} is not served: {}", text.join("; ")),
-                );
-            }
+        names.insert(object.name().to_owned());
+        let known = app.definitions.of(&object);
+        match &*known.resources {
+            Ok(own) => resources.extend(own.iter().cloned()),
+            Err(why) => app.tell(
+                &format!("CustomResourceDefinition/{}", object.name()),
+                format!("generation {} is not served: {why}", known.generation),
+            ),
         }
     }
+    app.definitions.keep(&names);
     let catalog = Catalog::with_custom(&app.builtin, resources, current.generation + 1);
     *app.catalog.write() = Arc::new(catalog);
 }
 
-fn is_established(definition: &Value) -> bool {
-    meta::condition(definition, "Established").is_some_and(|c| get_str(c, &["status"]) == Some("True"))
-}
-
-fn resources_of(definition: &Value, parsed: schema::Crd) -> Vec<Resource> {
+/// What a definition adds to the catalog.
+pub fn resources_of(definition: &Value, parsed: schema::Crd) -> Vec<Resource> {
     let stored = parsed.storage_version().map(|v| v.name.clone()).unwrap_or_default();
     let stored_as: Arc<str> = api_version(&parsed.group, &stored).into();
     let terminating = meta::deletion_timestamp(definition).is_some();
@@ -187,12 +180,10 @@ fn name_conflicts(app: &App, definition: &Value) -> Vec<String> {
         taken.push((resource.name.to_string(), resource.kind.to_string()));
     }
     for object in app.store.list(TABLE, "").1 {
-        let other = object.value();
-        if object.name() == own || get_str(&other, &["spec", "group"]) != Some(group) {
-            continue;
+        let other = app.definitions.of(&object);
+        if object.name() != own && other.group == group {
+            taken.push((other.plural.clone(), other.kind.clone()));
         }
-        let text = |field: &str| get_str(&other, &["spec", "names", field]).unwrap_or_default().to_owned();
-        taken.push((text("plural"), text("kind")));
     }
     let plural = get_str(definition, &["spec", "names", "plural"]).unwrap_or_default();
     let kind = get_str(definition, &["spec", "names", "kind"]).unwrap_or_default();

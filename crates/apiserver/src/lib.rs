@@ -13,6 +13,7 @@ mod catalog;
 mod convert;
 mod crd;
 mod credentials;
+mod definitions;
 mod discovery;
 mod error;
 mod fields;
