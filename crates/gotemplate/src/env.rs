@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::func::FuncError;
 use crate::parse::Parsed;
 use crate::regexp::Regexp;
+use crate::trace::{Origin, Trace};
 use crate::value::Value;
 
 /// Everything outside of the data that a template can ask for. All of it is handed in, so that an
@@ -74,14 +76,18 @@ impl Host for FixedHost {
     }
 }
 
+/// No function makes a text much longer than this, whatever it is asked for. [`Limits::output`] is never
+/// more, so that what was cut short is an error and not a result.
+pub(crate) const MAX_TEXT: usize = 256 << 20;
+
 /// How much an environment may use up before executions fail.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Nodes executed.
+    /// Nodes executed; functions take more of them the more they have to do.
     pub steps: u64,
     /// Templates within templates.
     pub depth: usize,
-    /// How often one name may be open in `include` (Helm: 1000).
+    /// How often one name may be open in `include` (Helm: 1000), and how often `tpl` may be within `tpl`.
     pub includes: usize,
     /// Bytes of output, and of any one string that a function makes.
     pub output: usize,
@@ -89,7 +95,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { steps: 500_000_000, depth: 10_000, includes: 1000, output: 256 << 20 }
+        Limits { steps: 20_000_000, depth: 10_000, includes: 1000, output: 64 << 20 }
     }
 }
 
@@ -100,10 +106,12 @@ pub struct Env<'h> {
     pub(crate) limits: Limits,
     pub(crate) steps: u64,
     pub(crate) depth: usize,
+    pub(crate) tpls: usize,
     pub(crate) written: usize,
     pub(crate) included: HashMap<Rc<str>, usize>,
-    pub(crate) tpl_cache: HashMap<Rc<str>, Rc<Parsed>>,
+    pub(crate) tpl_cache: HashMap<Arc<[u8]>, Rc<Parsed>>,
     pub(crate) regexps: HashMap<Rc<str>, Rc<Regexp>>,
+    pub(crate) trace: Option<Box<Trace>>,
 }
 
 impl<'h> Env<'h> {
@@ -114,16 +122,30 @@ impl<'h> Env<'h> {
 
     /// An environment with limits of its own.
     pub fn with_limits(host: &'h dyn Host, limits: Limits) -> Self {
+        let limits = Limits { output: limits.output.min(MAX_TEXT), ..limits };
         Env {
             host,
             limits,
             steps: 0,
             depth: 0,
+            tpls: 0,
             written: 0,
             included: HashMap::new(),
             tpl_cache: HashMap::new(),
             regexps: HashMap::new(),
+            trace: None,
         }
+    }
+
+    /// From now on notes where output comes from. `tables` gives the maps whose reading is noted, by
+    /// [`Map::id`](crate::Map::id), with the path that each goes by.
+    pub fn trace(&mut self, tables: HashMap<usize, String>) {
+        self.trace = Some(Box::new(Trace::new(tables)));
+    }
+
+    /// The origins of the last output of [`Templates::execute`](crate::Templates::execute), in its order.
+    pub fn take_origins(&mut self) -> Vec<Origin> {
+        self.trace.as_mut().map(|trace| std::mem::take(&mut trace.origins)).unwrap_or_default()
     }
 
     /// The host.

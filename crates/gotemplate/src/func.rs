@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use crate::env::{Env, Host};
 use crate::error::ExecError;
+use crate::price::Price;
 use crate::templates::Templates;
 use crate::value::{Str, Value};
 
@@ -73,6 +74,7 @@ pub struct Function {
     /// Whether the last parameter takes any number of arguments.
     pub(crate) variadic: bool,
     pub(crate) body: Body,
+    pub(crate) price: Price,
 }
 
 /// What a call runs.
@@ -96,6 +98,7 @@ impl Function {
             params: Cow::Borrowed(params),
             variadic,
             body: Body::Native(body),
+            price: Price::Shallow,
         }
     }
 
@@ -107,7 +110,13 @@ impl Function {
         body: impl Fn(&mut Context<'_, '_>, &[Value]) -> Result<Value, FuncError> + 'static,
     ) -> Self {
         let body = Body::Closure(Rc::new(body));
-        Function { name: Cow::Borrowed(name), params: Cow::Borrowed(params), variadic, body }
+        Function {
+            name: Cow::Borrowed(name),
+            params: Cow::Borrowed(params),
+            variadic,
+            body,
+            price: Price::Shallow,
+        }
     }
 
     /// Go's name of its type.

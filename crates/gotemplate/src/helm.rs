@@ -1,6 +1,7 @@
 //! The functions that Helm's engine adds.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::env::Env;
 use crate::func::{Context, FuncError, Function, Param};
@@ -95,21 +96,33 @@ pub(crate) fn include(
 /// Parses and executes a text. What was parsed is kept by its text: the functions are the same for all
 /// layers of a set, and an environment belongs to one.
 pub(crate) fn tpl(set: &Templates, text: &str, data: &Value, env: &mut Env<'_>) -> Result<Str, FuncError> {
-    let name = &set.shared.options.name;
-    let parsed = match env.tpl_cache.get(text) {
+    let name = &set.shared.grammar.options.name;
+    // Most texts that are handed over hold no template at all.
+    if !text.contains(&set.shared.grammar.options.left) {
+        return Ok(Str::from(without_no_value(text.as_bytes().to_vec())));
+    }
+    let parsed = match env.tpl_cache.get(text.as_bytes()) {
         Some(parsed) => parsed.clone(),
         None => {
-            let parsed = crate::parse::parse(name, text, &set.shared).map_err(|error| {
-                FuncError::new(format!("cannot parse template {}: {error}", crate::fmt::quote(text)))
-            })?;
+            let bytes: Arc<[u8]> = Arc::from(text.as_bytes());
+            let parsed =
+                crate::parse::parse(name, text, bytes.clone(), &set.shared.grammar, &set.shared.words)
+                    .map_err(|error| {
+                        FuncError::new(format!("cannot parse template {}: {error}", crate::fmt::quote(text)))
+                    })?;
             let parsed = Rc::new(parsed);
-            env.tpl_cache.insert(Rc::from(text), parsed.clone());
+            env.tpl_cache.insert(bytes, parsed.clone());
             parsed
         }
     };
     let Some((_, main)) = parsed.trees.last() else {
         return Err("the text holds no template".into());
     };
+    if env.tpls >= env.limits.includes {
+        let most = env.limits.includes;
+        return Err(FuncError::limit(format!("tpl is nested deeper than {most}")));
+    }
+    env.tpls += 1;
     let mut out = Vec::new();
     let result = if parsed.trees.len() == 1 {
         // Nothing is defined: the caller's templates are all that can be seen.
@@ -120,6 +133,7 @@ pub(crate) fn tpl(set: &Templates, text: &str, data: &Value, env: &mut Env<'_>) 
         let inner = Templates { shared: set.shared.clone(), layer: Rc::new(layer) };
         crate::exec::execute(&inner, main, data, env, &mut out)
     };
+    env.tpls -= 1;
     result.map_err(|error| {
         let text = crate::fmt::quote(text);
         FuncError(format!("error during tpl function execution for {text}: {error}").into(), error.is_limit())
@@ -130,7 +144,7 @@ pub(crate) fn tpl(set: &Templates, text: &str, data: &Value, env: &mut Env<'_>) 
 /// Takes the words out that Go prints for a missing value.
 fn without_no_value(out: Vec<u8>) -> Vec<u8> {
     const WORDS: &[u8] = b"<no value>";
-    if !out.windows(WORDS.len()).any(|window| window == WORDS) {
+    if memchr::memmem::find(&out, WORDS).is_none() {
         return out;
     }
     let mut clean = Vec::with_capacity(out.len());

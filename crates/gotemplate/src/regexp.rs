@@ -14,11 +14,22 @@ pub(crate) struct Regexp {
 
 impl Regexp {
     /// Compiles a pattern, or says what Go says against it.
-    pub(crate) fn compile(pattern: &str) -> Result<Self, String> {
+    ///
+    /// The number is how many steps that took: a short pattern can stand for a large program.
+    pub(crate) fn compile(pattern: &str) -> Result<(Self, u64), String> {
+        const SIZES: [(usize, u64); 3] = [(128 << 10, 200), (1 << 20, 10_000), (10 << 20, 200_000)];
         let translated = check::translate(pattern)?;
-        let regex = regex::bytes::RegexBuilder::new(&translated.pattern).size_limit(10 << 20).build();
+        let mut regex = Err(regex::Error::CompiledTooBig(0));
+        let mut steps = 0;
+        for (size, price) in SIZES {
+            steps = price;
+            regex = regex::bytes::RegexBuilder::new(&translated.pattern).size_limit(size).build();
+            if !matches!(regex, Err(regex::Error::CompiledTooBig(_))) {
+                break;
+            }
+        }
         match regex {
-            Ok(regex) => Ok(Regexp { regex, names: translated.names }),
+            Ok(regex) => Ok((Regexp { regex, names: translated.names }, steps)),
             Err(regex::Error::CompiledTooBig(_)) => {
                 Err(format!("error parsing regexp: expression too large: `{pattern}`"))
             }
@@ -46,6 +57,9 @@ impl Regexp {
         let mut end = 0;
         for found in self.regex.captures_iter(text) {
             let Some(whole) = found.get(0) else { continue };
+            if out.len() > crate::env::MAX_TEXT {
+                break;
+            }
             out.extend_from_slice(text.get(end..whole.start()).unwrap_or_default());
             if expand {
                 self.expand(&mut out, replacement, &found);

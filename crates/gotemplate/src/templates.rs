@@ -2,11 +2,14 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::env::Env;
 use crate::error::{ExecError, ParseError};
 use crate::func::{FuncError, Function};
-use crate::parse::{Parsed, Tree};
+use crate::parse::{Grammar, Parsed, Tree, Words, parse};
+use crate::price::Price;
 use crate::value::{Str, Value};
 
 /// What a missing key of a map gives.
@@ -51,20 +54,20 @@ pub struct Templates {
 /// What all layers of a set share.
 #[derive(Clone)]
 pub(crate) struct Shared {
-    pub(crate) options: Options,
+    pub(crate) grammar: Grammar,
     pub(crate) functions: Vec<Rc<Function>>,
-    pub(crate) by_name: HashMap<Rc<str>, u32>,
+    pub(crate) words: Words,
 }
 
 /// Templates by name; `tpl` puts a layer of its own over those of its caller.
 #[derive(Clone, Default)]
 pub(crate) struct Layer {
     pub(crate) parent: Option<Rc<Layer>>,
-    pub(crate) trees: HashMap<Rc<str>, Rc<Tree>>,
+    pub(crate) trees: HashMap<Arc<str>, Arc<Tree>>,
 }
 
 impl Layer {
-    pub(crate) fn get(&self, name: &str) -> Option<&Rc<Tree>> {
+    pub(crate) fn get(&self, name: &str) -> Option<&Arc<Tree>> {
         let mut layer = Some(self);
         while let Some(current) = layer {
             if let Some(tree) = current.trees.get(name) {
@@ -79,7 +82,8 @@ impl Layer {
 impl Templates {
     /// An empty set with Go's own functions (`and`, `printf`, `index` …).
     pub fn new(options: Options) -> Self {
-        let shared = Shared { options, functions: Vec::new(), by_name: HashMap::new() };
+        let grammar = Grammar { options, by_name: HashMap::new() };
+        let shared = Shared { grammar, functions: Vec::new(), words: Words::default() };
         let mut set = Templates { shared: Rc::new(shared), layer: Rc::new(Layer::default()) };
         set.add_functions(crate::builtin::functions());
         set
@@ -106,12 +110,18 @@ impl Templates {
     /// Adds functions, or replaces those of the same name. Add them before parsing what calls them.
     pub fn add_functions(&mut self, functions: impl IntoIterator<Item = Function>) {
         let shared = Rc::make_mut(&mut self.shared);
-        for function in functions {
-            let name: Rc<str> = Rc::from(function.name());
-            match shared.by_name.get(&name).and_then(|index| shared.functions.get_mut(*index as usize)) {
+        for mut function in functions {
+            function.price = Price::of(&function.name);
+            let name: Arc<str> = Arc::from(function.name());
+            match shared
+                .grammar
+                .by_name
+                .get(&name)
+                .and_then(|index| shared.functions.get_mut(*index as usize))
+            {
                 Some(slot) => *slot = Rc::new(function),
                 None => {
-                    shared.by_name.insert(name, shared.functions.len() as u32);
+                    shared.grammar.by_name.insert(name, shared.functions.len() as u32);
                     shared.functions.push(Rc::new(function));
                 }
             }
@@ -121,8 +131,42 @@ impl Templates {
     /// Parses `text` as the template `name`, with all templates that it defines. A later definition
     /// replaces an earlier one, unless it is empty (white space and comments alone).
     pub fn parse(&mut self, name: &str, text: &str) -> Result<(), ParseError> {
-        let parsed = crate::parse::parse(name, text, &self.shared)?;
+        self.parse_text(name, text, Arc::from(text.as_bytes()))
+    }
+
+    fn parse_text(&mut self, name: &str, text: &str, bytes: Arc<[u8]>) -> Result<(), ParseError> {
+        let parsed = parse(name, text, bytes, &self.shared.grammar, &self.shared.words)?;
         Rc::make_mut(&mut self.layer).add(&parsed);
+        Ok(())
+    }
+
+    /// Parses texts by name, one after the other as [`Templates::parse`] does, but without copying them and,
+    /// when they are large, on two threads. Bytes that are not UTF-8 become U+FFFD. The error is that of the
+    /// first text that does not parse.
+    pub fn parse_all(&mut self, sources: &[(&str, &Arc<[u8]>)]) -> Result<(), ParseError> {
+        let size: usize = sources.iter().map(|(_, bytes)| bytes.len()).sum();
+        let next = AtomicUsize::new(0);
+        let grammar = &self.shared.grammar;
+        let mut parsed = std::thread::scope(|scope| {
+            let work = || some_of(sources, &next, grammar);
+            let helper = match size > WORTH_A_THREAD {
+                // Without a second thread this one does it all.
+                true => std::thread::Builder::new().spawn_scoped(scope, work).ok(),
+                false => None,
+            };
+            let mut parsed = some_of(sources, &next, grammar);
+            match helper.map(std::thread::ScopedJoinHandle::join) {
+                Some(Ok(more)) => parsed.extend(more),
+                Some(Err(panic)) => std::panic::resume_unwind(panic),
+                None => {}
+            }
+            parsed
+        });
+        parsed.sort_unstable_by_key(|(index, _)| *index);
+        let layer = Rc::make_mut(&mut self.layer);
+        for (_, parsed) in parsed {
+            layer.add(&parsed?);
+        }
         Ok(())
     }
 
@@ -135,7 +179,7 @@ impl Templates {
     pub fn canonical(&self, name: &str) -> Option<String> {
         let tree = self.layer.get(name)?;
         let mut out = String::new();
-        tree.root.write(&tree.source.text, &mut out);
+        tree.root.write(&tree.source, &mut out);
         Some(out)
     }
 
@@ -149,18 +193,29 @@ impl Templates {
     /// Executes the template `name` with `data` as `.` and `$`. Output that is not UTF-8 shows U+FFFD
     /// in its place; [`Templates::execute_bytes`] gives it as it is.
     pub fn execute(&self, name: &str, data: &Value, env: &mut Env<'_>) -> Result<String, ExecError> {
-        let bytes = self.execute_bytes(name, data, env)?;
+        // A file mostly gives about as much text as it holds.
+        let size = self.layer.get(name).map_or(0, |tree| tree.source.text.len());
+        let bytes = self.execute_into(name, data, env, Vec::with_capacity(size))?;
         Ok(String::from_utf8(bytes)
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
     }
 
     /// As [`Templates::execute`], byte for byte.
     pub fn execute_bytes(&self, name: &str, data: &Value, env: &mut Env<'_>) -> Result<Vec<u8>, ExecError> {
-        let mut out = Vec::new();
+        self.execute_into(name, data, env, Vec::new())
+    }
+
+    fn execute_into(
+        &self,
+        name: &str,
+        data: &Value,
+        env: &mut Env<'_>,
+        mut out: Vec<u8>,
+    ) -> Result<Vec<u8>, ExecError> {
         match self.layer.get(name) {
             Some(tree) => crate::exec::execute(self, tree, data, env, &mut out)?,
             None => {
-                let set = &self.shared.options.name;
+                let set = &self.shared.grammar.options.name;
                 let (name, set) = (crate::fmt::quote(name), crate::fmt::quote(set));
                 return Err(ExecError::missing(format!(
                     "template: no template {name} associated with template {set}"
@@ -189,6 +244,37 @@ impl Layer {
                 continue;
             }
             self.trees.insert(name.clone(), tree.clone());
+        }
+    }
+}
+
+/// Less text than this is parsed before a thread has started.
+const WORTH_A_THREAD: usize = 128 << 10;
+
+/// Takes one text after the other until none is left or one does not parse. All before that one are taken by
+/// then, here or elsewhere.
+fn some_of(
+    sources: &[(&str, &Arc<[u8]>)],
+    next: &AtomicUsize,
+    grammar: &Grammar,
+) -> Vec<(usize, Result<Parsed, ParseError>)> {
+    let words = Words::default();
+    let mut out = Vec::new();
+    loop {
+        let index = next.fetch_add(1, Ordering::Relaxed);
+        let Some((name, bytes)) = sources.get(index) else { return out };
+        let parsed = match std::str::from_utf8(bytes) {
+            Ok(text) => parse(name, text, (*bytes).clone(), grammar, &words),
+            Err(_) => {
+                let text = String::from_utf8_lossy(bytes);
+                parse(name, &text, Arc::from(text.as_bytes()), grammar, &words)
+            }
+        };
+        let failed = parsed.is_err();
+        out.push((index, parsed));
+        if failed {
+            next.store(sources.len(), Ordering::Relaxed);
+            return out;
         }
     }
 }

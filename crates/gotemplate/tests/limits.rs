@@ -29,7 +29,7 @@ fn include_without_end() {
 #[test]
 fn tpl_without_end() {
     let text = r#"{{ $_ := set .map "t" "{{ tpl .t . }}" }}{{ tpl .map.t .map }}"#;
-    fails(text, Limits { depth: 300, ..Limits::default() }, "nested deeper than 300");
+    fails(text, Limits { includes: 300, ..Limits::default() }, "nested deeper than 300");
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn too_many_steps() {
 #[test]
 fn too_much_output() {
     let text = r#"{{ range until 1000 }}{{ repeat 100 "x" }}{{ end }}"#;
-    fails(text, Limits { output: 10_000, ..Limits::default() }, "more output");
+    fails(text, Limits { output: 20_000, ..Limits::default() }, "more output");
     fails(r#"{{ repeat 1000000000000 "xx" }}"#, Limits::default(), "too long");
     fails("{{ until 100000000000 }}", Limits::default(), "too long");
     fails(r#"{{ indent 100000000000 "x" }}"#, Limits::default(), "too long");

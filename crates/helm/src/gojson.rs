@@ -113,7 +113,8 @@ fn number_text(number: &serde_json::Number) -> String {
     match (number.as_i64(), number.as_u64(), number.as_f64()) {
         (Some(int), _, _) => int.to_string(),
         (_, Some(int), _) => int.to_string(),
-        (_, _, Some(float)) => crate::values::format_g(float),
+        // Go's YAML prints it as the shorter of its two floats.
+        (_, _, Some(float)) => crate::values::format_g32(float as f32),
         _ => number.to_string(),
     }
 }

@@ -31,6 +31,7 @@ mod gojson;
 pub mod lint;
 pub mod manifest;
 mod path;
+pub mod provenance;
 pub mod release;
 mod render;
 pub mod repo;
@@ -48,6 +49,6 @@ pub use manifest::Manifest;
 pub use release::{Event, Hook, Release, Status};
 pub use render::{
     NoCluster, RenderOptions, Rendered, TemplateOptions, World, check_installable, computed_values,
-    fill_random, release_name, render, template_text,
+    fill_random, release_name, render, stored_chart, template_text,
 };
 pub use values::Values;

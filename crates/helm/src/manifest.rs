@@ -7,6 +7,10 @@ use serde_json::Value;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
+mod reading;
+
+pub(crate) use reading::{Reading, Shelf};
+
 /// One document of the rendered text.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Manifest {
@@ -14,7 +18,8 @@ pub struct Manifest {
     pub path: String,
     /// The text, without the separators and blanks around it.
     pub content: String,
-    /// The text as data; null when it holds only comments.
+    /// The text as data; null when it holds only comments, or when only the heads of manifests were asked for
+    /// ([`RenderOptions::heads_only`](crate::RenderOptions::heads_only)).
     pub object: Value,
     /// Its `apiVersion`, or nothing.
     pub api_version: String,
@@ -40,14 +45,24 @@ pub const RESOURCE_POLICY: &str = "helm.sh/resource-policy";
 impl Manifest {
     /// Reads one document.
     pub fn parse(path: &str, content: &str) -> Result<Manifest> {
+        let mut manifest = Manifest::head(path, content, false)?;
+        manifest.content = content.to_owned();
+        Ok(manifest)
+    }
+
+    /// Reads one document without keeping its text; with `lean` the object is not kept either.
+    fn head(path: &str, content: &str, lean: bool) -> Result<Manifest> {
         let fail = |text: String, line: usize, column: usize| {
             let text = format!("YAML parse error on {path}: {text}");
             Error::new(Stage::Manifest, text).at(path, line, column).with_excerpt(content)
         };
-        // Helm hands the whole text to a reader of lines, which gives each document its last line break back:
-        // a block scalar at the end keeps its own. Errors are those of the text without it.
-        let object = yaml::from_str(&format!("{content}\n"));
-        let object = object.or_else(|_| yaml::from_str(content)).map_err(|error| {
+        let read = match lean {
+            true => yaml::from_str_members(content, &["apiVersion", "kind", "metadata"]),
+            // Helm hands the whole text to a reader of lines, which gives each document its last line break
+            // back: a block scalar at the end keeps its own. Errors are those of the text without it.
+            false => yaml::from_str(&format!("{content}\n")).or_else(|_| yaml::from_str(content)),
+        };
+        let object = read.map_err(|error| {
             fail(format!("error converting YAML to JSON: {error}"), error.line, error.column)
         })?;
         let mut decoder = Decoder::default();
@@ -68,8 +83,9 @@ impl Manifest {
             }
         }
         let mut out = decoder.finish(out).map_err(|text| fail(text, 0, 0))?;
-        out.content = content.to_owned();
-        out.object = object;
+        if !lean {
+            out.object = object;
+        }
         Ok(out)
     }
 
@@ -187,7 +203,7 @@ fn next_separator(text: &str, at_start: bool) -> Option<(&str, &str)> {
     if at_start && let Some(after) = text.strip_prefix("---") {
         return Some(("", after.trim_start_matches(blank)));
     }
-    let at = text.find("\n---")?;
+    let at = memchr::memmem::find(text.as_bytes(), b"\n---")?;
     let before = text.get(..at)?.trim_end_matches(blank);
     let after = text.get(at + 4..)?.trim_start_matches(blank);
     Some((before, after))
@@ -264,29 +280,22 @@ pub struct Sorted {
     pub warnings: Vec<String>,
 }
 
-/// Splits, reads and sorts the rendered files, by path.
-pub fn sort(files: &BTreeMap<String, String>) -> Result<Sorted> {
+/// Sorts manifests that are in the order of their files into hooks and the rest.
+pub(crate) fn sort(manifests: impl IntoIterator<Item = Manifest>) -> Sorted {
     let mut sorted = Sorted::default();
-    for (path, content) in files {
-        if crate::path::base(path).starts_with('_') || trim(content).is_empty() {
-            continue;
-        }
-        for document in split(content) {
-            let manifest = Manifest::parse(path, document)?;
-            match manifest.as_hook() {
-                None => sorted.manifests.push(manifest),
-                Some(Ok(hook)) => sorted.hooks.push(hook),
-                Some(Err(named)) => {
-                    sorted
-                        .warnings
-                        .push(format!("info: skipping unknown hook: {}", crate::error::quote(&named)));
-                }
+    for manifest in manifests {
+        match manifest.as_hook() {
+            None => sorted.manifests.push(manifest),
+            Some(Ok(hook)) => sorted.hooks.push(hook),
+            Some(Err(named)) => {
+                let named = crate::error::quote(&named);
+                sorted.warnings.push(format!("info: skipping unknown hook: {named}"));
             }
         }
     }
     sorted.manifests.sort_by(|a, b| by_kind(&a.kind, &b.kind, INSTALL_ORDER));
     sorted.hooks.sort_by(|a, b| by_kind(&a.kind, &b.kind, INSTALL_ORDER));
-    Ok(sorted)
+    sorted
 }
 
 /// How two kinds stand in an order; kinds that it does not name come last, by name.

@@ -3,13 +3,15 @@
 use crate::capabilities::Capabilities;
 use crate::chart::{Chart, Crd};
 use crate::dependencies::{Forest, check_present};
-use crate::manifest::{self, Manifest};
-use crate::release::{Event, Hook, check_name};
+use crate::manifest::{self, Manifest, Reading, Shelf};
+use crate::release::{Event, Hook, StoredChart, check_name};
 use crate::values::Values;
 use crate::values::coalesce::{self, Table, from_values};
 use crate::{Error, Result, Stage, schema};
+use gotemplate::Origin;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -106,6 +108,11 @@ pub struct RenderOptions {
     pub strict: bool,
     /// Whether `required` and `fail` let things pass, as `helm lint` does.
     pub lint: bool,
+    /// Whether manifests keep only what Helm looks at: their [`Manifest::object`] is null then. It saves
+    /// most of the memory where only text is wanted.
+    pub heads_only: bool,
+    /// Whether templates note where their output comes from; see [`crate::provenance`].
+    pub trace: bool,
     /// How much the templates may use up.
     pub limits: gotemplate::Limits,
 }
@@ -123,6 +130,8 @@ impl Default for RenderOptions {
             sub_notes: false,
             strict: false,
             lint: false,
+            heads_only: false,
+            trace: false,
             limits: gotemplate::Limits::default(),
         }
     }
@@ -157,10 +166,21 @@ pub fn render(
         error.wrap(format!("release name {name}"))
     })?;
     let mut out = Rendered::default();
-    let files = render_files(chart, values, options, world, &mut out)?;
-    let (files, notes) = take_notes(files, chart.name(), options.sub_notes);
-    out.notes = notes;
-    let sorted = manifest::sort(&files)?;
+    let shelf = Shelf::default();
+    let (manifests, notes) = std::thread::scope(|scope| {
+        let mut notes = BTreeMap::new();
+        let mut reading = Reading::new(&shelf, scope, options.heads_only);
+        run_templates(chart, values, options, world, &mut out, &mut |path, text, _| {
+            if path.ends_with("NOTES.txt") {
+                notes.insert(path, text);
+            } else {
+                reading.add(path, text);
+            }
+        })?;
+        Ok::<_, Error>((reading.finish()?, notes))
+    })?;
+    out.notes = join_notes(notes, chart.name(), options.sub_notes);
+    let sorted = manifest::sort(manifests);
     out.manifests = sorted.manifests;
     out.hooks = sorted.hooks;
     out.warnings.extend(sorted.warnings);
@@ -175,13 +195,29 @@ pub(crate) fn render_files(
     world: &dyn World,
     out: &mut Rendered,
 ) -> Result<BTreeMap<String, String>> {
+    let mut files = BTreeMap::new();
+    run_templates(chart, values, options, world, out, &mut |path, text, _| {
+        files.insert(path, text);
+    })?;
+    Ok(files)
+}
+
+/// Hands every template's output with its path to `put`, as soon as it is there.
+pub(crate) fn run_templates(
+    chart: &Chart,
+    values: &Values,
+    options: &RenderOptions,
+    world: &dyn World,
+    out: &mut Rendered,
+    put: &mut dyn FnMut(String, String, Vec<Origin>),
+) -> Result<()> {
     let (forest, values) = prepare(chart, values, &mut out.warnings)?;
     if !options.skip_schema_validation {
         schema::check(&forest, &values)?;
     }
     check_kube_version(chart, options)?;
     forest.crds(Forest::ROOT, &mut out.crds);
-    crate::engine::run(&forest, &values, options, world, &mut out.warnings)
+    crate::engine::run(&forest, &values, options, world, &mut out.warnings, put)
 }
 
 /// The charts that take part and the values they all come to.
@@ -204,6 +240,21 @@ pub fn computed_values(chart: &Chart, values: &Values) -> Result<Values> {
     Values::from_json(json)
 }
 
+/// The chart as Helm stores it with a release: what settling the dependencies changed of it stays. Of the
+/// declared dependencies those that take part are left, and the values of a chart that has some hold those of
+/// its subcharts too, which is what `upgrade --reuse-values` then starts from.
+pub fn stored_chart(chart: &Chart, values: &Values) -> Result<StoredChart> {
+    let mut stored = StoredChart::from(chart);
+    let mut forest = Forest::new(chart);
+    forest.process(&from_values(values), &mut Vec::new())?;
+    stored.metadata.dependencies = forest.requirements(Forest::ROOT);
+    if let Some(values) = forest.values(Forest::ROOT).filter(|_| !stored.metadata.dependencies.is_empty()) {
+        let json = gotemplate::Value::Map(values).to_json();
+        stored.values = Some(Values::from_json(json.map_err(|text| Error::new(Stage::Values, text))?)?);
+    }
+    Ok(stored)
+}
+
 /// Library charts (and unknown types) cannot be installed.
 pub fn check_installable(chart: &Chart) -> Result<()> {
     match chart.metadata.chart_type.as_str() {
@@ -223,22 +274,19 @@ fn check_kube_version(chart: &Chart, options: &RenderOptions) -> Result<()> {
     Err(Error::new(Stage::KubeVersion, text).at("Chart.yaml", 0, 0))
 }
 
-/// Takes the notes out of the files.
-fn take_notes(files: BTreeMap<String, String>, chart: &str, all: bool) -> (BTreeMap<String, String>, String) {
+/// The notes that are shown, of the chart itself or of all charts.
+fn join_notes(rendered: BTreeMap<String, String>, chart: &str, all: bool) -> String {
     let own = format!("{chart}/templates/NOTES.txt");
     let mut notes = String::new();
-    let mut kept = BTreeMap::new();
-    for (path, content) in files {
-        if !path.ends_with("NOTES.txt") {
-            kept.insert(path, content);
-        } else if all || path == own {
+    for (path, content) in rendered {
+        if all || path == own {
             if !notes.is_empty() {
                 notes.push('\n');
             }
             notes.push_str(&content);
         }
     }
-    (kept, notes)
+    notes
 }
 
 /// The name that `--name-template` makes.
@@ -264,6 +312,11 @@ fn document(path: &str, content: &str) -> String {
     format!("---\n# Source: {path}\n{content}\n")
 }
 
+/// The same in pieces.
+fn push_document<'t>(pieces: &mut Vec<Cow<'t, str>>, path: &'t str, content: Cow<'t, str>) {
+    pieces.extend(["---\n# Source: ".into(), path.into(), "\n".into(), content, "\n".into()]);
+}
+
 impl Rendered {
     /// The text that a release stores: every manifest with its source.
     pub fn manifest(&self) -> String {
@@ -278,12 +331,41 @@ impl Rendered {
 
     /// The text that `helm template` prints.
     pub fn to_template(&self, options: &TemplateOptions) -> Result<String> {
-        let mut text = String::new();
-        if options.include_crds {
-            text.extend(self.crds.iter().map(|crd| document(&crd.path, &crd.text())));
+        Ok(self.template_pieces(options)?.concat())
+    }
+
+    /// The text that `helm template` prints, in the pieces that are there already: a large one need not be
+    /// put together only to be written.
+    pub fn template_pieces(&self, options: &TemplateOptions) -> Result<Vec<Cow<'_, str>>> {
+        let crds = self.crds.iter().filter(|_| options.include_crds).map(|crd| (&crd.path, crd.text()));
+        let manifests = self.manifests.iter().map(|manifest| (&manifest.path, (&*manifest.content).into()));
+        if !options.show_only.is_empty() {
+            let text: String = crds
+                .chain(manifests)
+                .map(|(path, content): (_, Cow<'_, str>)| document(path, &content))
+                .collect();
+            return Ok(vec![template_text(&text, self.shown_hooks(options), &options.show_only)?.into()]);
         }
-        text.push_str(&self.manifest());
-        template_text(&text, self.shown_hooks(options), &options.show_only)
+        let mut pieces = Vec::new();
+        for (path, content) in crds.chain(manifests) {
+            push_document(&mut pieces, path, content);
+        }
+        // The text ends in one newline, whatever the last manifest ends in.
+        while let Some(last) = pieces.pop() {
+            let kept = last.trim_end().len();
+            if kept > 0 {
+                pieces.push(match last {
+                    Cow::Borrowed(text) => text.get(..kept).unwrap_or_default().into(),
+                    Cow::Owned(text) => text.get(..kept).unwrap_or_default().to_owned().into(),
+                });
+                break;
+            }
+        }
+        pieces.push("\n".into());
+        for hook in self.shown_hooks(options) {
+            push_document(&mut pieces, &hook.path, (&*hook.manifest).into());
+        }
+        Ok(pieces)
     }
 
     /// The files that `helm template --output-dir` writes, below that folder, in the order of writing.

@@ -122,3 +122,53 @@ fn a_block_scalar_at_the_end_of_a_document_keeps_its_line_breaks() {
     let rendered = helm::render(&chart, &Values::new(), &RenderOptions::default(), &world()).unwrap();
     assert_eq!(rendered.manifests[0].object["a"], "one\n");
 }
+
+/// Templates that want more than there is: each ends, soon and with these words (none: it may render).
+#[test]
+fn hostile_templates_end_in_an_error() {
+    let text = std::fs::read_to_string("testdata/hostile.json").unwrap();
+    let cases: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
+    // A fraction of what is allowed by default: debug builds are slow.
+    let limits = helm::Limits { steps: 400_000, output: 4 << 20, ..helm::Limits::default() };
+    let mut wrong = Vec::new();
+    for case in &cases {
+        let parts = case["template"].as_array().unwrap().iter();
+        let template: String =
+            parts.map(|part| part[0].as_str().unwrap().repeat(part[1].as_u64().unwrap() as usize)).collect();
+        let mut files = BTreeMap::from([
+            ("Chart.yaml".to_owned(), b"apiVersion: v2\nname: x\nversion: 1.0.0\n".to_vec()),
+            ("templates/a.yaml".to_owned(), template.into_bytes()),
+            ("a".repeat(90), Vec::new()),
+        ]);
+        if let Some(values) = case["values"].as_str() {
+            files.insert("values.yaml".into(), values.into());
+        }
+        let since = std::time::Instant::now();
+        let options = RenderOptions { limits, ..RenderOptions::default() };
+        let result = Chart::from_files(files)
+            .and_then(|chart| helm::render(&chart, &Values::new(), &options, &world()));
+        let (name, words) = (&case["name"], case["words"].as_str().unwrap());
+        println!("{name}: {:?}", since.elapsed());
+        assert!(since.elapsed().as_secs() < 30, "{name} takes {:?}", since.elapsed());
+        match result {
+            Ok(_) if words.is_empty() => {}
+            Ok(_) => wrong.push(format!("{name} renders")),
+            Err(error) => {
+                let error = error.to_string();
+                let end: String = error.chars().rev().take(300).collect::<Vec<_>>().iter().rev().collect();
+                if !error.contains(words) {
+                    wrong.push(format!("{name}: {end}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn lists_within_lists_have_an_end() {
+    for text in [format!("a{}=1", "[0]".repeat(100_000)), format!("a{}=1", "[0].a".repeat(100_000))] {
+        let error = Values::new().set(&text).unwrap_err();
+        assert!(error.to_string().contains("nested"), "{error}");
+    }
+}

@@ -206,7 +206,9 @@ impl<D: Driver> Actions<'_, D> {
             name: self.storage.name.clone(),
             namespace: self.namespace.to_owned(),
             version: prepared.version,
-            chart: StoredChart::from(prepared.chart),
+            // Settling the dependencies has succeeded before: the chart is rendered.
+            chart: helm::stored_chart(prepared.chart, prepared.values)
+                .unwrap_or_else(|_| StoredChart::from(prepared.chart)),
             config: prepared.values.clone(),
             manifest: prepared.rendered.manifest(),
             hooks: prepared.rendered.hooks.clone(),

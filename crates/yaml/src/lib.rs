@@ -13,6 +13,7 @@ mod compose;
 mod emit;
 mod error;
 mod gotext;
+mod head;
 mod node;
 mod node_value;
 mod parser;
@@ -36,6 +37,12 @@ pub type Value = serde_json::Value;
 /// Reads the first document of `text` as a JSON value; an empty text is `Null`.
 pub fn from_str(text: &str) -> Result<Value, Error> {
     value::first(text, false)
+}
+
+/// As [`from_str`], but of a root mapping only the members `wanted` are kept; the whole document is read and
+/// checked all the same. What is unusual (aliases, tags, keys that are no strings) is answered in full.
+pub fn from_str_members(text: &str, wanted: &[&str]) -> Result<Value, Error> {
+    head::members(text, wanted)
 }
 
 /// As [`from_str`], but a key given twice in one mapping is an error.

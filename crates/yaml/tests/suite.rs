@@ -94,11 +94,26 @@ fn agrees_with_go_on_what_was_found() {
     run(&cases);
 }
 
+/// Reading some members must give those of the whole, or the same error.
+fn check_members(column: &mut Column, id: &str, input: &str, whole: &Result<Value, yaml::Error>) {
+    const WANTED: [&str; 3] = ["a", "key", "metadata"];
+    let show = |result: &Result<Value, yaml::Error>| match result {
+        Ok(Value::Object(map)) => {
+            let wanted = map.iter().filter(|(key, _)| WANTED.contains(&key.as_str()));
+            Value::Object(wanted.map(|(key, value)| (key.clone(), value.clone())).collect()).to_string()
+        }
+        Ok(value) => value.to_string(),
+        Err(error) => format!("error: {error} at {}:{}", error.line, error.column),
+    };
+    column.check(id, input, &show(whole), &show(&yaml::from_str_members(input, &WANTED)));
+}
+
 fn run(cases: &[Value]) {
-    let [mut json, mut strict, mut print, mut v3, mut kyaml] = <[Column; 5]>::default();
+    let [mut json, mut strict, mut print, mut v3, mut kyaml, mut members] = <[Column; 6]>::default();
     for case in cases.iter().filter(|case| case.get("panic").is_none()) {
         let (id, input) = (text(case, "id"), text(case, "in"));
         let value = yaml::from_str(&input);
+        check_members(&mut members, &id, &input, &value);
         if let (Ok(value), Some(want)) = (&value, case.get("toYaml").and_then(Value::as_str)) {
             print.check(&id, &input, want, &yaml::to_string(&floats(value)));
         }
@@ -126,6 +141,7 @@ fn run(cases: &[Value]) {
         + strict.report("strict")
         + print.report("toYaml")
         + v3.report("v3")
-        + kyaml.report("kyaml");
+        + kyaml.report("kyaml")
+        + members.report("members");
     assert_eq!(wrong, 0, "differences from Go");
 }

@@ -41,7 +41,9 @@ impl<'a> Exec<'a, '_, '_> {
         let mut values = Vec::with_capacity(given + 1);
         if let Body::Call = function.body {
             // The callee's text comes first; it is what errors name.
-            let callee = args.first().map_or_else(|| "<reflect.Value Value>".to_owned(), Expr::text);
+            let callee = args
+                .first()
+                .map_or_else(|| "<reflect.Value Value>".to_owned(), |first| first.text(&self.tree.source));
             values.push(Value::from(callee));
         }
         for (index, expr) in args.iter().enumerate() {
@@ -50,6 +52,9 @@ impl<'a> Exec<'a, '_, '_> {
         if let Some(slot) = last {
             values.push(self.checked(slot, param(args.len()))?);
         }
+        if let Err(error) = self.env.charge_call(function.price, &values) {
+            return self.failed(at, name, &error);
+        }
         let mut context = Context { env: &mut *self.env, templates: self.set };
         let result = match &function.body {
             Body::Native(body) => body(&mut context, &values),
@@ -57,6 +62,7 @@ impl<'a> Exec<'a, '_, '_> {
             Body::Call => call_value(&mut context, &values),
             Body::And | Body::Or => Ok(Value::Invalid),
         };
+        let result = result.and_then(|value| self.env.charge_result(&value).map(|()| value));
         match result {
             Ok(value) => Ok(Slot::plain(value)),
             Err(error) => self.failed(at, name, &error),
@@ -95,7 +101,7 @@ impl<'a> Exec<'a, '_, '_> {
         if let Some(slot) = self.operand(dot, expr)? {
             return self.checked(slot, param);
         }
-        let found = |what: &str| format!("expected {what}; found {}", expr.text());
+        let found = |what: &str| format!("expected {what}; found {}", expr.text(&self.tree.source));
         match (&expr.kind, param) {
             (ExprKind::Nil, Param::Any) => Ok(Value::Nil),
             (ExprKind::Nil, param) => match nil_of(param) {
@@ -105,7 +111,7 @@ impl<'a> Exec<'a, '_, '_> {
             (_, Param::Any | Param::Reflect) => self.literal(expr),
             (ExprKind::Bool(value), Param::Bool) => Ok(Value::Bool(*value)),
             (_, Param::Bool) => self.error(found("bool")),
-            (ExprKind::Str(_, text), Param::String) => Ok(Value::Str(text.clone())),
+            (ExprKind::Str(_, _, text), Param::String) => Ok(Value::Str(text.clone())),
             (_, Param::String) => self.error(found("string")),
             (ExprKind::Number(number), Param::Int | Param::Int64 | Param::Uint32 | Param::Float) => {
                 match number_of(number, param) {
@@ -116,7 +122,11 @@ impl<'a> Exec<'a, '_, '_> {
             (_, Param::Int | Param::Int64 | Param::Uint32 | Param::Float) => {
                 self.error(found(number_name(param)))
             }
-            _ => self.error(format!("can't handle {} for arg of type {}", expr.text(), param.name())),
+            _ => self.error(format!(
+                "can't handle {} for arg of type {}",
+                expr.text(&self.tree.source),
+                param.name()
+            )),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Pipelines, commands and their operands.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::{At, Exec, GROWTH, RED_ZONE, Result2, Slot};
 use crate::parse::{Command, Expr, ExprKind, Number, Pipe};
@@ -26,7 +27,7 @@ impl<'a> Exec<'a, '_, '_> {
     }
 
     fn command(&mut self, dot: &Slot, command: &'a Command, last: Option<Slot>) -> Result2<Slot> {
-        let args = command.args.as_slice();
+        let args = &*command.args;
         let Some(first) = args.first() else {
             return self.error("empty command");
         };
@@ -52,8 +53,15 @@ impl<'a> Exec<'a, '_, '_> {
             ExprKind::Bool(value) => Ok(Slot::plain(Value::Bool(*value))),
             ExprKind::Dot => Ok(dot.clone()),
             ExprKind::Number(number) => Ok(Slot::plain(self.constant(first, number)?)),
-            ExprKind::Str(_, text) => Ok(Slot::plain(Value::Str(text.clone()))),
+            ExprKind::Str(_, _, text) => Ok(Slot::plain(Value::Str(text.clone()))),
             _ => self.error("nil is not a command"),
+        }
+    }
+
+    /// Notes that a value is used as a whole.
+    fn used(&self, value: &Value) {
+        if let (Some(trace), Value::Map(map)) = (&self.env.trace, value) {
+            trace.used(map.id());
         }
     }
 
@@ -63,7 +71,7 @@ impl<'a> Exec<'a, '_, '_> {
 
     fn not_a_function(&self, args: &'a [Expr], last: Option<&Slot>) -> Result2<()> {
         if args.len() > 1 || last.is_some() {
-            let first = args.first().map(Expr::text).unwrap_or_default();
+            let first = args.first().map(|first| first.text(&self.tree.source)).unwrap_or_default();
             return self.error(format!("can't give argument to non-function {first}"));
         }
         Ok(())
@@ -95,13 +103,14 @@ impl<'a> Exec<'a, '_, '_> {
         dot: &Slot,
         expr: &'a Expr,
         node: &'a Expr,
-        names: &'a [Rc<str>],
+        names: &'a [Arc<str>],
         args: &'a [Expr],
         last: Option<Slot>,
     ) -> Result2<Slot> {
         self.at = At::Expr(expr);
         if let ExprKind::Nil = node.kind {
-            return self.error(format!("indirection through explicit nil in {}", expr.text()));
+            return self
+                .error(format!("indirection through explicit nil in {}", expr.text(&self.tree.source)));
         }
         let receiver = match &node.kind {
             ExprKind::Pipe(pipe) => {
@@ -112,7 +121,7 @@ impl<'a> Exec<'a, '_, '_> {
                 self.at = At::Expr(node);
                 self.function(dot, node, At::Expr(node), name, *index, &[], None)?
             }
-            _ => return self.error(format!("can't evaluate {}", node.text())),
+            _ => return self.error(format!("can't evaluate {}", node.text(&self.tree.source))),
         };
         self.fields(dot, receiver, expr, names, args, last)
     }
@@ -135,6 +144,7 @@ impl<'a> Exec<'a, '_, '_> {
         let slot = slot.clone();
         if names.is_empty() {
             self.not_a_function(args, last.as_ref())?;
+            self.used(&slot.value);
             return Ok(slot);
         }
         self.fields(dot, slot, expr, names, args, last)
@@ -146,7 +156,7 @@ impl<'a> Exec<'a, '_, '_> {
         dot: &Slot,
         receiver: Slot,
         expr: &'a Expr,
-        names: &'a [Rc<str>],
+        names: &'a [Arc<str>],
         args: &'a [Expr],
         last: Option<Slot>,
     ) -> Result2<Slot> {
@@ -163,7 +173,7 @@ impl<'a> Exec<'a, '_, '_> {
     fn field(
         &mut self,
         dot: &Slot,
-        name: &Rc<str>,
+        name: &Arc<str>,
         expr: &'a Expr,
         args: &'a [Expr],
         last: Option<Slot>,
@@ -173,7 +183,7 @@ impl<'a> Exec<'a, '_, '_> {
         match &receiver.value {
             Value::Map(map) if map.methods.is_none() => return self.entry(map, name, has_args),
             Value::Invalid => {
-                if self.set.shared.options.missing_key == MissingKey::Error {
+                if self.set.shared.grammar.options.missing_key == MissingKey::Error {
                     return self.error(format!("nil data; no entry for key {}", crate::fmt::quote(name)));
                 }
                 return Ok(Slot::invalid());
@@ -209,9 +219,12 @@ impl<'a> Exec<'a, '_, '_> {
             return self.error(format!("{name} is not a method but has arguments"));
         }
         if let Some(value) = map.get(name) {
+            if let Some(trace) = &self.env.trace {
+                trace.read(map.id(), name);
+            }
             return Ok(Slot::element(value, map.elem));
         }
-        match self.set.shared.options.missing_key {
+        match self.set.shared.grammar.options.missing_key {
             MissingKey::Invalid => Ok(Slot::invalid()),
             MissingKey::Zero => Ok(Slot::element(zero(map.elem), map.elem)),
             MissingKey::Error => self.error(format!("map has no entry for key {}", crate::fmt::quote(name))),
@@ -240,7 +253,10 @@ impl<'a> Exec<'a, '_, '_> {
     pub(super) fn operand(&mut self, dot: &Slot, expr: &'a Expr) -> Result2<Option<Slot>> {
         self.at = At::Expr(expr);
         Ok(Some(match &expr.kind {
-            ExprKind::Dot => dot.clone(),
+            ExprKind::Dot => {
+                self.used(&dot.value);
+                dot.clone()
+            }
             ExprKind::Field(names) => self.fields(dot, dot.clone(), expr, names, &[], None)?,
             ExprKind::Variable(..) => self.variable_fields(dot, expr, &[], None)?,
             ExprKind::Pipe(pipe) => self.nested(dot, pipe)?,
@@ -257,10 +273,11 @@ impl<'a> Exec<'a, '_, '_> {
         match &expr.kind {
             ExprKind::Bool(value) => Ok(Value::Bool(*value)),
             ExprKind::Number(number) => self.constant(expr, number),
-            ExprKind::Str(_, text) => Ok(Value::Str(text.clone())),
-            _ => {
-                self.error(format!("can't handle assignment of {} to empty interface argument", expr.text()))
-            }
+            ExprKind::Str(_, _, text) => Ok(Value::Str(text.clone())),
+            _ => self.error(format!(
+                "can't handle assignment of {} to empty interface argument",
+                expr.text(&self.tree.source)
+            )),
         }
     }
 }

@@ -8,7 +8,9 @@ pub(crate) use eval::zero as zero_of;
 use crate::env::Env;
 use crate::error::ExecError;
 use crate::parse::{Branch, Call, Command, Expr, List, Node, Pipe, Tree};
+use crate::price::Price;
 use crate::templates::Templates;
+use crate::trace::Origin;
 use crate::value::{Elem, Value};
 
 /// A value, and whether its static type is `interface {}`: field errors name that type.
@@ -77,6 +79,8 @@ struct Exec<'a, 'e, 'h> {
     vars: Vec<(u32, Slot)>,
     /// Where the variables of the running template begin.
     base: usize,
+    /// Whether this is the template that was asked for, and where its output comes from is to be noted.
+    traced: bool,
 }
 
 /// Executes `tree` with `data` as dot, appending its output to `out`.
@@ -90,7 +94,8 @@ pub(crate) fn execute(
     let dot = Slot::plain(data.clone()).unboxed();
     let at = At::List(&tree.root);
     let vars = vec![(0, dot.clone())];
-    let mut exec = Exec { set, env, out, tree, at, vars, base: 0 };
+    let traced = env.trace.is_some() && env.depth == 0;
+    let mut exec = Exec { set, env, out, tree, at, vars, base: 0, traced };
     let limit = exec.env.limits.depth;
     if exec.env.depth >= limit {
         let message = format!("template: {}: templates are nested deeper than {limit}", tree.name);
@@ -114,7 +119,7 @@ impl<'a> Exec<'a, '_, '_> {
     }
 
     fn located(&self, message: &str) -> String {
-        let source = &self.tree.source.text;
+        let source = &*self.tree.source;
         let mut text = String::new();
         let pos = match self.at {
             At::Node(node) => {
@@ -132,7 +137,7 @@ impl<'a> Exec<'a, '_, '_> {
                 branch.pos
             }
             At::Call(call) => {
-                call.write(&mut text);
+                call.write(source, &mut text);
                 call.pos
             }
             At::List(list) => {
@@ -140,15 +145,15 @@ impl<'a> Exec<'a, '_, '_> {
                 list.pos
             }
             At::Pipe(pipe) => {
-                pipe.write(&mut text);
+                pipe.write(source, &mut text);
                 pipe.pos
             }
             At::Command(command) => {
-                command.write(&mut text);
+                command.write(source, &mut text);
                 command.pos
             }
             At::Expr(expr) => {
-                expr.write(&mut text);
+                expr.write(source, &mut text);
                 expr.pos
             }
         };
@@ -171,6 +176,21 @@ impl<'a> Exec<'a, '_, '_> {
             return self.limit("the templates write more output than is allowed");
         }
         Ok(())
+    }
+
+    /// Notes what the output since `before` comes from.
+    fn note(&mut self, before: usize, pos: u32, is_text: bool) {
+        if !self.traced {
+            return;
+        }
+        let (end, line) = (self.out.len(), self.tree.line(pos));
+        if let Some(trace) = &mut self.env.trace {
+            let reads = if is_text { Vec::new() } else { trace.take_reads() };
+            if end > before {
+                let template = self.tree.source.name.to_string();
+                trace.origins.push(Origin { start: before, end, template, line, is_text, reads });
+            }
+        }
     }
 
     // Variables.
@@ -221,15 +241,21 @@ impl<'a> Exec<'a, '_, '_> {
         let before = self.out.len();
         match node {
             Node::Text(start, end) => {
-                let text = self.tree.source.text.as_bytes().get(*start as usize..*end as usize);
+                let text = self.tree.source.text.get(*start as usize..*end as usize);
                 self.out.extend_from_slice(text.unwrap_or_default());
+                self.note(before, *start, true);
                 self.count(before)?;
             }
-            Node::Action(_, pipe) => {
+            Node::Action(pos, pipe) => {
+                if let Some(trace) = self.env.trace.as_ref().filter(|_| self.traced) {
+                    // What a condition before it read is not this action's.
+                    trace.take_reads();
+                }
                 let slot = self.pipeline(dot, pipe)?;
                 if pipe.decl.is_empty() {
                     self.at = At::Node(node);
                     self.print(&slot.value)?;
+                    self.note(before, *pos, false);
                     self.count(before)?;
                 }
             }
@@ -254,9 +280,15 @@ impl<'a> Exec<'a, '_, '_> {
             Value::Func(_) => {
                 let mut text = String::new();
                 if let At::Node(node) = self.at {
-                    node.write(&self.tree.source.text, &mut text);
+                    node.write(&self.tree.source, &mut text);
                 }
                 return self.error(format!("can't print {text} of type {}", value.type_name()));
+            }
+            Value::List(_) | Value::Map(_) => {
+                if self.env.charge_call(Price::Deep, std::slice::from_ref(value)).is_err() {
+                    return self.limit("the templates take more steps than are allowed");
+                }
+                crate::fmt::print(self.out, value);
             }
             value => crate::fmt::print(self.out, value),
         }

@@ -162,7 +162,7 @@ fn width_and_precision(printer: &mut Printer<'_>, format: &mut Format<'_>) {
 pub(super) fn printf(out: &mut Vec<u8>, text: &[u8], values: &[Value]) {
     let mut format = Format { format: text, values, arg: 0, at: 0, reordered: false, good: true };
     let mut printer = Printer::new(out);
-    while format.at < text.len() {
+    while format.at < text.len() && printer.out.len() <= crate::env::MAX_TEXT {
         format.good = true;
         let rest = text.get(format.at..).unwrap_or_default();
         let plain = rest.iter().position(|byte| *byte == b'%').unwrap_or(rest.len());

@@ -76,6 +76,10 @@ impl<'o> Printer<'o> {
 
     /// Prints an operand with a verb.
     pub(super) fn argument(&mut self, value: &Value, verb: char) {
+        // What is longer is refused by the caller.
+        if self.out.len() > crate::env::MAX_TEXT {
+            return;
+        }
         match (value, verb) {
             (Value::Invalid | Value::Nil, 'T' | 'v') => self.pad(b"<nil>"),
             (Value::Invalid | Value::Nil, _) => self.bad_verb(value, verb),

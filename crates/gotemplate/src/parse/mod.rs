@@ -5,8 +5,9 @@ mod node;
 pub(crate) mod number;
 mod pipeline;
 
-use std::collections::HashMap;
-use std::rc::Rc;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use lex::{Item, Lexer, Type};
 pub(crate) use node::{
@@ -15,32 +16,67 @@ pub(crate) use node::{
 
 use crate::error::ParseError;
 use crate::fmt::quote;
-use crate::templates::Shared;
+use crate::templates::Options;
+
+/// What a text is read by: the delimiters and the functions there are. Threads share it.
+#[derive(Clone)]
+pub(crate) struct Grammar {
+    pub(crate) options: Options,
+    /// The functions' numbers.
+    pub(crate) by_name: HashMap<Arc<str>, u32>,
+}
+
+/// The names that templates use, each held once.
+#[derive(Clone, Default)]
+pub(crate) struct Words(RefCell<HashSet<Arc<str>>>);
+
+impl Words {
+    /// The name, shared with all others like it.
+    fn share(&self, text: &str) -> Arc<str> {
+        let mut words = self.0.borrow_mut();
+        if let Some(word) = words.get(text) {
+            return word.clone();
+        }
+        let word: Arc<str> = Arc::from(text);
+        words.insert(word.clone());
+        word
+    }
+}
 
 /// What one text holds: itself and the templates that it defines.
 pub(crate) struct Parsed {
-    pub(crate) trees: Vec<(Rc<str>, Rc<Tree>)>,
+    pub(crate) trees: Vec<(Arc<str>, Arc<Tree>)>,
 }
 
 /// Parentheses and blocks within one another: deeper is an error.
 const MAX_DEPTH: usize = 1000;
 
-/// Parses `text` as the template `name`.
-pub(crate) fn parse(name: &str, text: &str, shared: &Shared) -> Result<Parsed, ParseError> {
+/// Parses `bytes`, which are `text`, as the template `name`.
+pub(crate) fn parse(
+    name: &str,
+    text: &str,
+    bytes: Arc<[u8]>,
+    grammar: &Grammar,
+    words: &Words,
+) -> Result<Parsed, ParseError> {
     if u32::try_from(text.len()).is_err() {
         let message = format!("template: {name}:1: the text is longer than 4 GiB");
         return Err(ParseError { template: name.to_owned(), line: 1, message });
     }
-    let source = Rc::new(Source { name: Rc::from(name), text: Rc::from(text) });
-    let options = &shared.options;
-    let known = |word: &str| shared.by_name.contains_key(word);
+    let source = Arc::new(Source { name: Arc::from(name), text: bytes });
+    let options = &grammar.options;
+    let known = |word: &str| grammar.by_name.contains_key(word);
     let lexer = Lexer::new(text, &options.left, &options.right, !known("break"), !known("continue"));
     let mut parser = Parser {
-        shared,
+        grammar,
+        words,
         lexer,
         source,
-        names: HashMap::from([(Rc::from("$"), 0)]),
+        names: HashMap::from([(Arc::from("$"), 0)]),
         trees: Vec::new(),
+        nodes: Vec::new(),
+        commands: Vec::new(),
+        args: Vec::new(),
         state: State::default(),
         blocks: 0,
     };
@@ -58,7 +94,7 @@ struct State {
     /// Up to three tokens of look-ahead; the first is the last one read, whose line errors name.
     tokens: [Item; 3],
     peeked: usize,
-    variables: Vec<Rc<str>>,
+    variables: Vec<Arc<str>>,
     action: Option<usize>,
     ranges: usize,
     parens: usize,
@@ -69,7 +105,7 @@ impl Default for State {
         State {
             tokens: [Item::NONE; 3],
             peeked: 0,
-            variables: vec![Rc::from("$")],
+            variables: vec![Arc::from("$")],
             action: None,
             ranges: 0,
             parens: 0,
@@ -78,12 +114,18 @@ impl Default for State {
 }
 
 struct Parser<'t> {
-    shared: &'t Shared,
+    grammar: &'t Grammar,
+    words: &'t Words,
     lexer: Lexer<'t>,
-    source: Rc<Source>,
+    source: Arc<Source>,
     /// Numbers of variable names.
-    names: HashMap<Rc<str>, u32>,
-    trees: Vec<(Rc<str>, Rc<Tree>)>,
+    names: HashMap<Arc<str>, u32>,
+    trees: Vec<(Arc<str>, Arc<Tree>)>,
+    /// What the open lists, pipelines and commands hold so far: each takes its own from the end when it
+    /// closes, in one allocation of the right size.
+    nodes: Vec<Node>,
+    commands: Vec<Command>,
+    args: Vec<Expr>,
     state: State,
     blocks: usize,
 }
@@ -203,7 +245,7 @@ impl Parser<'_> {
     // Templates.
 
     fn top(&mut self, name: &str) -> Result2<()> {
-        let mut list = List { pos: self.peek().start as u32, nodes: Vec::new() };
+        let (pos, base) = (self.peek().start as u32, self.nodes.len());
         while self.peek().kind != Type::Eof {
             if self.peek().kind == Type::LeftDelim {
                 let delim = self.next();
@@ -216,11 +258,12 @@ impl Parser<'_> {
                 self.state.peeked = 2;
             }
             match self.text_or_action()? {
-                Item2::Node(node) => list.nodes.push(node),
+                Item2::Node(node) => self.nodes.push(node),
                 Item2::End(end) => return self.fail(format!("unexpected {}", end.text())),
             }
         }
-        self.add(Rc::from(name), list)
+        let nodes = self.nodes.drain(base..).collect();
+        self.add(Arc::from(name), List { pos, nodes })
     }
 
     /// Runs `body` as another template: with look-ahead and variables of its own.
@@ -252,7 +295,7 @@ impl Parser<'_> {
     }
 
     /// The nodes up to the end, as the template `name`.
-    fn body(&mut self, name: Rc<str>, context: &str) -> Result2<()> {
+    fn body(&mut self, name: Arc<str>, context: &str) -> Result2<()> {
         let (list, end) = self.item_list()?;
         if let End::Else(_) = end {
             return self.fail(format!("unexpected {} in {context}", end.text()));
@@ -260,8 +303,8 @@ impl Parser<'_> {
         self.add(name, list)
     }
 
-    fn add(&mut self, name: Rc<str>, root: List) -> Result2<()> {
-        let tree = Rc::new(Tree { name: name.clone(), source: self.source.clone(), root });
+    fn add(&mut self, name: Arc<str>, root: List) -> Result2<()> {
+        let tree = Arc::new(Tree { name: name.clone(), source: self.source.clone(), root });
         match self.trees.iter().position(|(other, _)| *other == name) {
             None => self.trees.push((name, tree)),
             Some(index) => {
@@ -278,22 +321,25 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn template_name(&mut self, item: Item, context: &str) -> Result2<Rc<str>> {
+    fn template_name(&mut self, item: Item, context: &str) -> Result2<Arc<str>> {
         if !matches!(item.kind, Type::String | Type::RawString) {
             return self.unexpected(item, context);
         }
         match number::unquote(self.text(item)) {
-            Some(name) => Ok(Rc::from(String::from_utf8_lossy(&name))),
+            Some(name) => Ok(Arc::from(String::from_utf8_lossy(&name))),
             None => self.fail("invalid syntax"),
         }
     }
 
     fn item_list(&mut self) -> Result2<(List, End)> {
-        let mut list = List { pos: self.peek_non_space().start as u32, nodes: Vec::new() };
+        let (pos, base) = (self.peek_non_space().start as u32, self.nodes.len());
         while self.peek_non_space().kind != Type::Eof {
             match self.text_or_action()? {
-                Item2::Node(node) => list.nodes.push(node),
-                Item2::End(end) => return Ok((list, end)),
+                Item2::Node(node) => self.nodes.push(node),
+                Item2::End(end) => {
+                    let nodes = self.nodes.drain(base..).collect();
+                    return Ok((List { pos, nodes }, end));
+                }
             }
         }
         self.fail("unexpected EOF")
@@ -382,11 +428,11 @@ impl Parser<'_> {
         let kind = self.peek().kind;
         if context == "if" && kind == Type::If {
             self.next();
-            return Ok(List { pos, nodes: vec![Node::If(Box::new(grown(|| self.control("if"))?))] });
+            return Ok(List { pos, nodes: [Node::If(Box::new(grown(|| self.control("if"))?))].into() });
         }
         if context == "with" && kind == Type::With {
             self.next();
-            return Ok(List { pos, nodes: vec![Node::With(Box::new(grown(|| self.control("with"))?))] });
+            return Ok(List { pos, nodes: [Node::With(Box::new(grown(|| self.control("with"))?))].into() });
         }
         let (list, end) = self.item_list()?;
         if let End::Else(_) = end {

@@ -1,19 +1,27 @@
 //! The parsed form of a template, and its text as errors show it.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// Where the nodes of a tree were read from.
 pub(crate) struct Source {
     /// The name of the top-level template.
-    pub(crate) name: Rc<str>,
-    /// Its whole text.
-    pub(crate) text: Rc<str>,
+    pub(crate) name: Arc<str>,
+    /// Its whole text: UTF-8, shared with whoever holds the file.
+    pub(crate) text: Arc<[u8]>,
+}
+
+impl Source {
+    /// The text between two positions; nothing when they are none of this text.
+    pub(crate) fn slice(&self, start: u32, end: u32) -> &str {
+        let bytes = self.text.get(start as usize..end as usize).unwrap_or_default();
+        std::str::from_utf8(bytes).unwrap_or_default()
+    }
 }
 
 /// A named template.
 pub(crate) struct Tree {
-    pub(crate) name: Rc<str>,
-    pub(crate) source: Rc<Source>,
+    pub(crate) name: Arc<str>,
+    pub(crate) source: Arc<Source>,
     pub(crate) root: List,
 }
 
@@ -21,17 +29,20 @@ impl Tree {
     /// Whether it holds nothing but white space and comments.
     pub(crate) fn is_empty(&self) -> bool {
         self.root.nodes.iter().all(|node| match node {
-            Node::Text(start, end) => {
-                self.source.text.get(*start as usize..*end as usize).unwrap_or("").trim().is_empty()
-            }
+            Node::Text(start, end) => self.source.slice(*start, *end).trim().is_empty(),
             _ => false,
         })
     }
 
+    /// The line of a position, from 1.
+    pub(crate) fn line(&self, pos: u32) -> usize {
+        1 + memchr_count(self.source.slice(0, pos).as_bytes())
+    }
+
     /// `name:line:column` of a position.
     pub(crate) fn place(&self, pos: u32) -> String {
-        let before = self.source.text.get(..pos as usize).unwrap_or("");
-        let line = 1 + memchr_count(before.as_bytes());
+        let before = self.source.slice(0, pos);
+        let line = self.line(pos);
         let column = before.len() - before.rfind('\n').map_or(0, |at| at + 1);
         format!("{}:{line}:{column}", self.source.name)
     }
@@ -44,7 +55,7 @@ fn memchr_count(text: &[u8]) -> usize {
 #[derive(Default)]
 pub(crate) struct List {
     pub(crate) pos: u32,
-    pub(crate) nodes: Vec<Node>,
+    pub(crate) nodes: Box<[Node]>,
 }
 
 /// A piece of a template.
@@ -70,7 +81,7 @@ pub(crate) struct Branch {
 /// `{{template "name" pipe}}`.
 pub(crate) struct Call {
     pub(crate) pos: u32,
-    pub(crate) name: Rc<str>,
+    pub(crate) name: Arc<str>,
     pub(crate) pipe: Option<Pipe>,
 }
 
@@ -78,19 +89,19 @@ pub(crate) struct Call {
 #[derive(Clone)]
 pub(crate) struct Variable {
     pub(crate) id: u32,
-    pub(crate) name: Rc<str>,
+    pub(crate) name: Arc<str>,
 }
 
 pub(crate) struct Pipe {
     pub(crate) pos: u32,
     pub(crate) assign: bool,
-    pub(crate) decl: Vec<Variable>,
-    pub(crate) commands: Vec<Command>,
+    pub(crate) decl: Box<[Variable]>,
+    pub(crate) commands: Box<[Command]>,
 }
 
 pub(crate) struct Command {
     pub(crate) pos: u32,
-    pub(crate) args: Vec<Expr>,
+    pub(crate) args: Box<[Expr]>,
 }
 
 pub(crate) struct Expr {
@@ -100,17 +111,17 @@ pub(crate) struct Expr {
 
 pub(crate) enum ExprKind {
     /// A function, by its number in the table.
-    Function(Rc<str>, u32),
+    Function(Arc<str>, u32),
     /// A variable and the fields after it.
-    Variable(Variable, Box<[Rc<str>]>),
-    Field(Box<[Rc<str>]>),
-    Chain(Box<Expr>, Vec<Rc<str>>),
+    Variable(Variable, Box<[Arc<str>]>),
+    Field(Box<[Arc<str>]>),
+    Chain(Box<Expr>, Box<[Arc<str>]>),
     Dot,
     Nil,
     Bool(bool),
     Number(Box<Number>),
-    /// The text as written, with quotes, and what it means.
-    Str(Box<str>, crate::value::Str),
+    /// Where it stands as written, with quotes, and what it means.
+    Str(u32, u32, crate::value::Str),
     Pipe(Box<Pipe>),
 }
 
@@ -124,7 +135,7 @@ pub(crate) struct Number {
     pub(crate) text: Box<str>,
 }
 
-fn fields(out: &mut String, names: &[Rc<str>]) {
+fn fields(out: &mut String, names: &[Arc<str>]) {
     for name in names {
         out.push('.');
         out.push_str(name);
@@ -132,7 +143,7 @@ fn fields(out: &mut String, names: &[Rc<str>]) {
 }
 
 impl Expr {
-    pub(crate) fn write(&self, out: &mut String) {
+    pub(crate) fn write(&self, source: &Source, out: &mut String) {
         match &self.kind {
             ExprKind::Function(name, _) => out.push_str(name),
             ExprKind::Variable(variable, names) => {
@@ -141,48 +152,48 @@ impl Expr {
             }
             ExprKind::Field(names) => fields(out, names),
             ExprKind::Chain(node, names) => {
-                node.write_in_parens(out);
+                node.write_in_parens(source, out);
                 fields(out, names);
             }
             ExprKind::Dot => out.push('.'),
             ExprKind::Nil => out.push_str("nil"),
             ExprKind::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
             ExprKind::Number(number) => out.push_str(&number.text),
-            ExprKind::Str(quoted, _) => out.push_str(quoted),
-            ExprKind::Pipe(pipe) => pipe.write(out),
+            ExprKind::Str(start, end, _) => out.push_str(source.slice(*start, *end)),
+            ExprKind::Pipe(pipe) => pipe.write(source, out),
         }
     }
 
-    fn write_in_parens(&self, out: &mut String) {
+    fn write_in_parens(&self, source: &Source, out: &mut String) {
         if let ExprKind::Pipe(pipe) = &self.kind {
             out.push('(');
-            pipe.write(out);
+            pipe.write(source, out);
             out.push(')');
         } else {
-            self.write(out);
+            self.write(source, out);
         }
     }
 
-    pub(crate) fn text(&self) -> String {
+    pub(crate) fn text(&self, source: &Source) -> String {
         let mut out = String::new();
-        self.write(&mut out);
+        self.write(source, &mut out);
         out
     }
 }
 
 impl Command {
-    pub(crate) fn write(&self, out: &mut String) {
+    pub(crate) fn write(&self, source: &Source, out: &mut String) {
         for (index, arg) in self.args.iter().enumerate() {
             if index > 0 {
                 out.push(' ');
             }
-            arg.write_in_parens(out);
+            arg.write_in_parens(source, out);
         }
     }
 }
 
 impl Pipe {
-    pub(crate) fn write(&self, out: &mut String) {
+    pub(crate) fn write(&self, source: &Source, out: &mut String) {
         for (index, variable) in self.decl.iter().enumerate() {
             if index > 0 {
                 out.push_str(", ");
@@ -196,13 +207,13 @@ impl Pipe {
             if index > 0 {
                 out.push_str(" | ");
             }
-            command.write(out);
+            command.write(source, out);
         }
     }
 }
 
 impl List {
-    pub(crate) fn write(&self, source: &str, out: &mut String) {
+    pub(crate) fn write(&self, source: &Source, out: &mut String) {
         for node in &self.nodes {
             node.write(source, out);
         }
@@ -210,11 +221,11 @@ impl List {
 }
 
 impl Branch {
-    pub(crate) fn write(&self, word: &str, source: &str, out: &mut String) {
+    pub(crate) fn write(&self, word: &str, source: &Source, out: &mut String) {
         out.push_str("{{");
         out.push_str(word);
         out.push(' ');
-        self.pipe.write(out);
+        self.pipe.write(source, out);
         out.push_str("}}");
         self.list.write(source, out);
         if let Some(other) = &self.other {
@@ -227,18 +238,18 @@ impl Branch {
 
 impl Node {
     /// The node as canonical template text.
-    pub(crate) fn write(&self, source: &str, out: &mut String) {
+    pub(crate) fn write(&self, source: &Source, out: &mut String) {
         match self {
-            Node::Text(start, end) => out.push_str(source.get(*start as usize..*end as usize).unwrap_or("")),
+            Node::Text(start, end) => out.push_str(source.slice(*start, *end)),
             Node::Action(_, pipe) => {
                 out.push_str("{{");
-                pipe.write(out);
+                pipe.write(source, out);
                 out.push_str("}}");
             }
             Node::If(branch) => branch.write("if", source, out),
             Node::Range(branch) => branch.write("range", source, out),
             Node::With(branch) => branch.write("with", source, out),
-            Node::Template(call) => call.write(out),
+            Node::Template(call) => call.write(source, out),
             Node::Break(_) => out.push_str("{{break}}"),
             Node::Continue(_) => out.push_str("{{continue}}"),
         }
@@ -246,12 +257,12 @@ impl Node {
 }
 
 impl Call {
-    pub(crate) fn write(&self, out: &mut String) {
+    pub(crate) fn write(&self, source: &Source, out: &mut String) {
         out.push_str("{{template ");
         out.push_str(&crate::fmt::quote(&self.name));
         if let Some(pipe) = &self.pipe {
             out.push(' ');
-            pipe.write(out);
+            pipe.write(source, out);
         }
         out.push_str("}}");
     }

@@ -1,20 +1,32 @@
 //! Pipelines, commands and operands.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
-use super::lex::Type;
+use super::lex::{Item, Type};
 use super::node::{Command, Expr, ExprKind, Pipe, Variable};
 use super::{MAX_DEPTH, Parser, Result2, grown, number};
 use crate::fmt::quote;
 use crate::value::Str;
 
+/// The variables that a pipeline declares or assigns.
+#[derive(Default)]
+struct Declared {
+    assign: bool,
+    variables: Vec<Variable>,
+}
+
 impl Parser<'_> {
+    /// The token's text behind its first `skip` bytes; equal words are held once.
+    fn word(&self, item: Item, skip: usize) -> Arc<str> {
+        self.words.share(self.text(item).get(skip..).unwrap_or_default())
+    }
+
     fn variable(&mut self, name: &str) -> Variable {
         let next = self.names.len() as u32;
         match self.names.get_key_value(name) {
             Some((name, id)) => Variable { id: *id, name: name.clone() },
             None => {
-                let name: Rc<str> = Rc::from(name);
+                let name: Arc<str> = Arc::from(name);
                 self.names.insert(name.clone(), next);
                 Variable { id: next, name }
             }
@@ -23,12 +35,16 @@ impl Parser<'_> {
 
     pub(super) fn pipeline(&mut self, context: &str, end: Type) -> Result2<Pipe> {
         let pos = self.peek_non_space().start as u32;
-        let mut pipe = Pipe { pos, assign: false, decl: Vec::new(), commands: Vec::new() };
-        while self.declaration(&mut pipe, context)? {}
+        let mut declared = Declared::default();
+        while self.declaration(&mut declared, context)? {}
+        let base = self.commands.len();
         loop {
             let item = self.next_non_space();
             match item.kind {
                 kind if kind == end => {
+                    let commands = self.commands.drain(base..).collect();
+                    let decl = declared.variables.into_boxed_slice();
+                    let pipe = Pipe { pos, assign: declared.assign, decl, commands };
                     self.check(&pipe, context)?;
                     return Ok(pipe);
                 }
@@ -46,7 +62,7 @@ impl Parser<'_> {
                 | Type::LeftParen => {
                     self.backup();
                     let command = self.command()?;
-                    pipe.commands.push(command);
+                    self.commands.push(command);
                 }
                 _ => return self.unexpected(item, context),
             }
@@ -54,7 +70,7 @@ impl Parser<'_> {
     }
 
     /// One declared or assigned variable; whether another may follow.
-    fn declaration(&mut self, pipe: &mut Pipe, context: &str) -> Result2<bool> {
+    fn declaration(&mut self, declared: &mut Declared, context: &str) -> Result2<bool> {
         let item = self.peek_non_space();
         if item.kind != Type::Variable {
             return Ok(false);
@@ -68,12 +84,13 @@ impl Parser<'_> {
             let name = self.text(item).to_owned();
             let variable = self.variable(&name);
             self.state.variables.push(variable.name.clone());
-            pipe.decl.push(variable);
+            declared.variables.reserve_exact(1);
+            declared.variables.push(variable);
             if !comma {
-                pipe.assign = next.kind == Type::Assign;
+                declared.assign = next.kind == Type::Assign;
                 return Ok(false);
             }
-            if context == "range" && pipe.decl.len() < 2 {
+            if context == "range" && declared.variables.len() < 2 {
                 return match self.peek_non_space().kind {
                     Type::Variable | Type::RightDelim | Type::RightParen => Ok(true),
                     _ => self.fail("range can only initialize variables"),
@@ -107,11 +124,11 @@ impl Parser<'_> {
     }
 
     fn command(&mut self) -> Result2<Command> {
-        let mut command = Command { pos: self.peek_non_space().start as u32, args: Vec::new() };
+        let (pos, base) = (self.peek_non_space().start as u32, self.args.len());
         loop {
             self.peek_non_space();
             if let Some(operand) = self.operand()? {
-                command.args.push(operand);
+                self.args.push(operand);
             }
             let item = self.next();
             match item.kind {
@@ -122,10 +139,10 @@ impl Parser<'_> {
             }
             break;
         }
-        if command.args.is_empty() {
+        if self.args.len() == base {
             return self.fail("empty command");
         }
-        Ok(command)
+        Ok(Command { pos, args: self.args.drain(base..).collect() })
     }
 
     fn operand(&mut self) -> Result2<Option<Expr>> {
@@ -136,10 +153,10 @@ impl Parser<'_> {
         if first.kind != Type::Field {
             return Ok(Some(term));
         }
-        let mut names: Vec<Rc<str>> = Vec::new();
+        let mut names: Vec<Arc<str>> = Vec::new();
         while self.peek().kind == Type::Field {
             let item = self.next();
-            names.push(Rc::from(self.text(item).get(1..).unwrap_or("")));
+            names.push(self.word(item, 1));
         }
         let pos = first.start as u32;
         let kind = match term.kind {
@@ -148,9 +165,9 @@ impl Parser<'_> {
                 ExprKind::Variable(variable, own.iter().cloned().chain(names).collect())
             }
             ExprKind::Bool(_) | ExprKind::Str(..) | ExprKind::Number(_) | ExprKind::Nil | ExprKind::Dot => {
-                return self.fail(format!("unexpected . after term {}", quote(&term.text())));
+                return self.fail(format!("unexpected . after term {}", quote(&term.text(&self.source))));
             }
-            _ => ExprKind::Chain(Box::new(term), names),
+            _ => ExprKind::Chain(Box::new(term), names.into()),
         };
         Ok(Some(Expr { pos, kind }))
     }
@@ -159,7 +176,7 @@ impl Parser<'_> {
         let item = self.next_non_space();
         let text = self.text(item);
         let kind = match item.kind {
-            Type::Identifier => match self.shared.by_name.get_key_value(text) {
+            Type::Identifier => match self.grammar.by_name.get_key_value(text) {
                 Some((name, index)) => ExprKind::Function(name.clone(), *index),
                 None => return self.fail(format!("function {} not defined", quote(text))),
             },
@@ -172,7 +189,7 @@ impl Parser<'_> {
                 let name = text.to_owned();
                 ExprKind::Variable(self.variable(&name), Box::default())
             }
-            Type::Field => ExprKind::Field([Rc::from(text.get(1..).unwrap_or(""))].into()),
+            Type::Field => ExprKind::Field([self.word(item, 1)].into()),
             Type::Bool => ExprKind::Bool(text == "true"),
             Type::CharConstant | Type::Complex | Type::Number => match number::number(text, item.kind) {
                 Ok(number) => ExprKind::Number(Box::new(number)),
@@ -189,7 +206,7 @@ impl Parser<'_> {
                 return Ok(Some(Expr { pos, kind: ExprKind::Pipe(Box::new(pipe)) }));
             }
             Type::String | Type::RawString => match number::unquote(text) {
-                Some(value) => ExprKind::Str(text.into(), Str::from(value)),
+                Some(value) => ExprKind::Str(item.start as u32, item.end as u32, Str::from(value)),
                 None => return self.fail("invalid syntax"),
             },
             _ => {

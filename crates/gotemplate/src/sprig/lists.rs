@@ -213,6 +213,9 @@ fn join(_: Ctx, args: &[Value]) -> Result<Value, FuncError> {
     let separator = super::bytes(args, 0);
     let mut out = Vec::new();
     for (index, text) in strings_of(arg(args, 1)).iter().enumerate() {
+        if out.len() > crate::env::MAX_TEXT {
+            break;
+        }
         if index > 0 {
             out.extend_from_slice(separator);
         }

@@ -57,6 +57,8 @@ fn compiled(context: &mut Context<'_, '_>, args: &[Value], panics: bool) -> Resu
             error
         })
     })?;
+    let (regexp, steps) = regexp;
+    context.env.charge(steps)?;
     let regexp = Rc::new(regexp);
     if context.env.regexps.len() >= MAX_CACHED {
         context.env.regexps.clear();

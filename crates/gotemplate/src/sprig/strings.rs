@@ -8,7 +8,7 @@ use crate::func::{Context, FuncError, Function, Param};
 use crate::value::{Elem, Map, Str, Value};
 
 /// No function makes a longer string.
-const MAX_LENGTH: usize = 256 << 20;
+const MAX_LENGTH: usize = crate::env::MAX_TEXT;
 
 pub(super) fn functions() -> Vec<Function> {
     use Param::{Any, Int, String};

@@ -118,7 +118,7 @@ pub(super) fn wrap(source: &[u8], width: i64, newline: &[u8], cut: bool) -> Vec<
     let width = usize::try_from(width.max(1)).unwrap_or(usize::MAX);
     let mut out = Vec::new();
     let mut rest = source;
-    while rest.len() > width {
+    while rest.len() > width && out.len() <= crate::env::MAX_TEXT {
         if rest.first() == Some(&b' ') {
             rest = rest.get(1..).unwrap_or_default();
             continue;

@@ -193,6 +193,11 @@ impl Map {
         Map { elem: self.elem, name: Some(name), methods: Some(methods), data: self.data.clone() }
     }
 
+    /// What tells this map from any other that lives now, under whatever type.
+    pub fn id(&self) -> usize {
+        Rc::as_ptr(&self.data).addr()
+    }
+
     /// Whether both are the same map, under whatever type.
     pub fn same(&self, other: &Map) -> bool {
         Rc::ptr_eq(&self.data, &other.data)

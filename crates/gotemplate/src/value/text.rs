@@ -4,18 +4,19 @@ use std::borrow::{Borrow, Cow};
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::rc::Rc;
+use std::sync::Arc;
 
-/// A Go string. Cloning is a reference count.
+/// A Go string. Cloning is a reference count, an atomic one: parsed templates hold strings and are made on
+/// several threads.
 ///
 /// Text that is valid UTF-8 is held as such; anything else (the bytes of an image, a rune cut in two by
 /// `trunc`) is kept byte for byte in the second form, so that it survives `b64enc`.
 #[derive(Clone)]
 pub enum Str {
     /// Valid UTF-8.
-    Text(Rc<str>),
+    Text(Arc<str>),
     /// Bytes that are not valid UTF-8.
-    Raw(Rc<[u8]>),
+    Raw(Arc<[u8]>),
 }
 
 impl Str {
@@ -48,24 +49,24 @@ impl Str {
 
 impl From<&str> for Str {
     fn from(text: &str) -> Self {
-        Str::Text(Rc::from(text))
+        Str::Text(Arc::from(text))
     }
 }
 
 impl From<String> for Str {
     fn from(text: String) -> Self {
-        Str::Text(Rc::from(text))
+        Str::Text(Arc::from(text))
     }
 }
 
 impl From<Cow<'_, str>> for Str {
     fn from(text: Cow<'_, str>) -> Self {
-        Str::Text(Rc::from(text))
+        Str::Text(Arc::from(text))
     }
 }
 
-impl From<Rc<str>> for Str {
-    fn from(text: Rc<str>) -> Self {
+impl From<Arc<str>> for Str {
+    fn from(text: Arc<str>) -> Self {
         Str::Text(text)
     }
 }
@@ -73,8 +74,8 @@ impl From<Rc<str>> for Str {
 impl From<&[u8]> for Str {
     fn from(bytes: &[u8]) -> Self {
         match std::str::from_utf8(bytes) {
-            Ok(text) => Str::Text(Rc::from(text)),
-            Err(_) => Str::Raw(Rc::from(bytes)),
+            Ok(text) => Str::Text(Arc::from(text)),
+            Err(_) => Str::Raw(Arc::from(bytes)),
         }
     }
 }
@@ -82,8 +83,8 @@ impl From<&[u8]> for Str {
 impl From<Vec<u8>> for Str {
     fn from(bytes: Vec<u8>) -> Self {
         match String::from_utf8(bytes) {
-            Ok(text) => Str::Text(Rc::from(text)),
-            Err(error) => Str::Raw(Rc::from(error.into_bytes())),
+            Ok(text) => Str::Text(Arc::from(text)),
+            Err(error) => Str::Raw(Arc::from(error.into_bytes())),
         }
     }
 }

@@ -4,8 +4,12 @@ use super::File;
 use crate::error::quote;
 use crate::path;
 use crate::{Error, Result, Stage};
-use flate2::read::MultiGzDecoder;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
+use std::sync::Arc;
+
+mod unpack;
+
+use unpack::Unpacked;
 
 /// How large a packaged chart may get when unpacked.
 #[derive(Debug, Clone, Copy)]
@@ -36,8 +40,13 @@ pub fn read_archive(bytes: &[u8], limits: ArchiveLimits) -> Result<Vec<File>> {
     if !bytes.starts_with(&[0x1f, 0x8b]) {
         return Err(fail("gzip: invalid header"));
     }
-    let mut archive =
-        tar::Archive::new(Bounded { inner: MultiGzDecoder::new(bytes), left: stream_limit(limits) });
+    std::thread::scope(|scope| {
+        read_tar(Bounded { inner: Unpacked::new(bytes, scope), left: stream_limit(limits) }, limits)
+    })
+}
+
+fn read_tar(stream: impl Read, limits: ArchiveLimits) -> Result<Vec<File>> {
+    let mut archive = tar::Archive::new(stream);
     let mut left = limits.total;
     let mut files = Vec::new();
     for entry in archive.entries().map_err(unreadable)? {
@@ -66,21 +75,35 @@ pub fn read_archive(bytes: &[u8], limits: ArchiveLimits) -> Result<Vec<File>> {
         if files.len() >= limits.count {
             return Err(fail(format!("chart archive holds more than {} files", limits.count)));
         }
-        let mut data = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-        (&mut entry).take(size).read_to_end(&mut data).map_err(unreadable)?;
-        if (data.len() as u64) < size {
-            return Err(fail("unexpected EOF"));
-        }
+        let data = read_entry(&mut entry, usize::try_from(size).unwrap_or(0))?;
         left -= size;
         if left == 0 {
             return Err(too_large(limits));
         }
-        files.push(File::new(name, without_bom(&data)));
+        files.push(match data.starts_with(BOM) {
+            true => File::new(name, without_bom(&data)),
+            false => File { name, data },
+        });
     }
     if files.is_empty() {
         return Err(fail("no files in chart archive"));
     }
     Ok(files)
+}
+
+/// Exactly `size` bytes, read to where they stay.
+fn read_entry(entry: &mut impl Read, size: usize) -> Result<Arc<[u8]>> {
+    let mut data: Arc<[u8]> = std::iter::repeat_n(0, size).collect();
+    let mut rest = Arc::get_mut(&mut data).unwrap_or_default();
+    while !rest.is_empty() {
+        match entry.read(rest) {
+            Ok(0) => return Err(fail("unexpected EOF")),
+            Ok(count) => rest = rest.get_mut(count..).unwrap_or_default(),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(unreadable(error)),
+        }
+    }
+    Ok(data)
 }
 
 /// Headers and padding come on top of the contents.

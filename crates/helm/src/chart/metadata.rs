@@ -138,10 +138,27 @@ where
     Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
 }
 
+/// A whole number that is written as a float (`72445e2`, say, an abbreviated commit) prints as a float where a
+/// string is wanted: as JSON it would be an integer.
+fn keep_floats(text: &str, value: &mut Value) {
+    let Some(map) = value.as_object_mut() else { return };
+    if !map.values().any(|value| value.is_i64() || value.is_u64()) {
+        return;
+    }
+    let Ok(Some(node)) = yaml::parse_first_node(text) else { return };
+    for (name, value) in map.iter_mut().filter(|(_, value)| value.is_i64() || value.is_u64()) {
+        let is_float = node.get(name).is_some_and(|node| node.resolved_tag() == "!!float");
+        if let Some(float) = value.as_f64().filter(|_| is_float) {
+            *value = Value::String(crate::values::format_g32(float as f32));
+        }
+    }
+}
+
 impl Metadata {
     /// Reads a `Chart.yaml` (or a `requirements.yaml`) over what is already known: absent fields stay.
     pub(crate) fn read_over(&mut self, text: &str) -> Result<(), String> {
-        let value = yaml::from_str(text).map_err(|e| format!("error converting YAML to JSON: {e}"))?;
+        let mut value = yaml::from_str(text).map_err(|e| format!("error converting YAML to JSON: {e}"))?;
+        keep_floats(text, &mut value);
         let mut decoder = Decoder::default();
         if let Some(map) = decoder.object(&value, "", "chart.Metadata") {
             self.decode(&mut decoder, map);

@@ -23,7 +23,7 @@ enum Part {
 /// How deep choices may nest.
 const MAX_DEPTH: usize = 16;
 /// How many steps one match may take.
-const MAX_STEPS: usize = 200_000;
+const MAX_STEPS: usize = 20_000;
 
 impl Glob {
     /// Reads a pattern; `None` when it is not well formed.

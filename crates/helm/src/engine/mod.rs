@@ -13,9 +13,9 @@ use crate::dependencies::{Forest, Index};
 use crate::render::{RenderOptions, World};
 use crate::values::coalesce::{Table, Warnings, table};
 use crate::{Error, Result, Stage};
-use gotemplate::{Env, Map, Templates, Value};
+use gotemplate::{Env, Map, Origin, Templates, Value};
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -27,14 +27,16 @@ struct Source {
     base: String,
 }
 
-/// Runs every template that is not a partial; the outputs by path.
+/// Runs every template that is not a partial and hands each output with its path to `put`, and with where it
+/// comes from when that is asked for.
 pub(crate) fn run(
     forest: &Forest<'_>,
     values: &Table,
     options: &RenderOptions,
     world: &dyn World,
     warnings: &mut Warnings,
-) -> Result<BTreeMap<String, String>> {
+    put: &mut dyn FnMut(String, String, Vec<Origin>),
+) -> Result<()> {
     let release = release_object(options);
     let capabilities = chart::capabilities(&options.capabilities);
     let mut sources = BTreeMap::new();
@@ -44,13 +46,20 @@ pub(crate) fn run(
     sources.sort_by(|a, b| by_depth(&b.path, &a.path));
 
     let mut templates = Templates::helm(options.strict);
-    for source in &sources {
-        let text = String::from_utf8_lossy(&source.text);
-        templates.parse(&source.path, &text).map_err(|error| errors::parse(&source.path, &text, &error))?;
-    }
+    let texts: Vec<(&str, &Arc<[u8]>)> =
+        sources.iter().map(|source| (source.path.as_str(), &source.text)).collect();
+    templates.parse_all(&texts).map_err(|error| {
+        let source = sources.iter().find(|source| source.path == error.template);
+        let text = source.map(|source| String::from_utf8_lossy(&source.text)).unwrap_or_default();
+        errors::parse(&error.template, &text, &error)
+    })?;
     let host = host::Door::new(world, options.lint);
     let mut env = Env::with_limits(&host, options.limits);
-    let mut out = BTreeMap::new();
+    if options.trace {
+        let mut tables = HashMap::new();
+        name_tables(values, "", &mut tables);
+        env.trace(tables);
+    }
     for source in &sources {
         if crate::path::base(&source.path).starts_with('_') {
             continue;
@@ -65,10 +74,10 @@ pub(crate) fn run(
                 None => error,
             }
         })?;
-        out.insert(source.path.clone(), without_no_value(text));
+        put(source.path.clone(), without_no_value(text), env.take_origins());
     }
     warnings.extend(host.into_notes());
-    Ok(out)
+    Ok(())
 }
 
 /// A template by itself, without data.
@@ -81,6 +90,21 @@ pub(crate) fn text(template: &str, world: &dyn World) -> Result<String> {
     text.map_err(|error| Error::new(Stage::Values, error.message))
 }
 
+/// The paths of all tables of values.
+fn name_tables(table: &Table, path: &str, names: &mut HashMap<usize, String>) {
+    if names.contains_key(&table.id()) {
+        return;
+    }
+    names.insert(table.id(), path.to_owned());
+    for (key, value) in table.borrow().iter() {
+        if let Value::Map(inner) = value {
+            let key = key.to_text();
+            let path = if path.is_empty() { key.into_owned() } else { format!("{path}.{key}") };
+            name_tables(inner, &path, names);
+        }
+    }
+}
+
 /// Deeper paths are later, so that reading them backwards lets the top charts define last.
 fn by_depth(a: &str, b: &str) -> Ordering {
     let depth = |path: &str| path.matches('/').count();
@@ -89,7 +113,11 @@ fn by_depth(a: &str, b: &str) -> Ordering {
 
 /// Go prints a missing key so; Helm takes it out.
 fn without_no_value(text: String) -> String {
-    if text.contains("<no value>") { text.replace("<no value>", "") } else { text }
+    if memchr::memmem::find(text.as_bytes(), b"<no value>").is_some() {
+        text.replace("<no value>", "")
+    } else {
+        text
+    }
 }
 
 /// What every chart of a render sees alike.

@@ -2,6 +2,7 @@
 
 use super::{Findings, Input, Severity};
 use crate::error::quote;
+use crate::gojson::Decoder;
 use crate::render::{RenderOptions, Rendered, World, render_files};
 use crate::{Capabilities, KubeVersion, Stage};
 use serde_json::Value;
@@ -99,11 +100,10 @@ fn output(path: &str, content: &str, version: Option<&KubeVersion>, findings: &m
         findings.add(Severity::Warning, path, text);
     }
     for document in documents(content) {
-        let object = match yaml::from_str(&document) {
+        let object = match read(&document) {
             Ok(object) => object,
-            Err(error) => {
-                let text = format!("unable to parse YAML: error converting YAML to JSON: {error}");
-                findings.add(Severity::Error, path, text);
+            Err(text) => {
+                findings.add(Severity::Error, path, format!("unable to parse YAML: {text}"));
                 return false;
             }
         };
@@ -112,6 +112,42 @@ fn output(path: &str, content: &str, version: Option<&KubeVersion>, findings: &m
         }
     }
     true
+}
+
+/// A document as the API machinery reads it: what begins like JSON is tried as such.
+fn read(document: &str) -> Result<Value, String> {
+    let object = match json(document)? {
+        Some(object) => object,
+        None => {
+            yaml::from_str(document).map_err(|error| format!("error converting YAML to JSON: {error}"))?
+        }
+    };
+    let mut decoder = Decoder::default();
+    decoder.object(&object, "", "rules.K8sYamlStruct");
+    decoder.finish(object)
+}
+
+/// The document as JSON; `None` when it has to be YAML.
+fn json(document: &str) -> Result<Option<Value>, String> {
+    if !document.trim_start().starts_with('{') {
+        return Ok(None);
+    }
+    let mut stream = serde_json::Deserializer::from_str(document).into_iter::<Value>();
+    match stream.next() {
+        Some(Ok(object)) => {
+            let end = stream.byte_offset();
+            let rest = document.get(end..).unwrap_or_default();
+            match rest.char_indices().find(|(_, c)| !c.is_ascii_whitespace()) {
+                Some((at, c)) if c != '{' => Err(format!(
+                    "json: offset {}: invalid character '{c}' looking for beginning of value",
+                    end + at + 1
+                )),
+                _ => Ok(Some(object)),
+            }
+        }
+        Some(Err(error)) if error.is_eof() => Err("unexpected EOF".into()),
+        _ => Ok(None),
+    }
 }
 
 /// Documents as the API machinery cuts them: at lines that are `---`.
@@ -125,6 +161,10 @@ fn documents(content: &str) -> Vec<String> {
         }
     }
     out.retain(|document| !document.trim().is_empty());
+    // It reads line by line: the last one ends as well.
+    for document in out.iter_mut().filter(|document| !document.ends_with('\n')) {
+        document.push('\n');
+    }
     out
 }
 

@@ -213,11 +213,23 @@ pub(crate) fn format_g(float: f64) -> String {
     if float == 0.0 {
         return if float.is_sign_negative() { "-0".into() } else { "0".into() };
     }
-    let scientific = format!("{float:e}");
-    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    shortest(&format!("{float:e}"), format!("{float}"))
+}
+
+/// The same of a `float32`.
+pub(crate) fn format_g32(float: f32) -> String {
+    match float.is_finite() && float != 0.0 {
+        true => shortest(&format!("{float:e}"), format!("{float}")),
+        false => format_g(f64::from(float)),
+    }
+}
+
+/// Chooses between a number with and without an exponent, as `%g` does.
+fn shortest(scientific: &str, plain: String) -> String {
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
     if (-4..6).contains(&exponent) {
-        return format!("{float}");
+        return plain;
     }
     let sign = if exponent < 0 { '-' } else { '+' };
     format!("{mantissa}e{sign}{:02}", exponent.abs())

@@ -8,6 +8,8 @@ use serde_json::{Map, Value};
 const MAX_INDEX: i64 = 65536;
 /// How many names may be nested in one expression.
 const MAX_LEVELS: usize = 30;
+/// How many lists may be; Helm has no limit there.
+const MAX_LISTS: usize = 100;
 
 type Table = Map<String, Value>;
 
@@ -58,7 +60,7 @@ pub(super) fn files(
 }
 
 fn run(into: &mut Table, text: &str, reader: Reader<'_>) -> Result<()> {
-    let mut parser = Parser { text, at: 0, reader };
+    let mut parser = Parser { text, at: 0, lists: 0, reader };
     loop {
         match parser.key(into, 0) {
             Ok(()) => {}
@@ -75,6 +77,8 @@ fn bad<T>(text: impl Into<String>) -> Step<T> {
 struct Parser<'t, 'r> {
     text: &'t str,
     at: usize,
+    /// The lists that are open.
+    lists: usize,
     reader: Reader<'r>,
 }
 
@@ -206,6 +210,16 @@ impl Parser<'_, '_> {
 
     /// What follows `name[index]`.
     fn item(&mut self, list: &mut Vec<Value>, index: i64, level: usize) -> Step<()> {
+        if self.lists >= MAX_LISTS {
+            return bad(format!("lists are nested deeper than {MAX_LISTS}"));
+        }
+        self.lists += 1;
+        let result = self.inner_item(list, index, level);
+        self.lists -= 1;
+        result
+    }
+
+    fn inner_item(&mut self, list: &mut Vec<Value>, index: i64, level: usize) -> Step<()> {
         if index < 0 {
             return bad(format!("negative {index} index not allowed"));
         }
