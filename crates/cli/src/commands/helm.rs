@@ -12,8 +12,10 @@ mod look;
 mod output;
 mod package;
 mod pull;
+mod repo;
 mod resources;
 mod rollback;
+mod settings;
 mod show;
 mod table;
 mod template;
@@ -68,6 +70,12 @@ enum Command {
     /// Fetch a chart from a repository
     #[command(visible_alias = "fetch", disable_version_flag = true)]
     Pull(pull::Args),
+    /// The chart repositories that go by a name
+    #[command(subcommand)]
+    Repo(repo::Command),
+    /// Look for charts
+    #[command(subcommand)]
+    Search(repo::Search),
     /// Install a chart as a release
     #[command(disable_version_flag = true)]
     Install(Box<install::Args>),
@@ -132,6 +140,8 @@ pub fn run(args: HelmArgs) -> anyhow::Result<ExitCode> {
         Command::Package(args) => package::run(&args),
         Command::Dependency(command) => dependency::run(&command),
         Command::Pull(args) => pull::run(&args),
+        Command::Repo(command) => repo::run(&command),
+        Command::Search(command) => repo::search(&command),
         Command::Install(args) => install::run(&args, &settings),
         Command::Upgrade(args) => upgrade::run(&args, &settings),
         Command::Rollback(args) => wait_for(rollback::rollback(&args, &settings)),

@@ -9,6 +9,7 @@ mod helm;
 mod kustomize;
 mod look;
 pub mod named;
+mod provenance;
 mod reconcile;
 mod render;
 mod set_up;

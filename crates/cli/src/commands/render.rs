@@ -1,9 +1,11 @@
 //! `landfall render`: what would be applied, without a cluster.
 
+use super::provenance;
 use crate::entry::{self, Kind};
 use crate::errors::usage;
 use crate::views::Output;
 use anyhow::Context;
+use helm::provenance::ValueFiles;
 use helm::{Chart, NoCluster, RenderOptions, TemplateOptions, Values};
 use kustomize::MemoryWorld;
 use object::Value;
@@ -35,6 +37,9 @@ pub struct Args {
     /// Charts: leave the CRDs out
     #[arg(long)]
     skip_crds: bool,
+    /// Charts: show for every line the line of the template and the values that it comes from
+    #[arg(long)]
+    provenance: bool,
     /// The format: yaml, json, or name for one line per object
     #[arg(short, long, value_enum, default_value_t = Output::Yaml)]
     output: Output,
@@ -89,13 +94,18 @@ pub fn chart_files(tree: &Tree, folder: &str) -> anyhow::Result<BTreeMap<String,
 
 fn print_chart(chart: &Chart, args: &Args) -> anyhow::Result<ExitCode> {
     let mut values = Values::new();
+    let mut places = ValueFiles::of_chart(chart);
     for file in &args.values {
         let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
         let read = Values::parse(&text).map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))?;
         values.merge(read.unwrap_or_default());
+        places.add_file(&file.display().to_string(), &text);
     }
     for expression in &args.set {
         values.set(expression)?;
+        let mut alone = Values::new();
+        alone.set(expression)?;
+        places.add_set(&format!("--set {expression}"), alone);
     }
     let options = RenderOptions {
         release_name: args.name.clone(),
@@ -104,6 +114,11 @@ fn print_chart(chart: &Chart, args: &Args) -> anyhow::Result<ExitCode> {
     };
     // A seed of the chart's own, so that the same render gives the same bytes.
     let world = NoCluster::new(jiff::Timestamp::now(), [0; 32]);
+    if args.provenance {
+        let as_json = args.output == Output::Json;
+        print!("{}", provenance::show(chart, &values, &places, &options, &world, as_json)?);
+        return Ok(ExitCode::SUCCESS);
+    }
     let rendered = helm::render(chart, &values, &options, &world)?;
     let text =
         rendered.to_template(&TemplateOptions { include_crds: !args.skip_crds, ..Default::default() })?;

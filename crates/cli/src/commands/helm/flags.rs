@@ -1,7 +1,8 @@
 //! Flags that several verbs share.
 
 use anyhow::{Context, anyhow};
-use helm::{Capabilities, KubeVersion, Values};
+use helm::provenance::ValueFiles;
+use helm::{Capabilities, Chart, KubeVersion, Values};
 use std::io::Read as _;
 
 /// Where values come from, in the order in which they are put on top of each other.
@@ -53,6 +54,37 @@ impl ValueFlags {
             values.set_literal(text).context("failed parsing --set-literal data")?;
         }
         Ok(values)
+    }
+}
+
+impl ValueFlags {
+    /// Where each value stands: in the chart, or in these flags. Standard input is read once, for the values.
+    pub fn places(&self, chart: &Chart) -> anyhow::Result<ValueFiles> {
+        let mut places = ValueFiles::of_chart(chart);
+        for path in self.files.iter().filter(|path| path.trim() != "-") {
+            places.add_file(path, &read_text(path)?);
+        }
+        type Setter = fn(&mut Values, &str) -> helm::Result<()>;
+        let kinds: [(&str, &[String], Setter); 4] = [
+            ("--set-json", &self.set_json, Values::set_json),
+            ("--set", &self.set, Values::set),
+            ("--set-string", &self.set_string, Values::set_string),
+            ("--set-literal", &self.set_literal, Values::set_literal),
+        ];
+        for (flag, texts, set) in kinds {
+            for text in texts {
+                let mut alone = Values::new();
+                set(&mut alone, text)?;
+                places.add_set(&format!("{flag} {text}"), alone);
+            }
+        }
+        for text in &self.set_file {
+            let mut alone = Values::new();
+            let mut read = |path: &str| read_text(path).map_err(|error| format!("{error:#}"));
+            alone.set_file(text, &mut read)?;
+            places.add_set(&format!("--set-file {text}"), alone);
+        }
+        Ok(places)
     }
 }
 

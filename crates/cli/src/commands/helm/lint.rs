@@ -3,8 +3,8 @@
 use super::flags::ValueFlags;
 use super::{Settings, locate, world};
 use anyhow::anyhow;
-use helm::KubeVersion;
 use helm::lint::{Input, Message, Severity};
+use helm::{Chart, KubeVersion};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -100,6 +100,12 @@ fn one(
         let whole = std::path::absolute(place)?;
         (locate::folder(place)?, whole.display().to_string())
     };
+    // Only files of Helm 2 are warned of, and Helm does it while it loads the chart.
+    if (files.contains_key("requirements.yaml") || files.contains_key("requirements.lock"))
+        && let Ok(loaded) = Chart::load_files(files.clone())
+    {
+        loaded.warnings.iter().for_each(|warning| eprintln!("{warning}"));
+    }
     let input = Input {
         files: &files,
         folder: &shown,

@@ -8,7 +8,7 @@ use source::Fetcher;
 use source::helm_repo::Request;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The most folders within folders.
 const MAX_DEPTH: usize = 128;
@@ -113,20 +113,10 @@ async fn fetch_oci(
 
 /// Fills in what `helm repo add` noted of a repository.
 fn known_repository(name: &str, request: &mut Request) -> anyhow::Result<()> {
-    let home = |variable: &str, below: &str| -> Option<PathBuf> {
-        let set = std::env::var_os(variable).filter(|path| !path.is_empty());
-        set.map(PathBuf::from).or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(below)))
-    };
-    let file = match std::env::var_os("HELM_REPOSITORY_CONFIG") {
-        Some(path) => Some(PathBuf::from(path)),
-        None => match std::env::var_os("HELM_CONFIG_HOME") {
-            Some(folder) => Some(PathBuf::from(folder).join("repositories.yaml")),
-            None => home("XDG_CONFIG_HOME", ".config").map(|folder| folder.join("helm/repositories.yaml")),
-        },
-    };
-    let text = file.as_ref().and_then(|file| std::fs::read_to_string(file).ok());
+    let file = super::settings::repositories()?;
+    let text = std::fs::read_to_string(&file).ok();
     let Some(text) = text else { bail!("repo {name} not found") };
-    let shown = file.map(|file| file.display().to_string()).unwrap_or_default();
+    let shown = file.display().to_string();
     let list = yaml::from_str(&text).map_err(|error| anyhow!("{shown}: {error}"))?;
     let entries = list.get("repositories").and_then(serde_json::Value::as_array);
     let entry = entries

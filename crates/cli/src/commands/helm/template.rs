@@ -2,8 +2,10 @@
 
 use super::flags::{CapabilityFlags, ChartFlags, ValueFlags};
 use super::{Settings, locate, world};
+use crate::commands::provenance;
 use anyhow::{anyhow, bail};
 use helm::{RenderOptions, Rendered, TemplateOptions};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::Path;
@@ -62,6 +64,9 @@ pub struct Args {
     /// Show the notes of subcharts too
     #[arg(long)]
     render_subchart_notes: bool,
+    /// Show for every line the line of the template and the values that it comes from
+    #[arg(long)]
+    provenance: bool,
     /// Accepted for scripts written for helm; without a cluster it changes nothing
     #[arg(long, num_args = 0..=1, default_missing_value = "client", value_name = "MODE")]
     dry_run: Option<String>,
@@ -84,8 +89,14 @@ pub fn run(args: &Args, settings: &Settings) -> anyhow::Result<()> {
         capabilities,
         skip_schema_validation: args.skip_schema_validation,
         sub_notes: args.render_subchart_notes,
+        heads_only: true,
         ..RenderOptions::default()
     };
+    if args.provenance {
+        let places = args.values.places(&chart)?;
+        let text = provenance::show(&chart, &values, &places, &options, &world, false);
+        return super::print(&text?);
+    }
     let rendered = helm::render(&chart, &values, &options, &world);
     let mut rendered = rendered.map_err(|error| locate::with_debug_hint(error, settings.debug))?;
     for warning in &rendered.warnings {
@@ -102,8 +113,17 @@ pub fn run(args: &Args, settings: &Settings) -> anyhow::Result<()> {
     };
     match &args.output_dir {
         Some(folder) => write(&rendered, &output, folder, args.release_name.then_some(name.as_str())),
-        None => super::print(&rendered.to_template(&output)?),
+        None => print(&rendered.template_pieces(&output)?),
     }
+}
+
+/// Prints the pieces: large ones as they are, small ones together.
+fn print(pieces: &[Cow<'_, str>]) -> anyhow::Result<()> {
+    let mut out = std::io::BufWriter::with_capacity(64 << 10, std::io::stdout().lock());
+    for piece in pieces {
+        out.write_all(piece.as_bytes())?;
+    }
+    Ok(out.flush()?)
 }
 
 /// Helm's rules for the name and the chart.
