@@ -6,7 +6,7 @@ mod copies;
 mod kustomizations;
 mod objects;
 mod patches;
-mod random;
+pub mod random;
 mod robust;
 
 use crate::conformance::disk::Disk;

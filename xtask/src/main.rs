@@ -1,10 +1,11 @@
-//! Tasks of the project itself: `cargo xtask tidy | conformance | bench | fuzz-helm | fuzz-kustomize | generate |
+//! Tasks of the project itself: `cargo xtask tidy | conformance | bench | fuzz | fuzz-helm | fuzz-kustomize | generate |
 //! record`.
 
 mod bench;
 mod conformance;
 mod fuzz;
 mod fuzz_helm;
+mod fuzz_inputs;
 mod generate;
 mod record;
 mod tidy;
@@ -29,6 +30,8 @@ enum Task {
     Bench(bench::Args),
     /// Derive the facts about Kubernetes' kinds in `crates/schema/data` anew.
     Generate(generate::Args),
+    /// Feed readers of YAML, templates, archives and --set with inputs that are nearly right.
+    Fuzz(fuzz_inputs::Args),
     /// Render random charts with the real helm and with ours, and keep what differs.
     FuzzHelm(fuzz_helm::Args),
     /// Build generated kustomizations beside the real kustomize.
@@ -59,6 +62,7 @@ fn run(task: Task) -> anyhow::Result<bool> {
         Task::Conformance(args) => conformance::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Generate(args) => generate::run(&args),
+        Task::Fuzz(args) => fuzz_inputs::run(&args),
         Task::FuzzHelm(args) => fuzz_helm::run(&args),
         Task::FuzzKustomize(args) => fuzz::run(&args),
         Task::Record(args) => record::run(&args),

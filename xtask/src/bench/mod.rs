@@ -5,6 +5,7 @@
 //! shifts both alike.
 
 mod api;
+mod engine;
 mod kustomize;
 mod process;
 mod renders;
@@ -18,7 +19,7 @@ use std::path::PathBuf;
 /// `cargo xtask bench AREA`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The area: api, helm, kustomize, startup, or all.
+    /// The area: api, engine (charts in process), helm, kustomize, startup, or all.
     area: String,
     /// Counted runs of each command.
     #[arg(short = 'n', long, default_value_t = 10)]
@@ -38,6 +39,7 @@ type Area = (&'static str, fn(&Setting) -> anyhow::Result<Vec<Row>>);
 
 const AREAS: &[Area] = &[
     ("helm", renders::rows),
+    ("engine", engine::rows),
     ("kustomize", kustomize::rows),
     ("startup", startup::rows),
     ("api", api::rows),

@@ -1,6 +1,9 @@
 //! `helm template` beside `landfall helm template`.
 
-use super::process::{Row, Setting, pair};
+use super::process::{Row, Sample, Setting, pair, run};
+use anyhow::Context as _;
+use serde_json::Value;
+use std::time::Duration;
 
 const CHARTS: &[&str] = &[
     "kube-prometheus-stack-88.5.3",
@@ -10,7 +13,7 @@ const CHARTS: &[&str] = &[
     "podinfo-6.14.1",
 ];
 
-/// A row for each chart, CRDs included.
+/// A row for each chart, CRDs included, and one for all published charts of the suite together.
 pub fn rows(setting: &Setting) -> anyhow::Result<Vec<Row>> {
     let helm = setting.peer("helm")?;
     let (helm, landfall) = (helm.to_string_lossy(), setting.landfall.to_string_lossy());
@@ -24,5 +27,52 @@ pub fn rows(setting: &Setting) -> anyhow::Result<Vec<Row>> {
         let ours: Vec<&str> = [landfall.as_ref(), "helm"].into_iter().chain(flags).collect();
         rows.push(pair(setting, &format!("render {chart}"), &ours, &theirs)?);
     }
+    if setting.shared.join("suites/helm-charts").is_dir() {
+        rows.push(all(setting, &landfall, &helm)?);
+    }
     Ok(rows)
+}
+
+/// Every rendering of the suite `helm-charts` that succeeds, one process each: the times added up, the highest
+/// peak. Rounds are few, because they are long.
+fn all(setting: &Setting, landfall: &str, helm: &str) -> anyhow::Result<Row> {
+    let suite = setting.shared.join("suites/helm-charts");
+    let charts = setting.scratch.path().join("charts");
+    for (path, bytes) in testkit::untar_zst(&suite.join("charts.tar.zst")) {
+        let file = charts.join(path.trim_start_matches("./"));
+        if let Some(folder) = file.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        std::fs::write(file, bytes)?;
+    }
+    let expected: Value = serde_json::from_slice(&std::fs::read(suite.join("expected.json"))?)?;
+    let text = |case: &Value, key: &str| case.get(key).and_then(Value::as_str).map(str::to_owned);
+    let mut calls = Vec::new();
+    for case in expected.as_array().into_iter().flatten().filter(|case| case.get("exit") == Some(&0.into())) {
+        let chart = charts.join(text(case, "chart").context("a chart")?);
+        let mut words: Vec<String> = ["template", "rel"].map(str::to_owned).to_vec();
+        words.push(chart.display().to_string());
+        words.extend(["--namespace", "ns", "--kube-version", "1.34.0", "--include-crds"].map(str::to_owned));
+        if let Some(file) = text(case, "values") {
+            words.extend(["-f".to_owned(), chart.join(file).display().to_string()]);
+        }
+        calls.push(words);
+    }
+    let mut best: [Option<Sample>; 2] = [None, None];
+    for _ in 0..setting.runs.min(3) {
+        for (best, head) in best.iter_mut().zip([vec![landfall, "helm"], vec![helm]]) {
+            let mut sum = Sample { wall: Duration::ZERO, peak: 0 };
+            for words in &calls {
+                let all: Vec<&str> = head.iter().copied().chain(words.iter().map(String::as_str)).collect();
+                let one = run(&all)?;
+                sum = Sample { wall: sum.wall + one.wall, peak: sum.peak.max(one.peak) };
+            }
+            if best.is_none_or(|best| sum.wall < best.wall) {
+                *best = Some(sum);
+            }
+        }
+    }
+    let [ours, theirs] = best;
+    let work = format!("render {} times, the suite's charts", calls.len());
+    Ok(Row { work, ours: ours.context("no runs")?, theirs })
 }
