@@ -26,7 +26,12 @@ pub(crate) async fn reconcile(world: &World, job: &Value) -> Result<()> {
     let tally = Tally::of(job, &pods);
     let suspended = get_bool(job, &["spec", "suspend"]).unwrap_or(false);
     let verdict = tally.verdict(world, job);
-    if suspended || verdict.is_some_and(|(good, ..)| !good) {
+    if suspended || verdict.as_ref().is_some_and(|own| !own.good) {
+        for pod in pods.iter().filter(|pod| is_active(pod)) {
+            world.delete(kind::POD, pod, Policy::Background).await?;
+        }
+    } else if verdict.as_ref().is_some_and(|own| own.reason == SUCCESS_POLICY) {
+        // What the job does not need any more is stopped.
         for pod in pods.iter().filter(|pod| is_active(pod)) {
             world.delete(kind::POD, pod, Policy::Background).await?;
         }
@@ -41,6 +46,22 @@ pub(crate) async fn reconcile(world: &World, job: &Value) -> Result<()> {
 /// Whether it is Complete or Failed.
 pub(crate) fn is_finished(job: &Value) -> bool {
     super::common::is_true(job, "Complete") || super::common::is_true(job, "Failed")
+}
+
+/// The reason of jobs that need not wait for all of their indexes.
+const SUCCESS_POLICY: &str = "SuccessPolicy";
+
+/// How a job ended.
+struct Verdict {
+    good: bool,
+    reason: &'static str,
+    message: String,
+}
+
+impl Verdict {
+    fn bad(reason: &'static str, message: &str) -> Option<Verdict> {
+        Some(Verdict { good: false, reason, message: message.to_owned() })
+    }
 }
 
 struct Tally {
@@ -77,23 +98,44 @@ impl Tally {
     }
 
     /// The end, with its reason and message, once it is reached.
-    fn verdict(&self, world: &World, job: &Value) -> Option<(bool, &'static str, &'static str)> {
+    fn verdict(&self, world: &World, job: &Value) -> Option<Verdict> {
         if self.failed > get_i64(job, &["spec", "backoffLimit"]).unwrap_or(6) {
-            return Some((false, "BackoffLimitExceeded", "Job has reached the specified backoff limit"));
+            return Verdict::bad("BackoffLimitExceeded", "Job has reached the specified backoff limit");
         }
         if let Some(seconds) = get_i64(job, &["spec", "activeDeadlineSeconds"])
             && let Some(start) = get_str(job, &["status", "startTime"]).and_then(crate::time::parse)
             && world.now()
                 >= crate::time::after(start, Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
         {
-            return Some((false, "DeadlineExceeded", "Job was active longer than specified deadline"));
+            return Verdict::bad("DeadlineExceeded", "Job was active longer than specified deadline");
+        }
+        if let Some(rule) = self.matched_rule(job) {
+            let message = format!("Matched rules at index {rule}");
+            return Some(Verdict { good: true, reason: SUCCESS_POLICY, message });
         }
         let reached = match get_i64(job, &["spec", "completions"]) {
             Some(wanted) => self.succeeded >= wanted,
             // A work queue is done when one succeeded and none works any more.
             None => self.succeeded > 0 && self.active == 0,
         };
-        reached.then_some((true, "CompletionsReached", "Reached expected number of succeeded pods"))
+        let message = "Reached expected number of succeeded pods".to_owned();
+        reached.then_some(Verdict { good: true, reason: "CompletionsReached", message })
+    }
+
+    /// The first rule of the success policy that the indexes that are done fulfil.
+    fn matched_rule(&self, job: &Value) -> Option<usize> {
+        let rules = get(job, &["spec", "successPolicy", "rules"])?.as_array()?;
+        rules.iter().position(|rule| {
+            let wanted = get_str(rule, &["succeededIndexes"]).map(indexes);
+            let named = wanted.as_ref();
+            let count =
+                self.done.iter().filter(|own| named.is_none_or(|wanted| wanted.contains(own))).count();
+            match (get_i64(rule, &["succeededCount"]), named) {
+                (Some(enough), _) => usize::try_from(enough).is_ok_and(|enough| count >= enough),
+                (None, Some(wanted)) => !wanted.is_empty() && count == wanted.len(),
+                (None, None) => false,
+            }
+        })
     }
 
     /// The pods to create: an index each for indexed jobs.
@@ -138,12 +180,7 @@ async fn create(world: &World, job: &Value, index: Option<i64>) -> Result<()> {
     create_pod(world, pod).await
 }
 
-async fn status(
-    world: &World,
-    job: &Value,
-    verdict: Option<(bool, &'static str, &'static str)>,
-    suspended: bool,
-) -> Result<()> {
+async fn status(world: &World, job: &Value, verdict: Option<Verdict>, suspended: bool) -> Result<()> {
     let now = world.stamp();
     let tally = Tally::of(job, &world.controlled(kind::POD, job));
     let mut list = conditions(job);
@@ -153,13 +190,13 @@ async fn status(
         set_condition(&mut list, &now, own, false);
     };
     let mut done = Value::Null;
-    match verdict {
-        Some((true, reason, message)) => {
+    match &verdict {
+        Some(Verdict { good: true, reason, message }) => {
             add("SuccessCriteriaMet", reason, message);
             add("Complete", reason, message);
             done = now.clone().into();
         }
-        Some((false, reason, message)) => {
+        Some(Verdict { reason, message, .. }) => {
             add("FailureTarget", reason, message);
             add("Failed", reason, message);
         }
@@ -197,6 +234,21 @@ async fn status(
     }
     world.set_status(kind::JOB, job, status).await?;
     Ok(())
+}
+
+/// Most indexes that a rule may name; more are not looked at.
+const MOST_INDEXES: i64 = 100_000;
+
+/// The numbers of such a text as [`intervals`] writes.
+fn indexes(text: &str) -> BTreeSet<i64> {
+    let mut all = BTreeSet::new();
+    for part in text.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        if let (Ok(first), Ok(last)) = (first.trim().parse::<i64>(), last.trim().parse::<i64>()) {
+            all.extend(first.max(0)..=last.min(first.saturating_add(MOST_INDEXES)));
+        }
+    }
+    all
 }
 
 /// Ascending numbers in short: `1,3-5,7`; two in a row are listed, more become an interval.
