@@ -22,11 +22,14 @@ pub(crate) fn object(state: &mut State, kind: Kind, old: Option<&Value>, new: Op
     ) {
         state.queue.add(work(kind, current));
     }
-    if let Some(owner) = owners(current).into_iter().find(|owner| owner.controller)
-        && let Some(owner_kind) = Kind::of(&owner.group, &owner.kind)
-    {
-        let namespace = meta::namespace(current).unwrap_or_default().to_string();
-        state.queue.add(Work::Object(owner_kind, namespace, owner.name));
+    // Who lost a dependent may take it back.
+    for version in [old, new].into_iter().flatten() {
+        if let Some(owner) = owners(version).into_iter().find(|owner| owner.controller)
+            && let Some(owner_kind) = Kind::of(&owner.group, &owner.kind)
+        {
+            let namespace = meta::namespace(current).unwrap_or_default().to_string();
+            state.queue.add(Work::Object(owner_kind, namespace, owner.name));
+        }
     }
     match kind {
         kind::POD => pod(state, old, new),
