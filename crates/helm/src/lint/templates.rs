@@ -99,8 +99,10 @@ fn output(path: &str, content: &str, version: Option<&KubeVersion>, findings: &m
         );
         findings.add(Severity::Warning, path, text);
     }
+    // What the text begins like holds for all of it.
+    let like_json = content.trim_start().starts_with('{');
     for document in documents(content) {
-        let object = match read(&document) {
+        let object = match read(&document, like_json) {
             Ok(object) => object,
             Err(text) => {
                 findings.add(Severity::Error, path, format!("unable to parse YAML: {text}"));
@@ -115,8 +117,8 @@ fn output(path: &str, content: &str, version: Option<&KubeVersion>, findings: &m
 }
 
 /// A document as the API machinery reads it: what begins like JSON is tried as such.
-fn read(document: &str) -> Result<Value, String> {
-    let object = match json(document)? {
+fn read(document: &str, like_json: bool) -> Result<Value, String> {
+    let object = match like_json.then(|| json(document)).transpose()?.flatten() {
         Some(object) => object,
         None => {
             yaml::from_str(document).map_err(|error| format!("error converting YAML to JSON: {error}"))?
