@@ -6,6 +6,7 @@ mod harness;
 
 use harness::landfall;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 fn data(name: &str) -> PathBuf {
@@ -17,10 +18,8 @@ fn cases(name: &str) -> Vec<Value> {
     serde_json::from_str(&text).expect("JSON")
 }
 
-/// Output, or words; with the folder as `{DIR}`.
-fn build(case: &Value) -> Result<String, String> {
-    let folder = tempfile::tempdir().expect("a folder");
-    let root = std::fs::canonicalize(folder.path()).expect("a folder");
+/// Writes a case's files; the folder that is asked for.
+fn unpack(case: &Value, root: &Path) -> &'static str {
     let files = case["files"].as_object().expect("files");
     for (name, text) in files {
         let (path, text) = (root.join(name), text.as_str().expect("text"));
@@ -35,16 +34,53 @@ fn build(case: &Value) -> Result<String, String> {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("a program");
         }
     }
-    let top = if files.keys().any(|name| name.starts_with("top/")) { root.join("top") } else { root.clone() };
+    if files.keys().any(|name| name.starts_with("top/")) { "top" } else { "." }
+}
+
+/// Output, or words; with the folder as `{DIR}`.
+fn build(case: &Value) -> Result<String, String> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = std::fs::canonicalize(folder.path()).expect("a folder");
+    let top = unpack(case, &root);
     let mut command = landfall(&["kustomize", "build"]);
     command.args(case["args"].as_array().into_iter().flatten().filter_map(Value::as_str));
-    let output = command.arg(&top).current_dir(&root).output().expect("runs");
+    let dir = if top == "." { root.clone() } else { root.join(top) };
+    let output = command.arg(dir).current_dir(&root).output().expect("runs");
     let place = root.to_string_lossy().into_owned();
     let told = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(&place, "{DIR}");
     if output.status.success() {
         Ok(told(&output.stdout))
     } else {
         Err(told(&output.stderr).trim().to_owned())
+    }
+}
+
+/// The files of a localized copy; `None` where nothing is copied.
+fn localize(case: &Value) -> Option<BTreeMap<String, String>> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path();
+    let top = unpack(case, root);
+    let mut command = landfall(&["kustomize", "localize", top, "dst", "--no-verify"]);
+    if top == "top" {
+        command.args(["--scope", "."]);
+    }
+    let output = command.current_dir(root).output().expect("runs");
+    output.status.success().then(|| {
+        let mut files = BTreeMap::new();
+        gather(&root.join("dst"), "", &mut files);
+        files
+    })
+}
+
+fn gather(dir: &Path, prefix: &str, files: &mut BTreeMap<String, String>) {
+    for entry in std::fs::read_dir(dir).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let name = format!("{prefix}{}", path.file_name().expect("a name").to_string_lossy());
+        if path.is_dir() {
+            gather(&path, &format!("{name}/"), files);
+        } else {
+            files.insert(name, String::from_utf8_lossy(&std::fs::read(&path).expect("a file")).into_owned());
+        }
     }
 }
 
@@ -97,4 +133,25 @@ fn what_the_real_tool_refuses() {
 #[test]
 fn functions_that_are_programs() {
     check("functions.json");
+}
+
+/// `localized.json`: the files of the real tool's copy, null for those that are as they were; null for no copy.
+#[test]
+fn what_the_real_tool_localizes() {
+    let all: Vec<Value> = cases("built.json").into_iter().chain(cases("refused.json")).collect();
+    let mut failed = Vec::new();
+    for row in cases("localized.json") {
+        let case = all.iter().find(|case| case["name"] == row["name"]).expect("the case");
+        let wanted = row["copy"].as_object().map(|files| {
+            let text = |name: &String, text: &Value| {
+                text.as_str().or_else(|| case["files"][name].as_str()).unwrap_or_default().to_owned()
+            };
+            files.iter().map(|(name, value)| (name.clone(), text(name, value))).collect::<BTreeMap<_, _>>()
+        });
+        let ours = localize(case);
+        if ours != wanted {
+            failed.push(format!("{}: {ours:?}\nnot {wanted:?}", row["name"]));
+        }
+    }
+    assert!(failed.is_empty(), "{} failed:\n{}", failed.len(), failed.join("\n"));
 }

@@ -241,7 +241,9 @@ impl<'w> Localizer<'_, 'w> {
     fn resource(&mut self, path: &str) -> Result<String, Error> {
         let as_file = self.load(path).and_then(|bytes| {
             resource::parse_resources(&String::from_utf8_lossy(&bytes))
-                .map_err(|error| Error::new(error).wrap(format!("invalid resource at file {path:?}")))?;
+                .map_err(Error::new)
+                .and_then(|list| crate::target::unique(list, crate::schema::Schema::builtin()))
+                .map_err(|error| error.wrap(format!("invalid resource at file {path:?}")))?;
             Ok(bytes)
         });
         let failed = match as_file.and_then(|bytes| self.file_with(path, bytes)) {

@@ -246,7 +246,7 @@ impl<'w> Target<'w> {
         })?;
         let plain = |error: Error| LoadError { error, http: false };
         let parsed = resource::parse_resources(&text).map_err(|error| resource::file_error(error, path));
-        let parsed = parsed.and_then(|list| unique(list, acc));
+        let parsed = parsed.and_then(|list| unique(list, acc.map.schema()));
         let mut resources =
             parsed.map_err(|error| plain(error.wrap(format!("accumulating resources from '{path}'"))))?;
         let strange = |resource: &Resource| !Schema::knows_scope(resource.api_version(), resource.kind());
@@ -538,8 +538,7 @@ fn trouble(error: Error, plugin: &str, config: &serde_json::Value) -> Error {
 }
 
 /// Refuses two objects of one identity in one file.
-fn unique(list: Vec<Resource>, acc: &Accumulator) -> Result<Vec<Resource>, Error> {
-    let schema = acc.map.schema();
+pub(crate) fn unique(list: Vec<Resource>, schema: &Schema) -> Result<Vec<Resource>, Error> {
     let mut seen = std::collections::HashSet::with_capacity(list.len());
     for resource in &list {
         let id: ResId = resource.current_id(schema);
