@@ -1,7 +1,7 @@
 //! CEL as Flux uses it: `readyExpr` of dependencies and `healthCheckExprs`.
 
 use kube_cel::KubeCelExt;
-use kube_cel::cel::{Context, Program, Value as CelValue, to_value};
+use kube_cel::cel::{Context, Program, Value as CelValue};
 use object::Value;
 
 /// Evaluates an expression that must give a boolean, over named objects.
@@ -64,8 +64,7 @@ fn evaluate(expression: &str, variables: &[(&str, &Value)]) -> Result<CelValue, 
     };
     let mut context = Context::default().with_all();
     for (name, value) in variables {
-        let value = to_value(value).map_err(|error| failed(error.to_string()))?;
-        context.add_variable_from_value(*name, value);
+        context.add_variable_from_value(*name, health::cel_value(value));
     }
     program.execute(&context).map_err(|error| failed(error.to_string()))
 }
@@ -78,6 +77,18 @@ pub fn fields(object: &Value) -> Vec<(&str, &Value)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whole_numbers_mix_with_literals() {
+        let object = serde_json::json!({"status": {"replicas": 4, "share": 0.5}});
+        for (expression, expected) in [
+            ("dep.status.replicas % 2 == 0 && dep.status.replicas - 5 == -1", true),
+            ("dep.status.replicas > 4", false),
+            ("dep.status.share < 1.0", true),
+        ] {
+            assert_eq!(boolean(expression, &[("dep", &object)]), Ok(expected), "{expression}");
+        }
+    }
 
     #[test]
     fn suite() {

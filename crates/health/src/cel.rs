@@ -176,7 +176,11 @@ fn attribute(text: &str, name: &str) -> String {
     found
 }
 
-/// JSON to CEL; whole numbers are integers, as Kubernetes decodes them.
+/// JSON as a CEL value; whole numbers are `int`, as Kubernetes decodes them: `uint` would not mix with literals.
+pub fn cel_value(value: &Value) -> Cel {
+    to_cel(value, 0)
+}
+
 fn to_cel(value: &Value, depth: usize) -> Cel {
     if depth > MAX_DEPTH {
         return Cel::Null;

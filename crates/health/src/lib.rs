@@ -7,7 +7,7 @@ mod cel;
 mod kinds;
 mod kstatus;
 
-pub use cel::{CelError, Expression, HealthExprs};
+pub use cel::{CelError, Expression, HealthExprs, cel_value};
 pub use kstatus::{augment, flux_status, status};
 
 /// The verdict on an object.
