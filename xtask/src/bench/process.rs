@@ -77,15 +77,26 @@ impl fmt::Display for Row {
 /// Both commands in turn, after one warm-up each.
 pub fn pair(setting: &Setting, work: &str, ours: &[&str], theirs: &[&str]) -> anyhow::Result<Row> {
     let (mut a, mut b) = (Vec::new(), Vec::new());
+    let started = Instant::now();
+    eprintln!("{work} …");
+    // The first round warms the caches; a row that takes minutes ends with the rounds it has.
     for round in 0..=setting.runs {
         let (x, y) = (run(ours)?, run(theirs)?);
-        if round > 0 {
-            a.push(x);
-            b.push(y);
+        if round == 1 {
+            a.clear();
+            b.clear();
+        }
+        a.push(x);
+        b.push(y);
+        if started.elapsed() > LONGEST_ROW {
+            break;
         }
     }
     Ok(Row { work: work.to_owned(), ours: median(a), theirs: Some(median(b)) })
 }
+
+/// No new round begins after this.
+const LONGEST_ROW: Duration = Duration::from_secs(60);
 
 /// The argument that makes this program run a command and tell what it took, see [`run`].
 pub const MEASURE: &str = "measure-one-run";
