@@ -110,6 +110,29 @@ async fn acknowledged_writes_survive_kill() {
     assert!(expected.len() > ROUNDS);
 }
 
+/// Whoever is killed while the first state is made leaves a directory that the next start takes.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_start_can_be_killed_at_any_time() {
+    for round in 0..rounds().max(30) as u64 {
+        let directory = tempfile::tempdir().unwrap();
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "writer", "--test-threads=1"])
+            .env(WRITER, directory.path())
+            .env("LANDFALL_TEST_ROUND", "0")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(round % 60));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        match Server::open(options(directory.path())).await {
+            Ok(server) => server.shutdown().await,
+            Err(error) => panic!("killed after {} ms: {error}", round % 60),
+        }
+    }
+}
+
 /// Notes one line of the writer; a name that is being deleted is not asserted until it is gone.
 fn note(line: &str, expected: &mut std::collections::BTreeMap<String, bool>) -> bool {
     let Some((_, line)) = line

@@ -158,8 +158,27 @@ fn load(path: &Path, directory: &Path) -> Result<(Database, Loaded), OpenError> 
     Ok((database, loaded))
 }
 
+/// A new database gets its name when it is whole: whoever is killed while it is made leaves nothing that looks damaged.
 fn open_database(path: &Path) -> Result<Database, redb::DatabaseError> {
-    Database::builder().set_cache_size(CACHE_BYTES).create(path)
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_BYTES);
+    if !path.exists() {
+        let unfinished = path.with_extension("new");
+        match std::fs::remove_file(&unfinished) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(error)),
+            _ => {}
+        }
+        drop(builder.create(&unfinished)?);
+        std::fs::rename(&unfinished, path).map_err(io)?;
+        if let Some(directory) = path.parent() {
+            File::open(directory).and_then(|directory| directory.sync_all()).map_err(io)?;
+        }
+    }
+    builder.open(path)
+}
+
+fn io(error: std::io::Error) -> redb::DatabaseError {
+    redb::DatabaseError::Storage(redb::StorageError::Io(error))
 }
 
 enum ReadError {
