@@ -68,6 +68,10 @@ fn refresh(app: &App, definition: &str) {
 
 /// Resumes what a restart interrupted.
 pub fn resume(app: &Arc<App>) {
+    for definition in app.store.list(TABLE, "").1 {
+        // Killed between the definition and its status: nobody else would ever judge it.
+        establish(app, &definition);
+    }
     rebuild(app);
     for definition in app.store.list(TABLE, "").1 {
         refresh(app, definition.name());

@@ -11,6 +11,7 @@ use apiserver::{OpenError, Options, Server, Storage};
 use serde_json::{Value, json};
 
 const WRITER: &str = "LANDFALL_TEST_WRITER";
+const WITH_CRDS: &str = "LANDFALL_TEST_WITH_CRDS";
 const ROUNDS: usize = 5;
 
 fn options(path: &Path) -> Options {
@@ -37,7 +38,8 @@ fn rounds() -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn writer() {
     let Some(path) = std::env::var_os(WRITER) else { return };
-    let server = Server::open(options(Path::new(&path))).await.unwrap();
+    let crds = if std::env::var_os(WITH_CRDS).is_some() { schema::crds::flux() } else { Vec::new() };
+    let server = Server::open(Options { crds, ..options(Path::new(&path)) }).await.unwrap();
     let client = server.client();
     let start = std::env::var("LANDFALL_TEST_ROUND").unwrap();
     let mut tasks = Vec::new();
@@ -110,26 +112,40 @@ async fn acknowledged_writes_survive_kill() {
     assert!(expected.len() > ROUNDS);
 }
 
-/// Whoever is killed while the first state is made leaves a directory that the next start takes.
+/// Whoever is killed while the first state is made leaves a directory that the next start takes, and makes whole.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_start_can_be_killed_at_any_time() {
-    for round in 0..rounds().max(30) as u64 {
+    for round in 0..rounds().max(40) as u64 {
         let directory = tempfile::tempdir().unwrap();
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "writer", "--test-threads=1"])
             .env(WRITER, directory.path())
+            .env(WITH_CRDS, "")
             .env("LANDFALL_TEST_ROUND", "0")
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        std::thread::sleep(Duration::from_millis(round % 60));
+        let pause = round * 7 % 280;
+        std::thread::sleep(Duration::from_millis(pause));
         child.kill().unwrap();
         child.wait().unwrap();
-        match Server::open(options(directory.path())).await {
-            Ok(server) => server.shutdown().await,
-            Err(error) => panic!("killed after {} ms: {error}", round % 60),
+        let crds = schema::crds::flux();
+        let server = match Server::open(Options { crds: crds.clone(), ..options(directory.path()) }).await {
+            Ok(server) => server,
+            Err(error) => panic!("killed after {pause} ms: {error}"),
+        };
+        let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+        let list = request(&server.client(), "GET", path, &Value::Null).await.unwrap();
+        let definitions = list["items"].as_array().unwrap();
+        assert_eq!(definitions.len(), crds.len(), "killed after {pause} ms");
+        for definition in definitions {
+            let established = object::meta::condition(definition, "Established");
+            assert_eq!(established.unwrap()["status"], "True", "killed after {pause} ms");
         }
+        let path = "/apis/helm.toolkit.fluxcd.io/v2/helmreleases";
+        request(&server.client(), "GET", path, &Value::Null).await.unwrap();
+        server.shutdown().await;
     }
 }
 
