@@ -20,11 +20,30 @@ pub fn run() -> anyhow::Result<bool> {
             findings.push(format!("{required}: is missing"));
         }
     }
+    check_default(&mut findings)?;
     for finding in &findings {
         println!("{finding}");
     }
     println!("tidy: {} files, {} findings", files.len(), findings.len());
     Ok(findings.is_empty())
+}
+
+/// The README's first command is a bare `cargo run`, which refuses to choose between two programs.
+fn check_default(findings: &mut Vec<String>) -> anyhow::Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let words = ["metadata", "--no-deps", "--format-version", "1", "--locked"];
+    let output = Command::new(cargo).args(words).output().context("cargo metadata")?;
+    anyhow::ensure!(output.status.success(), "cargo metadata failed");
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let members = &metadata["workspace_default_members"];
+    let only = match members.as_array().map(Vec::as_slice) {
+        Some([only]) => only.as_str().unwrap_or_default(),
+        _ => "",
+    };
+    if !only.contains("crates/cli#") {
+        findings.push(format!("Cargo.toml: `cargo run` means {members}, not crates/cli alone"));
+    }
+    Ok(())
 }
 
 fn tracked() -> anyhow::Result<Vec<PathBuf>> {
