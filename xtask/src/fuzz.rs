@@ -9,7 +9,7 @@ mod patches;
 pub mod random;
 mod robust;
 
-use crate::conformance::disk::Disk;
+use crate::conformance::disk::DiskWorld;
 use anyhow::{Context, bail};
 use kustomize::{Options, build};
 use random::Random;
@@ -138,7 +138,7 @@ fn both(tool: &Path, files: &Files) -> anyhow::Result<(Outcome, Outcome)> {
     let top = root.join("top").to_string_lossy().into_owned();
     let place = root.to_string_lossy().into_owned();
     let told = |text: &str| without_pointers(&text.replace(&place, "{DIR}")).trim().to_owned();
-    let ours = match build(&Disk, &top, &Options::default()) {
+    let ours = match build(&DiskWorld, &top, &Options::default()) {
         Ok(built) => Ok(built.to_yaml()),
         Err(error) => Err(told(&error.to_string())),
     };

@@ -70,12 +70,14 @@ fn refresh(app: &App, definition: &str) {
 pub fn resume(app: &Arc<App>) {
     for definition in app.store.list(TABLE, "").1 {
         // Killed between the definition and its status: nobody else would ever judge it.
-        establish(app, &definition);
+        if !app.definitions.of(&definition).established {
+            establish(app, &definition);
+        }
     }
     rebuild(app);
     for definition in app.store.list(TABLE, "").1 {
         refresh(app, definition.name());
-        if meta::deletion_timestamp(&definition.value()).is_some() {
+        if app.definitions.of(&definition).terminating {
             spawn_end(app, definition.name());
         }
     }
@@ -238,8 +240,9 @@ fn establish(app: &Arc<App>, definition: &Arc<Object>) -> bool {
         return false;
     }
     let mut judged = definition.value();
+    let before = judged.get("status").cloned();
     judge_names(app, &mut judged);
-    if judged.get("status") == definition.value().get("status") {
+    if judged.get("status") == before.as_ref() {
         return false;
     }
     let Some(resource) =

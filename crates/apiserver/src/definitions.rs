@@ -24,8 +24,10 @@ pub struct Known {
     pub plural: String,
     /// `spec.names.kind`.
     pub kind: String,
-    established: bool,
-    terminating: bool,
+    /// It is served.
+    pub established: bool,
+    /// It is being deleted.
+    pub terminating: bool,
     /// What it adds to the catalog while it is established, or why that is nothing.
     pub resources: Arc<Result<Vec<Resource>, String>>,
 }

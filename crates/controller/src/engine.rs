@@ -93,6 +93,11 @@ const LONGEST_CALM: Duration = Duration::from_secs(300);
 /// A quiet time after which it is as in the beginning.
 const FORGOTTEN: Duration = Duration::from_secs(60);
 
+/// A pause that doubles each time.
+fn doubled(first: Duration, times: u32) -> Duration {
+    first.saturating_mul(1 << times.min(16))
+}
+
 fn later(now: Timestamp, pause: Duration) -> Option<Timestamp> {
     SignedDuration::try_from(pause).ok().and_then(|pause| now.checked_add(pause).ok())
 }
@@ -106,7 +111,7 @@ impl UnitState {
     fn calm_down(&mut self, now: Timestamp) -> Duration {
         let pause = |moves: u32| match moves.checked_sub(PATIENT_MOVES) {
             None => Duration::ZERO,
-            Some(more) => FIRST_CALM.saturating_mul(1 << more.min(16)).min(LONGEST_CALM),
+            Some(more) => doubled(FIRST_CALM, more).min(LONGEST_CALM),
         };
         let quiet = pause(self.moves).saturating_mul(2).max(FORGOTTEN);
         let recent = self.moved.is_some_and(|moved| {
@@ -526,7 +531,7 @@ impl Loop {
     }
 
     fn back_off(&self, attempts: u32, ceiling: Duration) -> Duration {
-        let doubled = self.options.first_retry.saturating_mul(1 << attempts.saturating_sub(1).min(16));
+        let doubled = doubled(self.options.first_retry, attempts.saturating_sub(1));
         doubled.min(ceiling.max(self.options.first_retry))
     }
 

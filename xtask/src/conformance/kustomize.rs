@@ -1,6 +1,6 @@
 //! Area `kustomize`: cases of Kustomize's own tests, and real overlays.
 
-use super::disk::Disk;
+use super::disk::DiskWorld;
 use super::{Case, Suite};
 use anyhow::Context;
 use kustomize::{LoadRestrictions, Options, Reorder, build};
@@ -44,7 +44,7 @@ fn case(name: &str, dir: &Path) -> anyhow::Result<Case> {
         ..Options::default()
     };
     let root = std::fs::canonicalize(dir.join("input").join(case["path"].as_str().unwrap_or(".")))?;
-    let built = build(&Disk, &root.to_string_lossy(), &options);
+    let built = build(&DiskWorld, &root.to_string_lossy(), &options);
     Ok(match (case["wantError"].as_bool().unwrap_or(false), built) {
         (true, Err(_)) => Case::passed(name),
         (true, Ok(_)) => Case::failed(name, "no error"),
@@ -74,7 +74,7 @@ fn overlays(dir: &Path) -> anyhow::Result<Suite> {
         }
         let wanted = find(&format!("{name}.yaml")).with_context(|| format!("{name}.yaml is missing"))?;
         let path = root.join(repo).join(text("path"));
-        cases.push(match build(&Disk, &path.to_string_lossy(), &Options::default()) {
+        cases.push(match build(&DiskWorld, &path.to_string_lossy(), &Options::default()) {
             Ok(built) => Case::same(name, &String::from_utf8_lossy(wanted), &built.to_yaml()),
             Err(error) => Case::failed(name, error.to_string()),
         });

@@ -4,6 +4,8 @@
 //! module and a row in [`AREAS`]. A suite that is not below the folder is left out and said so.
 
 mod api;
+/// The disk as a world for kustomizations; the crate's own tests have it.
+#[path = "../../../crates/kustomize/tests/common/mod.rs"]
 pub mod disk;
 mod gotemplate;
 mod health;

@@ -9,6 +9,7 @@ mod install;
 mod lint;
 mod locate;
 mod look;
+mod name;
 mod output;
 mod package;
 mod pull;

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::MANAGER;
 use super::action::{Actor, Fault};
 use crate::common::{str_at, strings_at};
+use crate::memory::essence;
 
 /// `driftDetection.mode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,16 +31,6 @@ pub(super) fn mode(object: &Value) -> Mode {
 pub(super) struct Drifted {
     pub desired: Value,
     pub line: String,
-}
-
-/// What drifts: all of an object but its status and bookkeeping.
-fn essence(object: &Value) -> String {
-    let mut object = object.clone();
-    object::remove(&mut object, &["status"]);
-    for field in ["resourceVersion", "managedFields", "generation"] {
-        object::remove(&mut object, &["metadata", field]);
-    }
-    object.to_string()
 }
 
 fn is_excluded(object: &Value) -> bool {

@@ -2,6 +2,7 @@
 
 use super::act::{ActFlags, DryRun, Stage, check_release_name};
 use super::connect::Connection;
+use super::name::NameFlags;
 use super::output::{self, View};
 use super::{Settings, world};
 use anyhow::{Context, anyhow, bail};
@@ -12,15 +13,8 @@ use releases::{Crds, Fault, Prepared, Removal};
 /// Arguments of `helm install`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// A name and a chart, or the chart alone
-    #[arg(required = true, num_args = 1.., value_name = "NAME CHART")]
-    words: Vec<String>,
-    /// Make up a name
-    #[arg(short, long)]
-    generate_name: bool,
-    /// A template for the name
-    #[arg(long, value_name = "TEMPLATE")]
-    name_template: Option<String>,
+    #[command(flatten)]
+    name: NameFlags,
     /// Use the name of an uninstalled or failed release again
     #[arg(long)]
     replace: bool,
@@ -41,7 +35,7 @@ pub fn print(release: &Release, flags: &ActFlags, settings: &Settings) -> anyhow
 }
 
 fn installed(args: &Args, settings: &Settings) -> anyhow::Result<Release> {
-    let (name, path) = name_and_chart(args)?;
+    let (name, path) = args.name.read("install", &world::world(), |chart| unnamed(args, chart))?;
     let chart = args.flags.chart(&path)?;
     let values = args.flags.values.read()?;
     super::wait_for(async {
@@ -50,37 +44,17 @@ fn installed(args: &Args, settings: &Settings) -> anyhow::Result<Release> {
     })
 }
 
-/// Helm's rules for the name and the chart.
-fn name_and_chart(args: &Args) -> anyhow::Result<(String, String)> {
-    match args.words.as_slice() {
-        [name, chart] => {
-            if args.generate_name {
-                bail!("cannot set --generate-name and also specify a name");
-            }
-            if args.name_template.is_some() {
-                bail!("cannot set --name-template and also specify a name");
-            }
-            Ok((name.clone(), chart.clone()))
-        }
-        [chart] => {
-            if let Some(template) = &args.name_template {
-                return Ok((helm::release_name(template, &world::world())?, chart.clone()));
-            }
-            if !args.generate_name {
-                bail!("must either provide a name or specify --generate-name");
-            }
-            let base = chart.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
-            let base = match base.split('.').next().unwrap_or_default() {
-                "" => "chart",
-                base => base,
-            };
-            Ok((format!("{base}-{}", jiff::Timestamp::now().as_second()), chart.clone()))
-        }
-        [_, _, rest @ ..] => {
-            bail!("expected at most two arguments, unexpected arguments: {}", rest.join(", "))
-        }
-        [] => bail!("\"helm install\" requires at least 1 argument"),
+/// The name that `--generate-name` makes: the chart's, and the time.
+fn unnamed(args: &Args, chart: &str) -> anyhow::Result<String> {
+    if !args.name.generate_name {
+        bail!("must either provide a name or specify --generate-name");
     }
+    let base = chart.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    let base = match base.split('.').next().unwrap_or_default() {
+        "" => "chart",
+        base => base,
+    };
+    Ok(format!("{base}-{}", jiff::Timestamp::now().as_second()))
 }
 
 /// Installs.

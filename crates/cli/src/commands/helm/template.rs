@@ -1,9 +1,10 @@
 //! `landfall helm template`.
 
 use super::flags::{CapabilityFlags, ChartFlags, ValueFlags};
+use super::name::NameFlags;
 use super::{Settings, locate, world};
 use crate::commands::provenance;
-use anyhow::{anyhow, bail};
+use anyhow::anyhow;
 use helm::{RenderOptions, Rendered, TemplateOptions};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -13,21 +14,14 @@ use std::path::Path;
 /// Arguments of `helm template`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// A name and a chart, or the chart alone
-    #[arg(required = true, num_args = 1.., value_name = "NAME CHART")]
-    words: Vec<String>,
+    #[command(flatten)]
+    name: NameFlags,
     #[command(flatten)]
     values: ValueFlags,
     #[command(flatten)]
     chart: ChartFlags,
     #[command(flatten)]
     capabilities: CapabilityFlags,
-    /// Make up a name
-    #[arg(short, long)]
-    generate_name: bool,
-    /// A template for the name
-    #[arg(long, value_name = "TEMPLATE")]
-    name_template: Option<String>,
     /// Print the CRDs too
     #[arg(long)]
     include_crds: bool,
@@ -75,7 +69,7 @@ pub struct Args {
 /// Renders and prints.
 pub fn run(args: &Args, settings: &Settings) -> anyhow::Result<()> {
     let world = world::world();
-    let (name, path) = name_and_chart(args, &world)?;
+    let (name, path) = args.name.read("template", &world, |_| Ok("release-name".to_owned()))?;
     let values = args.values.read()?;
     let capabilities = args.capabilities.read()?;
     let chart = locate::find(&path, &args.chart)?;
@@ -124,32 +118,6 @@ fn print(pieces: &[Cow<'_, str>]) -> anyhow::Result<()> {
         out.write_all(piece.as_bytes())?;
     }
     Ok(out.flush()?)
-}
-
-/// Helm's rules for the name and the chart.
-fn name_and_chart(args: &Args, world: &helm::NoCluster) -> anyhow::Result<(String, String)> {
-    match args.words.as_slice() {
-        [name, chart] => {
-            if args.generate_name {
-                bail!("cannot set --generate-name and also specify a name");
-            }
-            if args.name_template.is_some() {
-                bail!("cannot set --name-template and also specify a name");
-            }
-            Ok((name.clone(), chart.clone()))
-        }
-        [chart] => {
-            let name = match &args.name_template {
-                Some(template) => helm::release_name(template, world)?,
-                None => "release-name".to_owned(),
-            };
-            Ok((name, chart.clone()))
-        }
-        [_, _, rest @ ..] => {
-            bail!("expected at most two arguments, unexpected arguments: {}", rest.join(", "))
-        }
-        [] => bail!("\"helm template\" requires at least 1 argument"),
-    }
 }
 
 /// Runs a post-renderer.
