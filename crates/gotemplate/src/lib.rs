@@ -37,6 +37,7 @@ mod value;
 pub use env::{Env, FixedHost, Host, Limits};
 pub use error::{ExecError, ParseError};
 pub use func::{Context, FuncError, Function, Native, Param};
+pub use regexp::Regexp;
 pub use templates::{MissingKey, Options, Templates};
 pub use time::{Time, Zone};
 pub use trace::Origin;

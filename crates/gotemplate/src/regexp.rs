@@ -5,8 +5,8 @@ mod check;
 
 use regex::bytes::Regex;
 
-/// A compiled pattern.
-pub(crate) struct Regexp {
+/// A compiled pattern of Go's syntax.
+pub struct Regexp {
     regex: Regex,
     /// The names of the groups; empty for those without one.
     names: Vec<String>,
@@ -16,7 +16,7 @@ impl Regexp {
     /// Compiles a pattern, or says what Go says against it.
     ///
     /// The number is how many steps that took: a short pattern can stand for a large program.
-    pub(crate) fn compile(pattern: &str) -> Result<(Self, u64), String> {
+    pub fn compile(pattern: &str) -> Result<(Self, u64), String> {
         const SIZES: [(usize, u64); 3] = [(128 << 10, 200), (1 << 20, 10_000), (10 << 20, 200_000)];
         let translated = check::translate(pattern)?;
         let mut regex = Err(regex::Error::CompiledTooBig(0));
@@ -37,7 +37,8 @@ impl Regexp {
         }
     }
 
-    pub(crate) fn is_match(&self, text: &[u8]) -> bool {
+    /// Does it match anywhere in the text?
+    pub fn is_match(&self, text: &[u8]) -> bool {
         self.regex.is_match(text)
     }
 

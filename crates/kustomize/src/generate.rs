@@ -60,14 +60,14 @@ pub(crate) fn generate(
     ]);
     if kind == Generated::Secret {
         let secret_type = if args.secret_type.is_empty() { "Opaque" } else { &args.secret_type };
-        node.put("type", Node::string(secret_type));
+        node.put("type", Node::value(secret_type));
     }
     let data = read_pairs(args, loader)?;
     match kind {
         Generated::ConfigMap => put_config_map_data(&mut node, &data),
         Generated::Secret => {
             let fields =
-                data.iter().map(|(key, value)| (key.clone(), Node::string(encode_base64(value)))).collect();
+                data.iter().map(|(key, value)| (key.clone(), Node::value(encode_base64(value)))).collect();
             node.put("data", Node::Map(fields));
         }
     }
@@ -76,7 +76,7 @@ pub(crate) fn generate(
             if map.is_empty() {
                 continue;
             }
-            let fields = map.iter().map(|(key, value)| (key.clone(), Node::string(value))).collect();
+            let fields = map.iter().map(|(key, value)| (key.clone(), Node::value(value))).collect();
             if let Some(meta) = node.get_mut("metadata") {
                 meta.put(field, Node::Map(fields));
             }
@@ -104,8 +104,8 @@ fn put_config_map_data(node: &mut Node, data: &BTreeMap<String, Vec<u8>>) {
     let (mut text, mut binary) = (Vec::new(), Vec::new());
     for (key, value) in data {
         match std::str::from_utf8(value) {
-            Ok(value) => text.push((key.clone(), Node::string(value))),
-            Err(_) => binary.push((key.clone(), Node::string(encode_base64(value)))),
+            Ok(value) => text.push((key.clone(), Node::value(value))),
+            Err(_) => binary.push((key.clone(), Node::value(encode_base64(value)))),
         }
     }
     if !text.is_empty() {

@@ -21,10 +21,7 @@ pub(crate) fn inflate(
     loader: &Loader<'_>,
     options: &Options,
 ) -> Result<Vec<Resource>, Error> {
-    if !options.enable_helm {
-        return Err(Error::new("must specify --enable-helm"));
-    }
-    let plan = Plan::new(chart, loader, options)?;
+    let plan = configured(chart, loader, options)?;
     let text =
         plan.render(&plan.chart_files()?, options).map_err(|error| error.of_resource(chart.name.clone()))?;
     let mut made = resource::parse_resources(&text)
@@ -34,6 +31,22 @@ pub(crate) fn inflate(
         resource.has_annotations_now();
     }
     Ok(made)
+}
+
+/// Looks through a chart's settings, as its generator does before any of them runs.
+pub(crate) fn check(chart: &HelmChart, loader: &Loader<'_>, options: &Options) -> Result<(), Error> {
+    configured(chart, loader, options).map(drop)
+}
+
+fn configured<'a>(
+    chart: &'a HelmChart,
+    loader: &'a Loader<'a>,
+    options: &'a Options,
+) -> Result<Plan<'a>, Error> {
+    if !options.enable_helm {
+        return Err(Error::new("must specify --enable-helm"));
+    }
+    Plan::new(chart, loader, options)
 }
 
 /// A chart's settings, checked.

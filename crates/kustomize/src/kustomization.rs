@@ -4,7 +4,7 @@ use crate::decode::{Decoder, KUSTOMIZATION};
 use crate::error::Error;
 use crate::fieldspec::FieldSpec;
 use crate::selector::Selector;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -139,7 +139,7 @@ pub(crate) struct Replica {
 }
 
 /// An entry of `replacements`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct Replacement {
     pub source: Option<Source>,
@@ -149,7 +149,7 @@ pub(crate) struct Replacement {
 }
 
 /// Where a replacement takes its value.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct Source {
     #[serde(flatten)]
@@ -161,7 +161,7 @@ pub(crate) struct Source {
 }
 
 /// Where a replacement puts it.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct Target {
     pub select: Option<Selector>,
@@ -171,7 +171,7 @@ pub(crate) struct Target {
 }
 
 /// Which part of a text is meant.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub(crate) struct FieldOptions {
     pub delimiter: String,
@@ -257,7 +257,7 @@ pub(crate) struct HelmGlobals {
 }
 
 /// An entry of `helmCharts`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct HelmChart {
     pub chart_home: String,

@@ -221,10 +221,15 @@ fn finish(
     for mut resource in map.into_list() {
         resource.finish_annotations(origins, transformers);
         tree::check(&resource.node)
-            .map_err(|error| Error::new(error).of_resource(fieldspec::describe(&resource.node)))?;
+            .map_err(|error| unreadable(error).of_resource(fieldspec::describe(&resource.node)))?;
         objects.push(resource.node);
     }
     Ok(Built { objects, warnings: Vec::new() })
+}
+
+/// An object that is no JSON, in Kustomize's words: it names the empty value that it would have filled.
+fn unreadable(error: String) -> Error {
+    Error::new(error).wrap("map[string]interface {}(nil)")
 }
 
 /// The version of Kustomize that this crate does as.

@@ -219,11 +219,22 @@ impl<'w> Loader<'w> {
 fn resolve(world: &dyn World, path: &str) -> Result<String, Error> {
     world.resolve(path).map_err(|error| match error {
         WorldError::NotFound => {
-            Error::new(format!("evalsymlink failure on '{path}' : lstat {path}: no such file or directory"))
-                .in_file(path)
+            let missing = first_missing(world, path);
+            Error::new(format!(
+                "evalsymlink failure on '{path}' : lstat {missing}: no such file or directory"
+            ))
+            .in_file(path)
         }
         other => Error::new(format!("evalsymlink failure on '{path}' : {other}")).in_file(path),
     })
+}
+
+/// How much of a path has to be walked until there is nothing.
+fn first_missing<'p>(world: &dyn World, path: &'p str) -> &'p str {
+    path.match_indices('/')
+        .filter_map(|(at, _)| path.get(..at).filter(|parent| !parent.is_empty()))
+        .find(|parent| !world.is_dir(parent))
+        .unwrap_or(path)
 }
 
 fn confirm_dir(world: &dyn World, path: &str, shown: &str) -> Result<String, Error> {

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::schema::{Place, Schema};
-use crate::tree::{Link, Node, Scalar, Tag, guard_text, wrong_kind};
+use crate::tree::{Link, Node, Scalar, Tag, Written, guard_text, is_non_string_1_1, wrong_kind};
 
 /// How lists grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,11 +167,9 @@ impl<'s> Merger<'s> {
         let field_place = place.and_then(|place| place.field(key));
         let cleared = change.as_ref().is_some_and(Node::is_null);
         let style = match (&old, &change) {
-            (Some(Node::Scalar(old)), Some(Node::Scalar(_))) => {
-                Some((old.quoted, old.folded, old.link.rewritten()))
-            }
+            (Some(Node::Scalar(old)), Some(Node::Scalar(_))) => Some((old.written, old.link.rewritten())),
             (None, _) | (_, None) => None,
-            _ => Some((false, false, Link::default())),
+            _ => Some((Written::Plain, Link::default())),
         };
         path.push(key.to_owned());
         let mut merged = self.walk(old, change, field_place, path)?;
@@ -179,13 +177,12 @@ impl<'s> Merger<'s> {
         if cleared {
             return Ok(None);
         }
-        if let Some(untyped @ Node::Scalar(Scalar { tag: Tag::None, .. })) = &mut merged {
-            // What a replacement made has no type yet; written anew it is a text.
-            guard_text(untyped);
+        if let Some(merged) = &mut merged {
+            // Every field that is walked is written anew, changed or not.
+            guard_text(merged);
         }
-        if let (Some((quoted, folded, link)), Some(Node::Scalar(scalar))) = (style, &mut merged) {
-            scalar.quoted = quoted;
-            scalar.folded = folded;
+        if let (Some((written, link)), Some(Node::Scalar(scalar))) = (style, &mut merged) {
+            scalar.written = written;
             scalar.link = link;
         }
         Ok(merged)
@@ -213,7 +210,8 @@ impl<'s> Merger<'s> {
                     path.push(key.clone());
                     let value = self.settle(value, field_place, path)?;
                     path.pop();
-                    if let Some(value) = value.filter(|value| !value.is_null()) {
+                    if let Some(mut value) = value.filter(|value| !value.is_null()) {
+                        guard_text(&mut value);
                         settled.push((key, value));
                     }
                 }
@@ -300,12 +298,14 @@ pub(crate) enum ItemPatch {
     Change(Node),
 }
 
-/// Would walking it alone leave it as it is? (No nulls without a word, no lists that may merge.)
+/// Would walking it alone leave it as it is? (No nulls without a word, no lists that may merge, no text that
+/// gets quotes.)
 fn is_settled(node: &Node) -> bool {
     match node {
         Node::Map(fields) => fields.iter().all(|(_, value)| is_settled(value)),
         Node::Seq(items) => items.is_empty(),
-        Node::Scalar(Scalar { tag: Tag::None, quoted: false, .. }) => false,
+        Node::Scalar(Scalar { tag: Tag::None, written: Written::Plain, .. }) => false,
+        Node::Scalar(Scalar { tag: Tag::Str, written: Written::Plain, text, .. }) => !is_non_string_1_1(text),
         Node::Scalar(_) => !(node.is_null() && node.text().is_empty()),
     }
 }

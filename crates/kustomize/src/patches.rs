@@ -245,6 +245,8 @@ fn apply_strategic(resource: &mut Resource, patch: &Resource, schema: &Schema) -
     if patch.allow_name_change || patch.allow_kind_change {
         resource.store_previous_id(schema);
     }
+    resource.allow_name_change |= patch.allow_name_change;
+    resource.allow_kind_change |= patch.allow_kind_change;
     let id = resource.current_id(schema).to_string();
     let dest = std::mem::replace(&mut resource.node, crate::tree::Node::map());
     let merged = merge::merge(dest, patch.node.clone(), Some(schema), Grow::Front)

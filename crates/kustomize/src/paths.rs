@@ -4,7 +4,6 @@
 //! lead to it.
 
 use crate::tree::{self, Node, wrong_kind};
-use regex::Regex;
 
 /// The way to a node: an index for every level (of a mapping: the field's).
 pub(crate) type Route = Vec<usize>;
@@ -235,7 +234,7 @@ fn find_field(
         let Some(inner) = inner else {
             return Err(format!(
                 "wrong node kind: expected MappingNode but got : node contents:\n{}",
-                tree::to_text(field)
+                if field.is_null() { "null\n".to_owned() } else { tree::to_text(field) }
             ));
         };
         let leaf = create.map(tree::to_yaml);
@@ -343,7 +342,7 @@ fn match_elements(
         }
         let Some(value) = item.get(key) else { continue };
         let matched = match value {
-            Node::Scalar(scalar) if scalar.tag == tree::Tag::Str && !scalar.quoted => {
+            Node::Scalar(scalar) if scalar.tag == tree::Tag::Str && !scalar.quoted() => {
                 regex.is_match(scalar.text.trim())
             }
             other => regex.is_match(tree::to_text(other).trim()),
@@ -358,9 +357,15 @@ fn match_elements(
 }
 
 /// Compiles a pattern written for Go's regexp.
-pub(crate) fn go_regex(pattern: &str) -> Result<Regex, String> {
-    regex::RegexBuilder::new(pattern)
-        .size_limit(10 << 20)
-        .build()
-        .map_err(|_| format!("error parsing regexp: {pattern}"))
+pub(crate) fn go_regex(pattern: &str) -> Result<Regexp, String> {
+    gotemplate::Regexp::compile(pattern).map(|(compiled, _)| Regexp(compiled))
+}
+
+/// A pattern that means what it means to Go's regexp.
+pub(crate) struct Regexp(gotemplate::Regexp);
+
+impl Regexp {
+    pub fn is_match(&self, text: &str) -> bool {
+        self.0.is_match(text.as_bytes())
+    }
 }

@@ -552,3 +552,29 @@ pub(crate) fn same_objects(before: &ResMap, after: &ResMap) -> Result<(), String
     }
     Ok(())
 }
+
+/// Settings as messages show them: what is empty is left out.
+pub(crate) fn as_config(settings: &impl serde::Serialize) -> Value {
+    without_empty(serde_json::to_value(settings).unwrap_or_default())
+}
+
+fn without_empty(value: Value) -> Value {
+    let told = |value: &Value| match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+        _ => true,
+    };
+    match value {
+        Value::Array(items) => items.into_iter().map(without_empty).collect(),
+        Value::Object(fields) => Value::Object(
+            fields
+                .into_iter()
+                .map(|(key, value)| (key, without_empty(value)))
+                .filter(|(_, value)| told(value))
+                .collect(),
+        ),
+        other => other,
+    }
+}

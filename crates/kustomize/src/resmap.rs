@@ -202,7 +202,7 @@ impl ResMap {
                 }
                 _ => {
                     let found: Vec<String> =
-                        matches.iter().filter_map(|at| self.list.get(*at)).map(json_of).collect();
+                        matches.iter().filter_map(|at| self.list.get(*at)).map(Resource::to_json).collect();
                     return Err(Error::new(format!(
                         "found multiple objects [{}] that could accept merge of {id}",
                         found.join(" ")
@@ -235,10 +235,6 @@ fn names_of(resource: &Resource) -> Vec<String> {
         }
     }
     names
-}
-
-fn json_of(resource: &Resource) -> String {
-    crate::tree::to_value(&resource.node).map(|value| value.to_string()).unwrap_or_default()
 }
 
 /// Go's `%#v` of an identity, which some messages print.

@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 /// What a generator may do with an object of the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Behavior {
+    /// No generator made it.
     #[default]
+    None,
     Unspecified,
     Create,
     Replace,
@@ -28,7 +30,7 @@ impl Behavior {
 
     pub fn name(self) -> &'static str {
         match self {
-            Behavior::Unspecified => "unspecified",
+            Behavior::None | Behavior::Unspecified => "unspecified",
             Behavior::Create => "create",
             Behavior::Replace => "replace",
             Behavior::Merge => "merge",
@@ -97,7 +99,7 @@ impl Resource {
             previous: Vec::new(),
             prefixes: Vec::new(),
             suffixes: Vec::new(),
-            behavior: Behavior::Unspecified,
+            behavior: Behavior::None,
             needs_hash: false,
             allow_name_change: false,
             allow_kind_change: false,
@@ -126,7 +128,7 @@ impl Resource {
         };
         let node = &self.node;
         self.needs_hash = get(node, "needsHashSuffix").as_deref() == Some("enabled");
-        self.behavior = Behavior::parse(&get(node, "generatorBehavior").unwrap_or_default());
+        self.behavior = get(node, "generatorBehavior").map_or(Behavior::None, |text| Behavior::parse(&text));
         self.helm_generated = get(node, "helm-generated").as_deref() == Some("true");
         self.prefixes = list(get(node, "prefixes"));
         self.suffixes = list(get(node, "suffixes"));
@@ -149,7 +151,13 @@ impl Resource {
             self.previous.iter().map(|previous| part(previous).as_str()).collect::<Vec<_>>().join(",")
         };
         let mut marks = Vec::new();
-        if self.behavior != Behavior::Unspecified {
+        if self.allow_kind_change {
+            marks.push(("internal.config.kubernetes.io/allowKindChange", "enabled".to_owned()));
+        }
+        if self.allow_name_change {
+            marks.push(("internal.config.kubernetes.io/allowNameChange", "enabled".to_owned()));
+        }
+        if self.behavior != Behavior::None {
             marks.push(("internal.config.kubernetes.io/generatorBehavior", self.behavior.name().to_owned()));
         }
         if self.helm_generated {
@@ -307,7 +315,7 @@ impl Resource {
         if map.is_empty() {
             return;
         }
-        let fields = map.into_iter().map(|(key, value)| (key, Node::string(value))).collect();
+        let fields = map.into_iter().map(|(key, value)| (key, Node::value(value))).collect();
         meta.put(field, Node::Map(fields));
     }
 
@@ -369,12 +377,33 @@ impl Resource {
         fits(&self.prefixes, &other.prefixes) && fits(&self.suffixes, &other.suffixes)
     }
 
-    /// The object as Kustomize prints it.
+    /// The object as Kustomize prints it in messages: with what the build noted on it.
     pub fn to_yaml(&self) -> String {
-        match tree::to_value(&self.node) {
+        match self.shown() {
             Ok(value) => yaml::to_string(&value),
             Err(error) => format!("<{error}>"),
         }
+    }
+
+    /// The same as JSON.
+    pub fn to_json(&self) -> String {
+        match self.shown() {
+            Ok(value) => crate::generate::go_json(&value),
+            Err(error) => format!("<{error}>"),
+        }
+    }
+
+    fn shown(&self) -> Result<serde_json::Value, String> {
+        let mut shown = self.node.clone();
+        let history = self.history();
+        if !history.is_empty()
+            && let Some(annotations) = shown.map_at("metadata").and_then(|meta| meta.map_at("annotations"))
+        {
+            for (key, value) in history {
+                annotations.put(key, Node::string(value));
+            }
+        }
+        tree::to_value(&shown)
     }
 }
 

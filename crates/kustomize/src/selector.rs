@@ -2,15 +2,14 @@
 
 use crate::error::Error;
 use crate::ids::{Gvk, ResId};
-use crate::paths::go_regex;
+use crate::paths::{Regexp, go_regex};
 use crate::resource::Resource;
 use crate::schema::Schema;
-use regex::Regex;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A selector as written: patterns for kind and name, label and annotation selectors.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct Selector {
     #[serde(flatten)]
@@ -46,23 +45,23 @@ impl std::fmt::Display for Selector {
 
 /// A selector with its patterns compiled.
 pub(crate) struct SelectorMatcher {
-    group: Option<Regex>,
-    version: Option<Regex>,
-    kind: Option<Regex>,
-    name: Option<Regex>,
-    namespace: Option<Regex>,
+    group: Option<Regexp>,
+    version: Option<Regexp>,
+    kind: Option<Regexp>,
+    name: Option<Regexp>,
+    namespace: Option<Regexp>,
     pub annotations: LabelSelector,
     pub labels: LabelSelector,
 }
 
-fn anchored(pattern: &str) -> Result<Option<Regex>, Error> {
+fn anchored(pattern: &str) -> Result<Option<Regexp>, Error> {
     if pattern.is_empty() {
         return Ok(None);
     }
     go_regex(&format!("^(?:{pattern})$")).map(Some).map_err(Error::new)
 }
 
-fn fits(regex: &Option<Regex>, text: &str) -> bool {
+fn fits(regex: &Option<Regexp>, text: &str) -> bool {
     regex.as_ref().is_none_or(|regex| regex.is_match(text))
 }
 

@@ -372,6 +372,9 @@ impl<'w> Target<'w> {
                 let own = &self.kustomization.namespace;
                 chart.namespace = if own.is_empty() { self.helm_namespace.clone() } else { own.clone() };
             }
+            crate::helm_charts::check(&chart, &self.loader, context.options).map_err(|error| {
+                trouble(error, "HelmChartInflationGenerator", &plugins::as_config(&chart))
+            })?;
             let made = crate::helm_charts::inflate(&chart, &self.loader, context.options)?;
             self.absorb(acc, made, self.builtin_origin("HelmChartInflationGenerator"))?;
         }
@@ -490,8 +493,10 @@ impl<'w> Target<'w> {
             push("ImageTagTransformer", Transformer::Image(image.clone(), tables.images.clone()));
         }
         if !k.replacements.is_empty() {
-            let loaded = crate::replacements::load(&k.replacements, &self.loader)
-                .map_err(|error| error.in_field("replacements"))?;
+            let loaded = crate::replacements::load(&k.replacements, &self.loader).map_err(|error| {
+                let config = serde_json::json!({"Replacements": plugins::as_config(&k.replacements)});
+                trouble(error, "ReplacementTransformer", &config).in_field("replacements")
+            })?;
             push("ReplacementTransformer", Transformer::Replacements(loaded));
         }
         Ok(())

@@ -7,7 +7,6 @@ use crate::kustomization::{Image, Replica};
 use crate::resmap::ResMap;
 use crate::selector::Selector;
 use crate::tree::{Link, Node, Tag, wrong_kind};
-use regex::Regex;
 use std::collections::BTreeMap;
 
 /// Sets labels (or annotations) in the fields of a table.
@@ -139,9 +138,7 @@ pub(crate) fn set_namespace(map: &mut ResMap, settings: &NamespaceSettings) -> R
                 .list()
                 .iter()
                 .filter(|one| one.current_id(&schema).equals(&after))
-                .map(|one| {
-                    crate::tree::to_value(&one.node).map(|value| value.to_string()).unwrap_or_default()
-                })
+                .map(crate::resource::Resource::to_json)
                 .collect();
             return Err(Error::new(format!(
                 "namespace transformation produces ID conflict: [{}]",
@@ -234,7 +231,7 @@ fn set_subjects(
 
 struct ImageUpdater<'a> {
     image: &'a Image,
-    pattern: Option<Regex>,
+    pattern: Option<crate::paths::Regexp>,
 }
 
 impl<'a> ImageUpdater<'a> {

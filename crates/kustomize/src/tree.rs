@@ -61,12 +61,42 @@ impl Tag {
 pub(crate) struct Scalar {
     pub text: String,
     pub tag: Tag,
-    /// Written in quotes or as a block: a string whatever it looks like.
-    pub quoted: bool,
-    /// Written as a folded block, whose line breaks do not all survive being printed and read again.
-    pub folded: bool,
+    /// How it was written.
+    pub written: Written,
     /// The fields it is one with.
     pub link: Link,
+}
+
+/// How a scalar was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Written {
+    /// Without quotes: its text decides its type.
+    #[default]
+    Plain,
+    Single,
+    Double,
+    Literal,
+    /// As a folded block, whose line breaks do not all survive being printed and read again.
+    Folded,
+}
+
+impl From<yaml::Style> for Written {
+    fn from(style: yaml::Style) -> Written {
+        match style {
+            yaml::Style::SingleQuoted => Written::Single,
+            yaml::Style::DoubleQuoted => Written::Double,
+            yaml::Style::Literal => Written::Literal,
+            yaml::Style::Folded => Written::Folded,
+            _ => Written::Plain,
+        }
+    }
+}
+
+impl Scalar {
+    /// Is it written in quotes or as a block: a string whatever it looks like?
+    pub fn quoted(&self) -> bool {
+        self.written != Written::Plain
+    }
 }
 
 /// Kustomize puts one node into all fields of an object that a label or annotation is added to. Who later
@@ -116,8 +146,7 @@ impl Node {
         Node::Scalar(Scalar {
             text: text.into(),
             tag: Tag::None,
-            quoted: false,
-            folded: false,
+            written: Written::Plain,
             link: Link::default(),
         })
     }
@@ -127,15 +156,26 @@ impl Node {
         Node::Scalar(Scalar {
             text: text.into(),
             tag: Tag::Str,
-            quoted: false,
-            folded: false,
+            written: Written::Plain,
             link: Link::default(),
         })
     }
 
+    /// A string as it is put into a field of its own: in quotes where it needs them, as a block when it has lines.
+    pub fn value(text: impl Into<String>) -> Node {
+        let mut node = Node::string(text);
+        guard_text(&mut node);
+        if let Node::Scalar(scalar) = &mut node
+            && scalar.text.contains('\n')
+        {
+            scalar.written = Written::Literal;
+        }
+        node
+    }
+
     /// A scalar of a known type.
     pub fn tagged(text: impl Into<String>, tag: Tag) -> Node {
-        Node::Scalar(Scalar { text: text.into(), tag, quoted: false, folded: false, link: Link::default() })
+        Node::Scalar(Scalar { text: text.into(), tag, written: Written::Plain, link: Link::default() })
     }
 
     /// A null.
@@ -335,18 +375,18 @@ impl Node {
 pub(crate) fn guard_text(value: &mut Node) {
     if value.is_string()
         && let Node::Scalar(scalar) = value
-        && !scalar.quoted
+        && !scalar.quoted()
         && is_non_string_1_1(&scalar.text)
     {
-        scalar.quoted = true;
+        scalar.written = Written::Double;
     }
 }
 
 fn take_style(value: &mut Node, old: &Node) {
     if let Node::Scalar(scalar) = value {
-        scalar.quoted = matches!(old, Node::Scalar(Scalar { quoted: true, .. }));
-        scalar.folded = matches!(old, Node::Scalar(Scalar { folded: true, .. }));
+        scalar.written = Written::Plain;
         if let Node::Scalar(old) = old {
+            scalar.written = old.written;
             scalar.link = old.link.rewritten();
         }
     }
@@ -354,11 +394,10 @@ fn take_style(value: &mut Node, old: &Node) {
 
 /// Kyaml's words for a node of the wrong kind.
 pub(crate) fn wrong_kind(node: &Node, expected: &str) -> String {
-    format!(
-        "wrong node kind: expected {expected} but got {}: node contents:\n{}",
-        node.kind_name(),
-        to_text(node)
-    )
+    // A null that became an empty mapping on the way has no kind to be named.
+    let (kind, contents) =
+        if node.is_null() { ("", "null\n".to_owned()) } else { (node.kind_name(), to_text(node)) };
+    format!("wrong node kind: expected {expected} but got {kind}: node contents:\n{contents}")
 }
 
 /// Would YAML 1.1 read this text as anything but a string?
@@ -378,6 +417,10 @@ fn surely_string(text: &str) -> bool {
     let first = bytes.first().copied().unwrap_or(b' ');
     if !first.is_ascii_alphabetic() {
         return false;
+    }
+    // No pair, no comment, and longer than every word that means something else.
+    if text.trim_end().len() > 5 && !bytes.iter().any(|b| matches!(b, b':' | b'#') || b.is_ascii_control()) {
+        return true;
     }
     let simple = bytes
         .iter()
@@ -432,12 +475,10 @@ impl yaml::Build for Plain {
     type Node = Node;
 
     fn scalar(&mut self, text: std::borrow::Cow<'_, str>, tag: &'static str, style: yaml::Style) -> Node {
-        let (quoted, folded) = (style != yaml::Style::Plain, style == yaml::Style::Folded);
         Node::Scalar(Scalar {
             text: text.into_owned(),
             tag: Tag::of(tag),
-            quoted,
-            folded,
+            written: style.into(),
             link: Link::default(),
         })
     }
@@ -532,8 +573,7 @@ fn scalar_of(node: yaml::Node) -> Node {
     } else {
         Tag::of(&node.tag)
     };
-    let folded = node.style == yaml::Style::Folded;
-    Node::Scalar(Scalar { text: node.value, tag, quoted, folded, link: Link::default() })
+    Node::Scalar(Scalar { text: node.value, tag, written: node.style.into(), link: Link::default() })
 }
 
 /// Writes anchors out.
@@ -671,22 +711,25 @@ pub(crate) fn from_value(value: &Value) -> Node {
     match value {
         Value::Null => Node::null(),
         Value::Bool(flag) => Node::tagged(flag.to_string(), Tag::Bool),
-        Value::Number(number) => {
-            Node::tagged(number.to_string(), if number.is_f64() { Tag::Float } else { Tag::Int })
+        Value::Number(number) if number.is_f64() => {
+            // As Go writes it: a zero is an integer then, whatever its sign.
+            let text = yaml::to_string(value).trim_end().to_owned();
+            let tag = Tag::of(&resolved_tag(&text));
+            Node::tagged(text, tag)
         }
+        Value::Number(number) => Node::tagged(number.to_string(), Tag::Int),
         Value::String(text) => {
             // As if it had been printed and read: in quotes where it needs them.
             let quoted = text.contains('\n')
                 || is_non_string_1_1(text)
                 || resolved_tag(text) != "!!str"
                 || (!surely_string(text) && yaml::to_string(value).starts_with(['\'', '"']));
-            Node::Scalar(Scalar {
-                text: text.clone(),
-                tag: Tag::Str,
-                quoted,
-                folded: false,
-                link: Link::default(),
-            })
+            let written = match quoted {
+                false => Written::Plain,
+                true if text.contains('\n') => Written::Literal,
+                true => Written::Double,
+            };
+            Node::Scalar(Scalar { text: text.clone(), tag: Tag::Str, written, link: Link::default() })
         }
         Value::Array(items) => Node::Seq(items.iter().map(from_value).collect()),
         Value::Object(fields) => {
@@ -720,7 +763,7 @@ pub(crate) fn check(node: &Node) -> Result<(), String> {
             fields.iter().try_for_each(|(_, value)| check(value))
         }
         Node::Seq(items) => items.iter().try_for_each(check),
-        Node::Scalar(Scalar { tag: Tag::Str, folded: false, .. }) => Ok(()),
+        Node::Scalar(Scalar { tag: Tag::Str, written, .. }) if *written != Written::Folded => Ok(()),
         Node::Scalar(scalar) => scalar_value(scalar).map(drop),
     }
 }
@@ -752,16 +795,16 @@ fn refold(text: &str) -> Result<Value, String> {
 
 fn scalar_value(scalar: &Scalar) -> Result<Value, String> {
     let text = &scalar.text;
-    if scalar.folded && matches!(scalar.tag, Tag::Str | Tag::None) {
+    if scalar.written == Written::Folded && matches!(scalar.tag, Tag::Str | Tag::None) {
         return refold(text);
     }
     match scalar.tag {
         Tag::Str => return Ok(Value::String(text.clone())),
-        Tag::None if scalar.quoted => return Ok(Value::String(text.clone())),
+        Tag::None if scalar.quoted() => return Ok(Value::String(text.clone())),
         Tag::None => return resolve_plain(text),
         _ => {}
     }
-    if let (Tag::Int, false) = (&scalar.tag, scalar.quoted)
+    if let (Tag::Int, false) = (&scalar.tag, scalar.quoted())
         && let Some(value) = decimal(text)
     {
         return Ok(value);
@@ -769,12 +812,12 @@ fn scalar_value(scalar: &Scalar) -> Result<Value, String> {
     let resolved = resolved_tag(text);
     if resolved == scalar.tag.text() {
         // The tag goes without saying; what is left is the text as it is written.
-        return if scalar.quoted { Ok(Value::String(text.clone())) } else { resolve_plain(text) };
+        return if scalar.quoted() { Ok(Value::String(text.clone())) } else { resolve_plain(text) };
     }
     let mut node = yaml::Node::scalar(text.clone());
     node.tag = scalar.tag.text().to_owned();
     node.tagged = true;
-    if scalar.quoted {
+    if scalar.quoted() {
         node.style = yaml::Style::DoubleQuoted;
     }
     node.to_value().map_err(|error| error.to_string())
@@ -847,7 +890,9 @@ pub(crate) fn to_yaml(node: &Node) -> yaml::Node {
             node.tag = scalar.tag.text().to_owned();
             if scalar.text.contains('\n') {
                 node.style = yaml::Style::Literal;
-            } else if scalar.quoted {
+            } else if scalar.written == Written::Single {
+                node.style = yaml::Style::SingleQuoted;
+            } else if scalar.quoted() {
                 node.style = yaml::Style::DoubleQuoted;
             }
             node

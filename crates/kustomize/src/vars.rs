@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, HashSet};
 /// Notes a kustomization's variables and the objects they look at.
 pub(crate) fn add(acc: &mut Accumulator, vars: &[Var]) -> Result<(), Error> {
     let schema = acc.map.schema().clone();
-    for var in vars {
-        let var = with_defaults(var);
+    for original in vars {
+        let var = with_defaults(original);
         let id = ResId::new(var.objref.gvk.clone(), &var.objref.name, &var.objref.namespace, &schema);
         let strict = !id.namespace.is_empty() || id.cluster_scoped;
         let fits =
@@ -29,7 +29,7 @@ pub(crate) fn add(acc: &mut Accumulator, vars: &[Var]) -> Result<(), Error> {
             return Err(Error::new(format!(
                 "found {} resId matches for var {} (unable to disambiguate)",
                 matched.len(),
-                shown(&var)
+                shown(&Var { fieldref: original.fieldref.clone(), ..var })
             )));
         }
         if let Some(resource) = matched.first().and_then(|at| acc.map.at_mut(*at)) {

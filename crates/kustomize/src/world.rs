@@ -9,6 +9,9 @@ pub enum WorldError {
     /// There is nothing at that path.
     #[error("no such file or directory")]
     NotFound,
+    /// A symbolic link leads to this path, where nothing is.
+    #[error("lstat {0}: no such file or directory")]
+    BrokenLink(String),
     /// The world does not do this at all (no network, no charts).
     #[error("{0}")]
     Refused(String),

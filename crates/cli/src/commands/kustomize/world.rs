@@ -53,7 +53,12 @@ impl World for DiskWorld {
     }
 
     fn resolve(&self, path: &str) -> Result<String, WorldError> {
-        std::fs::canonicalize(path).map(|path| path.to_string_lossy().into_owned()).map_err(failed)
+        std::fs::canonicalize(path).map(|path| path.to_string_lossy().into_owned()).map_err(|error| {
+            match (failed(error), missing_target(Path::new(path))) {
+                (WorldError::NotFound, Some(target)) => WorldError::BrokenLink(target),
+                (error, _) => error,
+            }
+        })
     }
 
     fn expect(&self, urls: &[&str]) {
@@ -110,6 +115,19 @@ impl World for DiskWorld {
         }
         Ok(output.stdout)
     }
+}
+
+/// Where the links from here end when nothing is there; `None` when this is no link.
+fn missing_target(path: &Path) -> Option<String> {
+    const MAX_LINKS: usize = 40;
+    let mut path = path.to_owned();
+    for followed in 0..MAX_LINKS {
+        match std::fs::read_link(&path) {
+            Ok(target) => path = path.parent().unwrap_or(Path::new("/")).join(target),
+            Err(_) => return (followed > 0).then(|| path.to_string_lossy().into_owned()),
+        }
+    }
+    None
 }
 
 fn remote(network: &Rc<Network>, url: &str) -> Result<Root, WorldError> {
