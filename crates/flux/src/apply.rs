@@ -358,6 +358,13 @@ pub fn mark_stand_ins(objects: &mut [Value]) {
 const REQUESTS: [&str; 5] =
     [REQUESTED_AT, FORCE_AT, RESET_AT, APPROVE_DELETIONS, "kubectl.kubernetes.io/restartedAt"];
 
+/// Has kubectl (or we, before server-side apply) set fields of `live` that are to be taken over?
+pub(crate) fn holds_foreign_fields(live: &Value, manager: &str) -> bool {
+    object::get(live, &["metadata", "managedFields"])
+        .and_then(Value::as_array)
+        .is_some_and(|fields| taken_over(fields, manager, meta::api_version(live)).is_some())
+}
+
 /// The managed fields with kubectl's merged into ours; `None` when there is nothing to take over.
 fn taken_over(fields: &[Value], manager: &str, api_version: &str) -> Option<Vec<Value>> {
     let text = |entry: &Value, field: &str| object::get_str(entry, &[field]).unwrap_or_default().to_owned();

@@ -1,8 +1,8 @@
 //! What was applied, so that what is as it should be costs no request.
 //!
-//! What was applied is remembered with what was live afterwards. As long as neither differs, nothing is sent;
-//! when something differs, one apply tells, and the server leaves what is equal alone. Right after a start,
-//! when nothing is remembered, the managed fields of the live object tell.
+//! What was applied is remembered with what was live afterwards. As long as neither differs, nothing is sent. When
+//! the live object differs, and right after a start, when nothing is remembered, its managed fields tell whether an
+//! apply would change anything.
 
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
@@ -66,11 +66,29 @@ impl Memory {
     /// Would applying `desired` change `live`? `true` when that is not known.
     pub fn would_change(&self, store: &Store, manager: &str, live: &Value, desired: &Value) -> bool {
         let Ok(key) = Key::of(desired) else { return true };
-        let known = self.lock().get(&(manager.to_owned(), key)).map(|known| (known.desired, known.live));
-        match known {
-            Some((was_desired, was_live)) => was_desired != digest(desired) || was_live != essence(live),
-            None => self.cold_change(store, manager, live, desired),
+        let slot = (manager.to_owned(), key);
+        let Some((was_desired, was_live)) = self.lock().get(&slot).map(|known| (known.desired, known.live))
+        else {
+            return self.cold_change(store, manager, live, desired);
+        };
+        if was_desired != digest(desired) {
+            return true;
         }
+        let now = essence(live);
+        if was_live == now {
+            return false;
+        }
+        // Somebody wrote to it. A finalizer or a field of their own is theirs to write; what is ours, or what kubectl
+        // left there, is looked at with an apply.
+        if crate::apply::holds_foreign_fields(live, manager)
+            || self.cold_change(store, manager, live, desired)
+        {
+            return true;
+        }
+        if let Some(known) = self.lock().get_mut(&slot) {
+            known.live = now;
+        }
+        false
     }
 
     /// The same question right after a start: answered from the object's managed fields. Kinds whose types

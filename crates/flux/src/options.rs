@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use source::Fetcher;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::artifacts::{Artifacts, Offered};
 use crate::memory::Memory;
@@ -31,6 +32,8 @@ pub struct Options {
     pub deletion_budget: plan::Budget,
     /// Objects that install a controller which this program embodies are applied, but counted as healthy.
     pub stand_in: bool,
+    /// The last renders, so that a commit renders anew only what reads what it changed.
+    pub renders: Arc<crate::kustomization::Renders>,
     /// Folders whose edits are seen at once, besides those that `fetcher`'s maps name.
     pub watch_folders: Vec<PathBuf>,
 }
@@ -48,6 +51,7 @@ impl Options {
             requeue_dependency: Duration::from_secs(30),
             deletion_budget: plan::Budget::default(),
             stand_in: true,
+            renders: Arc::default(),
             watch_folders: Vec::new(),
         }
     }
@@ -70,6 +74,10 @@ pub fn resumes(source: &object::Value, unit: &object::Value) -> bool {
         && crate::common::is_current(unit)
 }
 
+/// How many units whose objects are all as they should be may write their status at the same time: who has
+/// something to apply comes first.
+const UNCHANGED_AT_ONCE: usize = 8;
+
 /// What all kinds share.
 pub struct Shared {
     /// The settings.
@@ -80,6 +88,7 @@ pub struct Shared {
     pub memory: Memory,
     /// Watched working copies.
     pub watches: Arc<Watches>,
+    unchanged: Semaphore,
 }
 
 impl Shared {
@@ -101,6 +110,15 @@ impl Shared {
         context.announce(&input(key), &identity(self.artifacts.get(key).as_deref()));
     }
 
+    /// Waits for a turn to write that nothing changed; `None` when the pass of `context` is over.
+    pub async fn turn(&self, context: &controller::Context) -> Option<SemaphorePermit<'_>> {
+        tokio::select! {
+            () = context.cancel.cancelled() => None,
+            // The semaphore is never closed.
+            turn = self.unchanged.acquire() => turn.ok(),
+        }
+    }
+
     /// Nothing fetched, nothing applied yet.
     pub fn new(options: Options) -> Shared {
         Shared {
@@ -108,6 +126,7 @@ impl Shared {
             artifacts: Artifacts::default(),
             memory: Memory::default(),
             watches: Arc::default(),
+            unchanged: Semaphore::new(UNCHANGED_AT_ONCE),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! shifts both alike.
 
 mod api;
+mod delivery;
 mod engine;
 mod kustomize;
 mod process;
@@ -19,7 +20,7 @@ use std::path::PathBuf;
 /// `cargo xtask bench AREA`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The area: api, engine (charts in process), helm, kustomize, startup, or all.
+    /// The area: api, delivery, engine (charts in process), helm, kustomize, startup, or all (but delivery).
     area: String,
     /// Counted runs of each command.
     #[arg(short = 'n', long, default_value_t = 10)]
@@ -33,6 +34,9 @@ pub struct Args {
     /// The folder with the suites and charts.
     #[arg(long, default_value = "../shared")]
     shared: PathBuf,
+    /// How many Kustomizations `delivery` makes, one run for each number.
+    #[arg(long, value_delimiter = ',', default_values_t = [100, 300, 1000])]
+    units: Vec<usize>,
 }
 
 type Area = (&'static str, fn(&Setting) -> anyhow::Result<Vec<Row>>);
@@ -59,6 +63,10 @@ pub fn run(args: &Args) -> anyhow::Result<bool> {
         runs: args.runs,
         scratch: tempfile::tempdir()?,
     };
+    if args.area == "delivery" {
+        delivery::run(&setting, &args.units)?;
+        return Ok(true);
+    }
     let areas: Vec<&Area> =
         AREAS.iter().filter(|(name, _)| args.area == "all" || *name == args.area).collect();
     if areas.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use controller::Cause;
+use controller::{Cause, Rendered};
 use kustomize::{LoadRestrictions, Options, Overlay, World};
 use object::{Value, get, meta};
 use serde_json::json;
@@ -41,24 +41,14 @@ impl Failure {
     }
 }
 
-/// What a build made, and what it looked at.
-#[derive(Debug, Clone, Default)]
-pub struct Built {
-    /// The objects, in output order.
-    pub objects: Vec<Value>,
-    /// What was read, so that a new tree that looks the same need not be built.
-    pub looks: Looks,
-    /// `sha256:` of the objects.
-    pub digest: String,
-}
-
 const BUILD_FAILED: &str = "BuildFailed";
 
-/// Builds. A failure is never an empty list.
+/// Builds, and tells what was looked at: a new tree that looks the same need not be built. A failure is never an
+/// empty list.
 ///
 /// # Errors
 /// With the file and, where known, the line.
-pub fn build(tree: &Tree, input: &Input) -> Result<Built, Failure> {
+pub fn build(tree: &Tree, input: &Input) -> Result<(Rendered, Looks), Failure> {
     let world = TreeWorld::new(tree);
     let dir = folder(str_at(&input.spec, &["path"]))?;
     if !world.is_dir(&dir) {
@@ -92,7 +82,8 @@ pub fn build(tree: &Tree, input: &Input) -> Result<Built, Failure> {
     }
     let text: Vec<String> = objects.iter().map(yaml::to_string).collect();
     let digest = <sha2::Sha256 as sha2::Digest>::digest(text.join("---\n"));
-    Ok(Built { objects, looks: world.into_looks(), digest: format!("sha256:{}", hex::encode(digest)) })
+    let rendered = Rendered { objects, digest: format!("sha256:{}", hex::encode(digest)) };
+    Ok((rendered, world.into_looks()))
 }
 
 /// `spec.path` as a folder of the tree; it cannot climb out.

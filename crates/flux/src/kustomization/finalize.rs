@@ -50,7 +50,7 @@ pub(super) async fn finalize(
             }
         }
     }
-    kind.cache().remove(&pass.context.key);
+    kind.renders().forget(&pass.context.key);
     pass.remove_finalizer().await?;
     Ok(Outcome::done())
 }

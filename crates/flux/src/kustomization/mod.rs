@@ -9,8 +9,7 @@ mod images;
 mod run;
 mod world;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use controller::{Context, Description, Kind, Outcome, Relation};
@@ -22,7 +21,11 @@ use crate::common::{self, duration_at, interval, reference, str_at};
 use crate::options::Shared;
 use crate::sources::source_key;
 
-pub use build::{Built, Failure, Input, build, merge_variables};
+pub use build::{Failure, Input, build, merge_variables};
+pub use world::Looks;
+
+/// The last builds of all Kustomizations.
+pub type Renders = controller::Renders<Key, Input, Looks>;
 
 /// The group.
 pub const GROUP: &str = "kustomize.toolkit.fluxcd.io";
@@ -33,20 +36,19 @@ pub const MANAGER: &str = "kustomize-controller";
 /// A number of deletions that somebody agrees to, beyond the budget.
 pub const APPROVE_DELETIONS: &str = "landfall.dev/approve-deletions";
 
-/// The kind, with what its units built last.
+/// The kind.
 pub struct Kustomizations {
     shared: Arc<Shared>,
-    built: Mutex<HashMap<Key, (Input, Arc<Built>)>>,
 }
 
 impl Kustomizations {
-    /// Nothing built yet.
+    /// With what all kinds share.
     pub fn new(shared: Arc<Shared>) -> Kustomizations {
-        Kustomizations { shared, built: Mutex::default() }
+        Kustomizations { shared }
     }
 
-    fn cache(&self) -> std::sync::MutexGuard<'_, HashMap<Key, (Input, Arc<Built>)>> {
-        self.built.lock().unwrap_or_else(PoisonError::into_inner)
+    fn renders(&self) -> &Renders {
+        &self.shared.options.renders
     }
 }
 

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cluster::{Cluster, EventType};
-use controller::{Cause, Context, Outcome, WaitError, aspect, wait_for};
+use controller::{Cause, Context, Outcome, Rendered, WaitError, aspect, wait_for};
 use jiff::Timestamp;
 use object::{Gvk, Key, Value, get, meta};
 use plan::{Action, ObjectRef, Plan, Request};
 use serde_json::json;
 
-use super::build::{self, Built, Input};
+use super::build::{self, Input};
 use super::history;
 use super::{
     APPROVE_DELETIONS, Kustomizations, MANAGER, depends, every, finalize, marks, retry, timeout, world,
@@ -75,7 +75,12 @@ async fn whole(kind: &Kustomizations, pass: &mut Pass) -> Result<Outcome, cluste
     let started = pass.context.clock().now();
     let revision = str_at(&pass.object, &["status", "lastAppliedRevision"]).to_owned();
     match steps(kind, pass, started).await {
-        Ok(()) => {
+        Ok(changed) => {
+            let shared = kind.shared.clone();
+            let _turn = if changed { None } else { shared.turn(&pass.context.clone()).await };
+            if pass.context.cancel.is_cancelled() {
+                return Ok(Outcome::preempted());
+            }
             pass.write().await?;
             let took = format_duration(since(&pass.context, started));
             if str_at(pass.status(), &["lastAppliedRevision"]) != revision {
@@ -129,9 +134,10 @@ fn since(context: &Context, started: Timestamp) -> Duration {
     Duration::try_from(context.clock().now().duration_since(started)).unwrap_or_default()
 }
 
-async fn steps(kind: &Kustomizations, pass: &mut Pass, started: Timestamp) -> Result<(), Stop> {
+/// All steps; says whether any object changed.
+async fn steps(kind: &Kustomizations, pass: &mut Pass, started: Timestamp) -> Result<bool, Stop> {
     let object = pass.object.clone();
-    let first = !kind.cache().contains_key(&pass.context.key);
+    let first = !kind.renders().knows(&pass.context.key);
     let expressions = health::expressions(&object).map_err(|error| {
         Stop::Stalled(
             "InvalidCELExpression",
@@ -207,7 +213,7 @@ async fn steps(kind: &Kustomizations, pass: &mut Pass, started: Timestamp) -> Re
     if !resumed {
         log("ReconciliationSucceeded", pass);
     }
-    Ok(())
+    Ok(changed)
 }
 
 /// The source's artifact; waits for a source that has none.
@@ -245,19 +251,16 @@ async fn artifact(kind: &Kustomizations, pass: &Pass) -> Result<Arc<Offered>, St
 }
 
 /// The objects: built anew only when something that the last build looked at differs.
-async fn build(kind: &Kustomizations, pass: &Pass, offered: &Arc<Offered>) -> Result<Arc<Built>, Stop> {
+async fn build(kind: &Kustomizations, pass: &Pass, offered: &Arc<Offered>) -> Result<Rendered, Stop> {
     let input = Input {
         spec: pass.object.get("spec").cloned().unwrap_or_default(),
         variables: variables(pass).await?,
         strict: kind.shared.options.strict_substitutions,
     };
     let key = pass.context.key.clone();
-    let known = kind.cache().get(&key).cloned();
-    if let Some((known_input, built)) = known
-        && known_input == input
-        && world::same(&offered.artifact.tree, &built.looks)
-    {
-        return Ok(built);
+    let same = |looks: &_| world::same(&offered.artifact.tree, looks);
+    if let Some(rendered) = kind.renders().recall(&key, &input, same) {
+        return Ok(rendered);
     }
     let (offered, work) = (offered.clone(), input.clone());
     let done = pass.context.compute(move || build::build(&offered.artifact.tree, &work)).await;
@@ -265,10 +268,9 @@ async fn build(kind: &Kustomizations, pass: &Pass, offered: &Arc<Offered>) -> Re
         return Err(Stop::Preempted);
     }
     match done {
-        Ok(Ok(built)) => {
-            let built = Arc::new(built);
-            kind.cache().insert(key, (input, built.clone()));
-            Ok(built)
+        Ok(Ok((rendered, looks))) => {
+            kind.renders().keep(key, input, looks, &rendered);
+            Ok(rendered)
         }
         Ok(Err(failure)) => Err(Stop::Failed(failure.reason, failure.message, failure.cause)),
         Err(error) => Err(failed("BuildFailed", error)),
@@ -339,7 +341,7 @@ async fn apply(
     kind: &Kustomizations,
     pass: &mut Pass,
     applier: &Applier<'_>,
-    built: &Built,
+    built: &Rendered,
 ) -> Result<(Plan, Report), Stop> {
     let mut objects = built.objects.clone();
     let marks = marks(&pass.object);
@@ -484,7 +486,7 @@ fn to_check(pass: &Pass, report: &Report) -> Vec<(Gvk, Key)> {
 async fn check_health(
     pass: &mut Pass,
     report: &Report,
-    built: &Built,
+    built: &Rendered,
     expressions: &[health::Expression],
     revision: &str,
     changed: bool,
