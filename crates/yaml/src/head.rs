@@ -12,6 +12,9 @@ use crate::{Error, Value};
 /// Deeper documents are left to the full reader and its limit.
 const MAX_DEPTH: usize = 200;
 
+/// Shorter texts are read at once.
+const WORTH_SKIMMING: usize = 1 << 10;
+
 /// Why the short way ends: a fault of the text, or something that only the full reader does justice.
 enum Stop {
     Fault(Error),
@@ -20,6 +23,12 @@ enum Stop {
 
 /// The root mapping with the members `wanted` alone, or what [`crate::from_str`] says.
 pub(crate) fn members(text: &str, wanted: &[&str]) -> Result<Value, Error> {
+    if text.len() > WORTH_SKIMMING
+        && let Some(rest) = crate::skim::wanted_members(text, wanted)
+        && let Ok(value) = Reader::new(&rest, wanted).read()
+    {
+        return Ok(value);
+    }
     match Reader::new(text, wanted).read() {
         Ok(value) => Ok(value),
         Err(Stop::Fault(error)) => Err(error),

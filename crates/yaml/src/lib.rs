@@ -22,6 +22,7 @@ mod resolve;
 mod scan_scalars;
 mod scan_words;
 mod scanner;
+mod skim;
 mod text;
 mod tree;
 mod value;

@@ -106,6 +106,10 @@ fn check_members(column: &mut Column, id: &str, input: &str, whole: &Result<Valu
         Err(error) => format!("error: {error} at {}:{}", error.line, error.column),
     };
     column.check(id, input, &show(whole), &show(&yaml::from_str_members(input, &WANTED)));
+    // Long texts are skimmed first.
+    let long = format!("#{}\n{input}", "-".repeat(2000));
+    let whole = yaml::from_str(&long);
+    column.check(id, &long, &show(&whole), &show(&yaml::from_str_members(&long, &WANTED)));
 }
 
 fn run(cases: &[Value]) {
