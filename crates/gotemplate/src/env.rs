@@ -1,8 +1,8 @@
 //! What an execution is given from outside, and what it may use up.
 
+use bytes::Bytes;
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use crate::func::FuncError;
 use crate::parse::Parsed;
@@ -109,7 +109,7 @@ pub struct Env<'h> {
     pub(crate) tpls: usize,
     pub(crate) written: usize,
     pub(crate) included: HashMap<Rc<str>, usize>,
-    pub(crate) tpl_cache: HashMap<Arc<[u8]>, Rc<Parsed>>,
+    pub(crate) tpl_cache: HashMap<Bytes, Rc<Parsed>>,
     pub(crate) regexps: HashMap<Rc<str>, Rc<Regexp>>,
     pub(crate) trace: Option<Box<Trace>>,
 }

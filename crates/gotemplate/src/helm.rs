@@ -1,7 +1,7 @@
 //! The functions that Helm's engine adds.
 
+use bytes::Bytes;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use crate::env::Env;
 use crate::func::{Context, FuncError, Function, Param};
@@ -104,7 +104,7 @@ pub(crate) fn tpl(set: &Templates, text: &str, data: &Value, env: &mut Env<'_>) 
     let parsed = match env.tpl_cache.get(text.as_bytes()) {
         Some(parsed) => parsed.clone(),
         None => {
-            let bytes: Arc<[u8]> = Arc::from(text.as_bytes());
+            let bytes = Bytes::copy_from_slice(text.as_bytes());
             let parsed =
                 crate::parse::parse(name, text, bytes.clone(), &set.shared.grammar, &set.shared.words)
                     .map_err(|error| {

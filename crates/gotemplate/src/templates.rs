@@ -1,5 +1,6 @@
 //! A set of named templates.
 
+use bytes::Bytes;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -82,7 +83,7 @@ impl Layer {
 impl Templates {
     /// An empty set with Go's own functions (`and`, `printf`, `index` …).
     pub fn new(options: Options) -> Self {
-        let grammar = Grammar { options, by_name: HashMap::new() };
+        let grammar = Grammar { options, by_name: Default::default() };
         let shared = Shared { grammar, functions: Vec::new(), words: Words::default() };
         let mut set = Templates { shared: Rc::new(shared), layer: Rc::new(Layer::default()) };
         set.add_functions(crate::builtin::functions());
@@ -131,10 +132,10 @@ impl Templates {
     /// Parses `text` as the template `name`, with all templates that it defines. A later definition
     /// replaces an earlier one, unless it is empty (white space and comments alone).
     pub fn parse(&mut self, name: &str, text: &str) -> Result<(), ParseError> {
-        self.parse_text(name, text, Arc::from(text.as_bytes()))
+        self.parse_text(name, text, Bytes::copy_from_slice(text.as_bytes()))
     }
 
-    fn parse_text(&mut self, name: &str, text: &str, bytes: Arc<[u8]>) -> Result<(), ParseError> {
+    fn parse_text(&mut self, name: &str, text: &str, bytes: Bytes) -> Result<(), ParseError> {
         let parsed = parse(name, text, bytes, &self.shared.grammar, &self.shared.words)?;
         Rc::make_mut(&mut self.layer).add(&parsed);
         Ok(())
@@ -143,7 +144,7 @@ impl Templates {
     /// Parses texts by name, one after the other as [`Templates::parse`] does, but without copying them and,
     /// when they are large, on two threads. Bytes that are not UTF-8 become U+FFFD. The error is that of the
     /// first text that does not parse.
-    pub fn parse_all(&mut self, sources: &[(&str, &Arc<[u8]>)]) -> Result<(), ParseError> {
+    pub fn parse_all(&mut self, sources: &[(&str, &Bytes)]) -> Result<(), ParseError> {
         let size: usize = sources.iter().map(|(_, bytes)| bytes.len()).sum();
         let next = AtomicUsize::new(0);
         let grammar = &self.shared.grammar;
@@ -254,7 +255,7 @@ const WORTH_A_THREAD: usize = 128 << 10;
 /// Takes one text after the other until none is left or one does not parse. All before that one are taken by
 /// then, here or elsewhere.
 fn some_of(
-    sources: &[(&str, &Arc<[u8]>)],
+    sources: &[(&str, &Bytes)],
     next: &AtomicUsize,
     grammar: &Grammar,
 ) -> Vec<(usize, Result<Parsed, ParseError>)> {
@@ -267,7 +268,7 @@ fn some_of(
             Ok(text) => parse(name, text, (*bytes).clone(), grammar, &words),
             Err(_) => {
                 let text = String::from_utf8_lossy(bytes);
-                parse(name, &text, Arc::from(text.as_bytes()), grammar, &words)
+                parse(name, &text, Bytes::copy_from_slice(text.as_bytes()), grammar, &words)
             }
         };
         let failed = parsed.is_err();

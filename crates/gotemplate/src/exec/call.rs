@@ -111,10 +111,10 @@ impl<'a> Exec<'a, '_, '_> {
             (_, Param::Any | Param::Reflect) => self.literal(expr),
             (ExprKind::Bool(value), Param::Bool) => Ok(Value::Bool(*value)),
             (_, Param::Bool) => self.error(found("bool")),
-            (ExprKind::Str(_, _, text), Param::String) => Ok(Value::Str(text.clone())),
+            (ExprKind::Str(_, text), Param::String) => Ok(Value::Str(self.tree.source.one(*text).clone())),
             (_, Param::String) => self.error(found("string")),
             (ExprKind::Number(number), Param::Int | Param::Int64 | Param::Uint32 | Param::Float) => {
-                match number_of(number, param) {
+                match number_of(self.tree.source.one(*number), param) {
                     Some(value) => Ok(value),
                     None => self.error(found(number_name(param))),
                 }

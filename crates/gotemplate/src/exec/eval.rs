@@ -12,37 +12,41 @@ impl<'a> Exec<'a, '_, '_> {
     pub(super) fn pipeline(&mut self, dot: &Slot, pipe: &'a Pipe) -> Result2<Slot> {
         self.at = At::Pipe(pipe);
         let mut last: Option<Slot> = None;
-        for command in &pipe.commands {
+        let source = &*self.tree.source;
+        for command in source.all(pipe.commands) {
             last = Some(self.command(dot, command, last)?.unboxed());
         }
         let slot = last.unwrap_or_else(Slot::invalid);
-        for variable in &pipe.decl {
+        for variable in source.all(pipe.decl) {
             if pipe.assign {
-                self.assign(variable, slot.clone())?;
+                self.assign(*variable, slot.clone())?;
             } else {
-                self.vars.push((variable.id, slot.clone()));
+                self.vars.push((*variable, slot.clone()));
             }
         }
         Ok(slot)
     }
 
     fn command(&mut self, dot: &Slot, command: &'a Command, last: Option<Slot>) -> Result2<Slot> {
-        let args = &*command.args;
+        let source = &*self.tree.source;
+        let args = source.all(command.args);
         let Some(first) = args.first() else {
             return self.error("empty command");
         };
         match &first.kind {
             ExprKind::Field(names) => {
                 self.at = At::Expr(first);
-                return self.fields(dot, dot.clone(), first, names, args, last);
+                return self.fields(dot, dot.clone(), first, source.all(*names), args, last);
             }
-            ExprKind::Chain(node, names) => return self.chain(dot, first, node, names, args, last),
-            ExprKind::Function(name, index) => {
-                return self.function(dot, first, At::Command(command), name, *index, args, last);
+            ExprKind::Chain(node, names) => {
+                return self.chain(dot, first, source.one(*node), source.all(*names), args, last);
+            }
+            ExprKind::Function(index, _) => {
+                return self.function(dot, first, At::Command(command), *index, args, last);
             }
             ExprKind::Pipe(pipe) => {
                 self.not_a_function(args, last.as_ref())?;
-                return self.nested(dot, pipe);
+                return self.nested(dot, source.one(*pipe));
             }
             ExprKind::Variable(..) => return self.variable_fields(dot, first, args, last),
             _ => {}
@@ -52,8 +56,8 @@ impl<'a> Exec<'a, '_, '_> {
         match &first.kind {
             ExprKind::Bool(value) => Ok(Slot::plain(Value::Bool(*value))),
             ExprKind::Dot => Ok(dot.clone()),
-            ExprKind::Number(number) => Ok(Slot::plain(self.constant(first, number)?)),
-            ExprKind::Str(_, _, text) => Ok(Slot::plain(Value::Str(text.clone()))),
+            ExprKind::Number(number) => Ok(Slot::plain(self.constant(first, source.one(*number))?)),
+            ExprKind::Str(_, text) => Ok(Slot::plain(Value::Str(source.one(*text).clone()))),
             _ => self.error("nil is not a command"),
         }
     }
@@ -115,11 +119,11 @@ impl<'a> Exec<'a, '_, '_> {
         let receiver = match &node.kind {
             ExprKind::Pipe(pipe) => {
                 self.at = At::Expr(node);
-                self.nested(dot, pipe)?
+                self.nested(dot, self.tree.source.one(*pipe))?
             }
-            ExprKind::Function(name, index) => {
+            ExprKind::Function(index, _) => {
                 self.at = At::Expr(node);
-                self.function(dot, node, At::Expr(node), name, *index, &[], None)?
+                self.function(dot, node, At::Expr(node), *index, &[], None)?
             }
             _ => return self.error(format!("can't evaluate {}", node.text(&self.tree.source))),
         };
@@ -137,9 +141,9 @@ impl<'a> Exec<'a, '_, '_> {
         let ExprKind::Variable(variable, names) = &expr.kind else {
             return self.error("not a variable");
         };
-        let found = self.variable(variable.id).and_then(|at| self.vars.get(at));
+        let found = self.variable(*variable).and_then(|at| self.vars.get(at));
         let Some((_, slot)) = found else {
-            return self.error(format!("undefined variable: {}", variable.name));
+            return self.error(format!("undefined variable: {}", self.tree.source.variable(*variable)));
         };
         let slot = slot.clone();
         if names.is_empty() {
@@ -147,7 +151,7 @@ impl<'a> Exec<'a, '_, '_> {
             self.used(&slot.value);
             return Ok(slot);
         }
-        self.fields(dot, slot, expr, names, args, last)
+        self.fields(dot, slot, expr, self.tree.source.all(*names), args, last)
     }
 
     /// `.X.Y.Z`, from `receiver`; only the last may be given arguments.
@@ -236,7 +240,6 @@ impl<'a> Exec<'a, '_, '_> {
         dot: &Slot,
         expr: &'a Expr,
         at: At<'a>,
-        name: &str,
         index: u32,
         args: &'a [Expr],
         last: Option<Slot>,
@@ -244,26 +247,32 @@ impl<'a> Exec<'a, '_, '_> {
         self.at = At::Expr(expr);
         let set = self.set;
         match set.shared.functions.get(index as usize) {
-            Some(function) => self.call(dot, function, at, name, args.get(1..).unwrap_or_default(), last),
-            None => self.error(format!("{} is not a defined function", crate::fmt::quote(name))),
+            Some(function) => {
+                self.call(dot, function, at, &function.name, args.get(1..).unwrap_or_default(), last)
+            }
+            None => {
+                let name = crate::fmt::quote(&expr.text(&self.tree.source));
+                self.error(format!("{name} is not a defined function"))
+            }
         }
     }
 
     /// An operand in the place of an argument whose type does not matter yet; literals are left out.
     pub(super) fn operand(&mut self, dot: &Slot, expr: &'a Expr) -> Result2<Option<Slot>> {
         self.at = At::Expr(expr);
+        let source = &*self.tree.source;
         Ok(Some(match &expr.kind {
             ExprKind::Dot => {
                 self.used(&dot.value);
                 dot.clone()
             }
-            ExprKind::Field(names) => self.fields(dot, dot.clone(), expr, names, &[], None)?,
+            ExprKind::Field(names) => self.fields(dot, dot.clone(), expr, source.all(*names), &[], None)?,
             ExprKind::Variable(..) => self.variable_fields(dot, expr, &[], None)?,
-            ExprKind::Pipe(pipe) => self.nested(dot, pipe)?,
-            ExprKind::Function(name, index) => {
-                self.function(dot, expr, At::Expr(expr), name, *index, &[], None)?
+            ExprKind::Pipe(pipe) => self.nested(dot, source.one(*pipe))?,
+            ExprKind::Function(index, _) => self.function(dot, expr, At::Expr(expr), *index, &[], None)?,
+            ExprKind::Chain(node, names) => {
+                self.chain(dot, expr, source.one(*node), source.all(*names), &[], None)?
             }
-            ExprKind::Chain(node, names) => self.chain(dot, expr, node, names, &[], None)?,
             _ => return Ok(None),
         }))
     }
@@ -272,8 +281,8 @@ impl<'a> Exec<'a, '_, '_> {
     pub(super) fn literal(&mut self, expr: &'a Expr) -> Result2<Value> {
         match &expr.kind {
             ExprKind::Bool(value) => Ok(Value::Bool(*value)),
-            ExprKind::Number(number) => self.constant(expr, number),
-            ExprKind::Str(_, _, text) => Ok(Value::Str(text.clone())),
+            ExprKind::Number(number) => self.constant(expr, self.tree.source.one(*number)),
+            ExprKind::Str(_, text) => Ok(Value::Str(self.tree.source.one(*text).clone())),
             _ => self.error(format!(
                 "can't handle assignment of {} to empty interface argument",
                 expr.text(&self.tree.source)

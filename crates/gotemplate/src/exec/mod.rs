@@ -7,7 +7,7 @@ pub(crate) use eval::zero as zero_of;
 
 use crate::env::Env;
 use crate::error::ExecError;
-use crate::parse::{Branch, Call, Command, Expr, List, Node, Pipe, Tree};
+use crate::parse::{Branch, Call, Command, Expr, List, Node, Pipe, Tree, Variable};
 use crate::price::Price;
 use crate::templates::Templates;
 use crate::trace::Origin;
@@ -76,7 +76,7 @@ struct Exec<'a, 'e, 'h> {
     out: &'e mut Vec<u8>,
     tree: &'a Tree,
     at: At<'a>,
-    vars: Vec<(u32, Slot)>,
+    vars: Vec<(Variable, Slot)>,
     /// Where the variables of the running template begin.
     base: usize,
     /// Whether this is the template that was asked for, and where its output comes from is to be noted.
@@ -93,7 +93,7 @@ pub(crate) fn execute(
 ) -> Result<(), ExecError> {
     let dot = Slot::plain(data.clone()).unboxed();
     let at = At::List(&tree.root);
-    let vars = vec![(0, dot.clone())];
+    let vars = vec![(Variable(0), dot.clone())];
     let traced = env.trace.is_some() && env.depth == 0;
     let mut exec = Exec { set, env, out, tree, at, vars, base: 0, traced };
     let limit = exec.env.limits.depth;
@@ -128,8 +128,8 @@ impl<'a> Exec<'a, '_, '_> {
                     Node::Text(pos, _) | Node::Action(pos, _) | Node::Break(pos) | Node::Continue(pos) => {
                         *pos
                     }
-                    Node::If(branch) | Node::Range(branch) | Node::With(branch) => branch.pos,
-                    Node::Template(call) => call.pos,
+                    Node::If(branch) | Node::Range(branch) | Node::With(branch) => source.one(*branch).pos,
+                    Node::Template(call) => source.one(*call).pos,
                 }
             }
             At::Branch(word, branch) => {
@@ -199,18 +199,18 @@ impl<'a> Exec<'a, '_, '_> {
         self.vars.len()
     }
 
-    fn variable(&self, id: u32) -> Option<usize> {
+    fn variable(&self, id: Variable) -> Option<usize> {
         let own = self.vars.get(self.base..)?;
         own.iter().rposition(|(other, _)| *other == id).map(|at| at + self.base)
     }
 
-    fn assign(&mut self, variable: &crate::parse::Variable, slot: Slot) -> Result2<()> {
-        match self.variable(variable.id).and_then(|at| self.vars.get_mut(at)) {
+    fn assign(&mut self, variable: Variable, slot: Slot) -> Result2<()> {
+        match self.variable(variable).and_then(|at| self.vars.get_mut(at)) {
             Some((_, target)) => {
                 *target = slot;
                 Ok(())
             }
-            None => self.error(format!("undefined variable: {}", variable.name)),
+            None => self.error(format!("undefined variable: {}", self.tree.source.variable(variable))),
         }
     }
 
@@ -226,7 +226,7 @@ impl<'a> Exec<'a, '_, '_> {
 
     fn list(&mut self, dot: &Slot, list: &'a List) -> Result2<Flow> {
         self.at = At::List(list);
-        for node in &list.nodes {
+        for node in self.tree.source.all(list.nodes) {
             let flow = self.node(dot, node)?;
             if flow != Flow::Next {
                 return Ok(flow);
@@ -260,13 +260,21 @@ impl<'a> Exec<'a, '_, '_> {
                 }
             }
             Node::If(branch) => {
+                let branch = self.tree.source.one(*branch);
                 return stacker::maybe_grow(RED_ZONE, GROWTH, || self.branch(dot, "if", branch));
             }
             Node::With(branch) => {
+                let branch = self.tree.source.one(*branch);
                 return stacker::maybe_grow(RED_ZONE, GROWTH, || self.branch(dot, "with", branch));
             }
-            Node::Range(branch) => return stacker::maybe_grow(RED_ZONE, GROWTH, || self.range(dot, branch)),
-            Node::Template(call) => stacker::maybe_grow(RED_ZONE, GROWTH, || self.template(dot, call))?,
+            Node::Range(branch) => {
+                let branch = self.tree.source.one(*branch);
+                return stacker::maybe_grow(RED_ZONE, GROWTH, || self.range(dot, branch));
+            }
+            Node::Template(call) => {
+                let call = self.tree.source.one(*call);
+                stacker::maybe_grow(RED_ZONE, GROWTH, || self.template(dot, call))?;
+            }
             Node::Break(_) => return Ok(Flow::Break),
             Node::Continue(_) => return Ok(Flow::Continue),
         }
@@ -389,18 +397,19 @@ impl<'a> Exec<'a, '_, '_> {
     /// One round of a range; whether to stop.
     fn item(&mut self, branch: &'a Branch, key: Slot, item: Slot) -> Result2<bool> {
         let pipe = &branch.pipe;
-        if let Some(first) = pipe.decl.first() {
+        let decl = self.tree.source.all(pipe.decl);
+        if let Some(first) = decl.first() {
             if !pipe.assign {
                 self.set_top(1, item.clone());
-            } else if pipe.decl.len() > 1 {
-                self.assign(first, key.clone())?;
+            } else if decl.len() > 1 {
+                self.assign(*first, key.clone())?;
             } else {
-                self.assign(first, item.clone())?;
+                self.assign(*first, item.clone())?;
             }
         }
-        if let Some(second) = pipe.decl.get(1) {
+        if let Some(second) = decl.get(1) {
             if pipe.assign {
-                self.assign(second, item.clone())?;
+                self.assign(*second, item.clone())?;
             } else {
                 self.set_top(2, key);
             }
@@ -428,7 +437,7 @@ impl<'a> Exec<'a, '_, '_> {
         let (outer, base) = (self.tree, self.base);
         self.tree = tree;
         self.base = self.mark();
-        self.vars.push((0, dot.clone()));
+        self.vars.push((Variable(0), dot.clone()));
         self.env.depth += 1;
         let result = self.list(&dot, &tree.root);
         self.env.depth -= 1;

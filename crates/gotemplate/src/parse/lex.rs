@@ -1,5 +1,7 @@
 //! Cuts a template into text and the tokens of its actions.
 
+use memchr::memmem::Finder;
+
 /// The type of a token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Type {
@@ -88,14 +90,12 @@ fn is_alphanumeric(c: char) -> bool {
     c == '_' || c.is_alphabetic() || c.is_numeric()
 }
 
-fn left_trim(text: &str) -> bool {
-    let mut chars = text.chars();
-    chars.next() == Some('-') && chars.next().is_some_and(is_space)
+fn left_trim(text: &[u8]) -> bool {
+    matches!(text, [b'-', b' ' | b'\t' | b'\r' | b'\n', ..])
 }
 
-fn right_trim(text: &str) -> bool {
-    let mut chars = text.chars();
-    chars.next().is_some_and(is_space) && chars.next() == Some('-')
+fn right_trim(text: &[u8]) -> bool {
+    matches!(text, [b' ' | b'\t' | b'\r' | b'\n', b'-', ..])
 }
 
 /// The lexer: [`Lexer::next_item`] gives one token after the other.
@@ -103,6 +103,7 @@ pub(super) struct Lexer<'t> {
     pub(super) text: &'t str,
     left: &'t str,
     right: &'t str,
+    finder: Finder<'t>,
     pos: usize,
     start: usize,
     parens: usize,
@@ -126,6 +127,7 @@ impl<'t> Lexer<'t> {
             text,
             left,
             right,
+            finder: Finder::new(left),
             pos: 0,
             start: 0,
             parens: 0,
@@ -140,8 +142,32 @@ impl<'t> Lexer<'t> {
         self.text.get(self.pos..).unwrap_or("")
     }
 
+    fn bytes_from(&self, pos: usize) -> &'t [u8] {
+        self.text.as_bytes().get(pos..).unwrap_or_default()
+    }
+
+    /// Goes over letters, digits and `_`.
+    fn word(&mut self) {
+        while let Some(byte) = self.byte() {
+            if byte.is_ascii_alphanumeric() || byte == b'_' {
+                self.pos += 1;
+            } else if byte.is_ascii() || !self.peek().is_some_and(is_alphanumeric) {
+                return;
+            } else {
+                self.next();
+            }
+        }
+    }
+
+    fn byte(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.pos).copied()
+    }
+
     fn peek(&self) -> Option<char> {
-        self.rest().chars().next()
+        match self.byte()? {
+            byte if byte.is_ascii() => Some(char::from(byte)),
+            _ => self.rest().chars().next(),
+        }
     }
 
     fn next(&mut self) -> Option<char> {
@@ -175,13 +201,13 @@ impl<'t> Lexer<'t> {
     fn plain(&mut self) -> Item {
         loop {
             let rest = self.rest();
-            let Some(at) = rest.find(self.left) else {
+            let Some(at) = self.finder.find(rest.as_bytes()) else {
                 self.pos = self.text.len();
                 return self.emit(if self.pos > self.start { Type::Text } else { Type::Eof });
             };
             if at > 0 {
                 let text = rest.get(..at).unwrap_or("");
-                let after = rest.get(at + self.left.len()..).unwrap_or("");
+                let after = self.bytes_from(self.pos + at + self.left.len());
                 let kept = if left_trim(after) { text.trim_end_matches(SPACES).len() } else { at };
                 let begin = self.start;
                 self.pos += at;
@@ -199,8 +225,8 @@ impl<'t> Lexer<'t> {
     /// The left delimiter, or a whole comment (then nothing).
     fn left_delim(&mut self) -> Option<Item> {
         let after = self.pos + self.left.len();
-        let marker = if left_trim(self.text.get(after..).unwrap_or("")) { 2 } else { 0 };
-        if self.text.get(after + marker..).is_some_and(|rest| rest.starts_with("/*")) {
+        let marker = if left_trim(self.bytes_from(after)) { 2 } else { 0 };
+        if self.bytes_from(after + marker).starts_with(b"/*") {
             self.pos = after + marker;
             self.start = self.pos;
             return self.comment();
@@ -238,11 +264,11 @@ impl<'t> Lexer<'t> {
 
     /// Whether a right delimiter stands here, and if so whether it trims.
     fn at_right_delim(&self) -> Option<bool> {
-        let rest = self.rest();
-        if right_trim(rest) && rest.get(2..).is_some_and(|rest| rest.starts_with(self.right)) {
+        let rest = self.bytes_from(self.pos);
+        if right_trim(rest) && self.bytes_from(self.pos + 2).starts_with(self.right.as_bytes()) {
             return Some(true);
         }
-        rest.starts_with(self.right).then_some(false)
+        rest.starts_with(self.right.as_bytes()).then_some(false)
     }
 
     fn right_delim(&mut self) -> Item {
@@ -329,8 +355,8 @@ impl<'t> Lexer<'t> {
             count += 1;
         }
         // The last space may belong to a trimming delimiter.
-        let last = self.text.get(self.pos - 1..).unwrap_or("");
-        if right_trim(last) && last.get(2..).is_some_and(|rest| rest.starts_with(self.right)) {
+        let trims = right_trim(self.bytes_from(self.pos - 1));
+        if trims && self.bytes_from(self.pos + 1).starts_with(self.right.as_bytes()) {
             self.pos -= 1;
             if count == 1 {
                 return self.right_delim();
@@ -355,7 +381,7 @@ impl<'t> Lexer<'t> {
     fn at_terminator(&self) -> bool {
         match self.peek() {
             None | Some('.' | ',' | '|' | ':' | ')' | '(') => true,
-            Some(c) => is_space(c) || self.rest().starts_with(self.right),
+            Some(c) => is_space(c) || self.bytes_from(self.pos).starts_with(self.right.as_bytes()),
         }
     }
 
@@ -365,9 +391,7 @@ impl<'t> Lexer<'t> {
     }
 
     fn identifier(&mut self) -> Item {
-        while self.peek().is_some_and(is_alphanumeric) {
-            self.next();
-        }
+        self.word();
         if !self.at_terminator() {
             return self.bad_character();
         }
@@ -386,9 +410,7 @@ impl<'t> Lexer<'t> {
         if self.at_terminator() {
             return self.emit(if kind == Type::Variable { kind } else { Type::Dot });
         }
-        while self.peek().is_some_and(is_alphanumeric) {
-            self.next();
-        }
+        self.word();
         if !self.at_terminator() {
             return self.bad_character();
         }

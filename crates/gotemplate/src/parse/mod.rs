@@ -5,14 +5,16 @@ mod node;
 pub(crate) mod number;
 mod pipeline;
 
+use bytes::Bytes;
+use foldhash::{HashMap, HashSet};
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use lex::{Item, Lexer, Type};
 pub(crate) use node::{
-    Branch, Call, Command, Expr, ExprKind, List, Node, Number, Pipe, Source, Tree, Variable,
+    Branch, Call, Command, Expr, ExprKind, Id, List, Node, Number, Pipe, Source, Span, Tree, Variable,
 };
+use pipeline::put;
 
 use crate::error::ParseError;
 use crate::fmt::quote;
@@ -55,7 +57,7 @@ const MAX_DEPTH: usize = 1000;
 pub(crate) fn parse(
     name: &str,
     text: &str,
-    bytes: Arc<[u8]>,
+    bytes: Bytes,
     grammar: &Grammar,
     words: &Words,
 ) -> Result<Parsed, ParseError> {
@@ -63,7 +65,8 @@ pub(crate) fn parse(
         let message = format!("template: {name}:1: the text is longer than 4 GiB");
         return Err(ParseError { template: name.to_owned(), line: 1, message });
     }
-    let source = Arc::new(Source { name: Arc::from(name), text: bytes });
+    let variables = vec![Arc::from("$")];
+    let source = Source { name: Arc::from(name), text: bytes, variables, ..Source::default() };
     let options = &grammar.options;
     let known = |word: &str| grammar.by_name.contains_key(word);
     let lexer = Lexer::new(text, &options.left, &options.right, !known("break"), !known("continue"));
@@ -72,7 +75,6 @@ pub(crate) fn parse(
         words,
         lexer,
         source,
-        names: HashMap::from([(Arc::from("$"), 0)]),
         trees: Vec::new(),
         nodes: Vec::new(),
         commands: Vec::new(),
@@ -80,8 +82,13 @@ pub(crate) fn parse(
         state: State::default(),
         blocks: 0,
     };
-    parser.top(name)?;
-    Ok(Parsed { trees: parser.trees })
+    parser.top(name).map_err(|error| *error)?;
+    let source = Arc::new(parser.source);
+    let tree = |(name, root): (Arc<str>, List)| {
+        let tree = Tree { name: name.clone(), source: source.clone(), root };
+        (name, Arc::new(tree))
+    };
+    Ok(Parsed { trees: parser.trees.into_iter().map(tree).collect() })
 }
 
 /// Goes a level deeper with enough stack for it.
@@ -94,7 +101,7 @@ struct State {
     /// Up to three tokens of look-ahead; the first is the last one read, whose line errors name.
     tokens: [Item; 3],
     peeked: usize,
-    variables: Vec<Arc<str>>,
+    variables: Vec<Variable>,
     action: Option<usize>,
     ranges: usize,
     parens: usize,
@@ -105,7 +112,7 @@ impl Default for State {
         State {
             tokens: [Item::NONE; 3],
             peeked: 0,
-            variables: vec![Arc::from("$")],
+            variables: vec![Variable(0)],
             action: None,
             ranges: 0,
             parens: 0,
@@ -117,12 +124,10 @@ struct Parser<'t> {
     grammar: &'t Grammar,
     words: &'t Words,
     lexer: Lexer<'t>,
-    source: Arc<Source>,
-    /// Numbers of variable names.
-    names: HashMap<Arc<str>, u32>,
-    trees: Vec<(Arc<str>, Arc<Tree>)>,
-    /// What the open lists, pipelines and commands hold so far: each takes its own from the end when it
-    /// closes, in one allocation of the right size.
+    source: Source,
+    trees: Vec<(Arc<str>, List)>,
+    /// What the open lists, pipelines and commands hold so far: each moves its own from the end to the pool
+    /// when it closes, so that they are neighbours there.
     nodes: Vec<Node>,
     commands: Vec<Command>,
     args: Vec<Expr>,
@@ -151,7 +156,8 @@ enum Item2 {
     End(End),
 }
 
-type Result2<T> = Result<T, ParseError>;
+/// The error is large and rare.
+type Result2<T> = Result<T, Box<ParseError>>;
 
 impl Parser<'_> {
     // Tokens.
@@ -206,7 +212,7 @@ impl Parser<'_> {
         let line = self.line(self.state.tokens[0].start);
         let template = self.source.name.to_string();
         let message = format!("template: {template}:{line}: {}", message.as_ref());
-        Err(ParseError { template, line, message })
+        Err(Box::new(ParseError { template, line, message }))
     }
 
     fn unexpected<T>(&self, item: Item, context: &str) -> Result2<T> {
@@ -262,7 +268,7 @@ impl Parser<'_> {
                 Item2::End(end) => return self.fail(format!("unexpected {}", end.text())),
             }
         }
-        let nodes = self.nodes.drain(base..).collect();
+        let nodes = self.close(base);
         self.add(Arc::from(name), List { pos, nodes })
     }
 
@@ -304,14 +310,13 @@ impl Parser<'_> {
     }
 
     fn add(&mut self, name: Arc<str>, root: List) -> Result2<()> {
-        let tree = Arc::new(Tree { name: name.clone(), source: self.source.clone(), root });
         match self.trees.iter().position(|(other, _)| *other == name) {
-            None => self.trees.push((name, tree)),
+            None => self.trees.push((name, root)),
             Some(index) => {
                 if let Some((_, old)) = self.trees.get_mut(index) {
-                    if old.is_empty() {
-                        *old = tree;
-                    } else if !tree.is_empty() {
+                    if old.is_empty(&self.source) {
+                        *old = root;
+                    } else if !root.is_empty(&self.source) {
                         return self
                             .fail(format!("template: multiple definition of template {}", quote(&name)));
                     }
@@ -337,12 +342,18 @@ impl Parser<'_> {
             match self.text_or_action()? {
                 Item2::Node(node) => self.nodes.push(node),
                 Item2::End(end) => {
-                    let nodes = self.nodes.drain(base..).collect();
-                    return Ok((List { pos, nodes }, end));
+                    return Ok((List { pos, nodes: self.close(base) }, end));
                 }
             }
         }
         self.fail("unexpected EOF")
+    }
+
+    /// The nodes since `base`, in the pool.
+    fn close(&mut self, base: usize) -> Span<Node> {
+        let start = self.source.nodes.len();
+        self.source.nodes.extend(self.nodes.drain(base..));
+        Span::new(start, self.source.nodes.len())
     }
 
     fn text_or_action(&mut self) -> Result2<Item2> {
@@ -372,9 +383,9 @@ impl Parser<'_> {
                 self.expect(Type::RightDelim, "end")?;
                 return Ok(Item2::End(End::End));
             }
-            Type::If => Node::If(Box::new(grown(|| self.control("if"))?)),
-            Type::Range => Node::Range(Box::new(grown(|| self.control("range"))?)),
-            Type::With => Node::With(Box::new(grown(|| self.control("with"))?)),
+            Type::If => Node::If(self.control("if")?),
+            Type::Range => Node::Range(self.control("range")?),
+            Type::With => Node::With(self.control("with")?),
             Type::Template => self.template()?,
             _ => {
                 self.backup();
@@ -406,7 +417,12 @@ impl Parser<'_> {
         Ok(Item2::End(End::Else(item.start as u32)))
     }
 
-    fn control(&mut self, context: &'static str) -> Result2<Branch> {
+    fn control(&mut self, context: &'static str) -> Result2<Id<Branch>> {
+        let branch = grown(|| self.branch(context))?;
+        Ok(Id::new(put(&mut self.source.branches, branch)))
+    }
+
+    fn branch(&mut self, context: &'static str) -> Result2<Branch> {
         self.deeper()?;
         let variables = self.state.variables.len();
         let pipe = self.pipeline(context, Type::RightDelim)?;
@@ -428,17 +444,25 @@ impl Parser<'_> {
         let kind = self.peek().kind;
         if context == "if" && kind == Type::If {
             self.next();
-            return Ok(List { pos, nodes: [Node::If(Box::new(grown(|| self.control("if"))?))].into() });
+            let inner = Node::If(self.control("if")?);
+            return Ok(self.only(pos, inner));
         }
         if context == "with" && kind == Type::With {
             self.next();
-            return Ok(List { pos, nodes: [Node::With(Box::new(grown(|| self.control("with"))?))].into() });
+            let inner = Node::With(self.control("with")?);
+            return Ok(self.only(pos, inner));
         }
         let (list, end) = self.item_list()?;
         if let End::Else(_) = end {
             return self.fail(format!("expected end; found {}", end.text()));
         }
         Ok(list)
+    }
+
+    /// A list of one node.
+    fn only(&mut self, pos: u32, node: Node) -> List {
+        let at = put(&mut self.source.nodes, node);
+        List { pos, nodes: Span::new(at, at + 1) }
     }
 
     fn block(&mut self) -> Result2<Node> {
@@ -448,7 +472,7 @@ impl Parser<'_> {
         let pipe = self.pipeline(CONTEXT, Type::RightDelim)?;
         let body = name.clone();
         self.nested(|parser| parser.body(body, CONTEXT))?;
-        Ok(Node::Template(Box::new(Call { pos: item.start as u32, name, pipe: Some(pipe) })))
+        Ok(self.call(item.start as u32, name, Some(pipe)))
     }
 
     fn template(&mut self) -> Result2<Node> {
@@ -460,6 +484,10 @@ impl Parser<'_> {
             self.backup();
             pipe = Some(self.pipeline(CONTEXT, Type::RightDelim)?);
         }
-        Ok(Node::Template(Box::new(Call { pos: item.start as u32, name, pipe })))
+        Ok(self.call(item.start as u32, name, pipe))
+    }
+
+    fn call(&mut self, pos: u32, name: Arc<str>, pipe: Option<Pipe>) -> Node {
+        Node::Template(Id::new(put(&mut self.source.calls, Call { pos, name, pipe })))
     }
 }

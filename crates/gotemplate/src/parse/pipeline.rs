@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::lex::{Item, Type};
-use super::node::{Command, Expr, ExprKind, Pipe, Variable};
+use super::node::{Command, Expr, ExprKind, Id, Pipe, Span, Variable};
 use super::{MAX_DEPTH, Parser, Result2, grown, number};
 use crate::fmt::quote;
 use crate::value::Str;
@@ -12,7 +12,13 @@ use crate::value::Str;
 #[derive(Default)]
 struct Declared {
     assign: bool,
-    variables: Vec<Variable>,
+    variables: [Option<Variable>; 2],
+}
+
+/// Puts a node where it stays; its position there.
+pub(super) fn put<T>(pool: &mut Vec<T>, node: T) -> usize {
+    pool.push(node);
+    pool.len() - 1
 }
 
 impl Parser<'_> {
@@ -21,16 +27,14 @@ impl Parser<'_> {
         self.words.share(self.text(item).get(skip..).unwrap_or_default())
     }
 
-    fn variable(&mut self, name: &str) -> Variable {
-        let next = self.names.len() as u32;
-        match self.names.get_key_value(name) {
-            Some((name, id)) => Variable { id: *id, name: name.clone() },
-            None => {
-                let name: Arc<str> = Arc::from(name);
-                self.names.insert(name.clone(), next);
-                Variable { id: next, name }
-            }
-        }
+    /// The number of the variable whose name is the token's text.
+    fn variable(&mut self, item: Item) -> Variable {
+        let name = self.lexer.text.get(item.start..item.end).unwrap_or_default();
+        let known = self.source.variables.iter().position(|known| **known == *name);
+        Variable(known.unwrap_or_else(|| {
+            self.source.variables.push(Arc::from(name));
+            self.source.variables.len() - 1
+        }) as u32)
     }
 
     pub(super) fn pipeline(&mut self, context: &str, end: Type) -> Result2<Pipe> {
@@ -42,8 +46,12 @@ impl Parser<'_> {
             let item = self.next_non_space();
             match item.kind {
                 kind if kind == end => {
-                    let commands = self.commands.drain(base..).collect();
-                    let decl = declared.variables.into_boxed_slice();
+                    let start = self.source.commands.len();
+                    self.source.commands.extend(self.commands.drain(base..));
+                    let commands = Span::new(start, self.source.commands.len());
+                    let start = self.source.declared.len();
+                    self.source.declared.extend(declared.variables.into_iter().flatten());
+                    let decl = Span::new(start, self.source.declared.len());
                     let pipe = Pipe { pos, assign: declared.assign, decl, commands };
                     self.check(&pipe, context)?;
                     return Ok(pipe);
@@ -81,16 +89,17 @@ impl Parser<'_> {
         let comma = next.kind == Type::Char && self.text(next) == ",";
         if comma || matches!(next.kind, Type::Assign | Type::Declare) {
             self.next_non_space();
-            let name = self.text(item).to_owned();
-            let variable = self.variable(&name);
-            self.state.variables.push(variable.name.clone());
-            declared.variables.reserve_exact(1);
-            declared.variables.push(variable);
+            let variable = self.variable(item);
+            self.state.variables.push(variable);
+            match &mut declared.variables {
+                [Some(_), second] => *second = Some(variable),
+                [first, _] => *first = Some(variable),
+            }
             if !comma {
                 declared.assign = next.kind == Type::Assign;
                 return Ok(false);
             }
-            if context == "range" && declared.variables.len() < 2 {
+            if context == "range" && declared.variables.last().is_some_and(Option::is_none) {
                 return match self.peek_non_space().kind {
                     Type::Variable | Type::RightDelim | Type::RightParen => Ok(true),
                     _ => self.fail("range can only initialize variables"),
@@ -110,13 +119,14 @@ impl Parser<'_> {
     }
 
     fn check(&self, pipe: &Pipe, context: &str) -> Result2<()> {
-        if pipe.commands.is_empty() {
+        let commands = self.source.all(pipe.commands);
+        if commands.is_empty() {
             return self.fail(format!("missing value for {context}"));
         }
-        for (index, command) in pipe.commands.iter().enumerate().skip(1) {
+        for (index, command) in commands.iter().enumerate().skip(1) {
             use ExprKind::{Bool, Dot, Nil, Number, Str};
-            if let Some(Bool(_) | Dot | Nil | Number(_) | Str(..)) = command.args.first().map(|arg| &arg.kind)
-            {
+            let first = self.source.all(command.args).first();
+            if let Some(Bool(_) | Dot | Nil | Number(_) | Str(..)) = first.map(|arg| &arg.kind) {
                 return self.fail(format!("non executable command in pipeline stage {}", index + 1));
             }
         }
@@ -142,7 +152,9 @@ impl Parser<'_> {
         if self.args.len() == base {
             return self.fail("empty command");
         }
-        Ok(Command { pos, args: self.args.drain(base..).collect() })
+        let start = self.source.exprs.len();
+        self.source.exprs.extend(self.args.drain(base..));
+        Ok(Command { pos, args: Span::new(start, self.source.exprs.len()) })
     }
 
     fn operand(&mut self) -> Result2<Option<Expr>> {
@@ -153,21 +165,33 @@ impl Parser<'_> {
         if first.kind != Type::Field {
             return Ok(Some(term));
         }
-        let mut names: Vec<Arc<str>> = Vec::new();
+        let start = self.source.names.len();
+        let own = match term.kind {
+            ExprKind::Field(own) | ExprKind::Variable(_, own) => own,
+            _ => Span::default(),
+        };
+        // The term's own name is mostly the last one there is.
+        let start = match own.is_followed_by(start) {
+            true => start - own.len(),
+            false => {
+                self.source.names.extend_from_within(own.range());
+                start
+            }
+        };
         while self.peek().kind == Type::Field {
             let item = self.next();
-            names.push(self.word(item, 1));
+            let name = self.word(item, 1);
+            self.source.names.push(name);
         }
         let pos = first.start as u32;
+        let names = Span::new(start, self.source.names.len());
         let kind = match term.kind {
-            ExprKind::Field(own) => ExprKind::Field(own.iter().cloned().chain(names).collect()),
-            ExprKind::Variable(variable, own) => {
-                ExprKind::Variable(variable, own.iter().cloned().chain(names).collect())
-            }
+            ExprKind::Field(_) => ExprKind::Field(names),
+            ExprKind::Variable(variable, _) => ExprKind::Variable(variable, names),
             ExprKind::Bool(_) | ExprKind::Str(..) | ExprKind::Number(_) | ExprKind::Nil | ExprKind::Dot => {
                 return self.fail(format!("unexpected . after term {}", quote(&term.text(&self.source))));
             }
-            _ => ExprKind::Chain(Box::new(term), names.into()),
+            _ => ExprKind::Chain(Id::new(put(&mut self.source.exprs, term)), names),
         };
         Ok(Some(Expr { pos, kind }))
     }
@@ -176,23 +200,27 @@ impl Parser<'_> {
         let item = self.next_non_space();
         let text = self.text(item);
         let kind = match item.kind {
-            Type::Identifier => match self.grammar.by_name.get_key_value(text) {
-                Some((name, index)) => ExprKind::Function(name.clone(), *index),
+            Type::Identifier => match self.grammar.by_name.get(text) {
+                Some(index) => ExprKind::Function(*index, item.end as u32),
                 None => return self.fail(format!("function {} not defined", quote(text))),
             },
             Type::Dot => ExprKind::Dot,
             Type::Nil => ExprKind::Nil,
             Type::Variable => {
-                if !self.state.variables.iter().any(|name| **name == *text) {
-                    return self.fail(format!("undefined variable {}", quote(text)));
+                let known = |variable: &Variable| self.source.variable(*variable) == text;
+                match self.state.variables.iter().find(|variable| known(variable)) {
+                    Some(variable) => ExprKind::Variable(*variable, Span::default()),
+                    None => return self.fail(format!("undefined variable {}", quote(text))),
                 }
-                let name = text.to_owned();
-                ExprKind::Variable(self.variable(&name), Box::default())
             }
-            Type::Field => ExprKind::Field([self.word(item, 1)].into()),
+            Type::Field => {
+                let name = self.word(item, 1);
+                let at = put(&mut self.source.names, name);
+                ExprKind::Field(Span::new(at, at + 1))
+            }
             Type::Bool => ExprKind::Bool(text == "true"),
             Type::CharConstant | Type::Complex | Type::Number => match number::number(text, item.kind) {
-                Ok(number) => ExprKind::Number(Box::new(number)),
+                Ok(number) => ExprKind::Number(Id::new(put(&mut self.source.numbers, number))),
                 Err(message) => return self.fail(message),
             },
             Type::LeftParen => {
@@ -203,10 +231,14 @@ impl Parser<'_> {
                 let pipe = grown(|| self.pipeline("parenthesized pipeline", Type::RightParen))?;
                 self.state.parens -= 1;
                 let pos = pipe.pos;
-                return Ok(Some(Expr { pos, kind: ExprKind::Pipe(Box::new(pipe)) }));
+                let pipe = Id::new(put(&mut self.source.pipes, pipe));
+                return Ok(Some(Expr { pos, kind: ExprKind::Pipe(pipe) }));
             }
             Type::String | Type::RawString => match number::unquote(text) {
-                Some(value) => ExprKind::Str(item.start as u32, item.end as u32, Str::from(value)),
+                Some(value) => {
+                    let value = put(&mut self.source.strings, Str::from(value));
+                    ExprKind::Str(item.end as u32, Id::new(value))
+                }
                 None => return self.fail("invalid syntax"),
             },
             _ => {

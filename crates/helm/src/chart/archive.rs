@@ -4,12 +4,12 @@ use super::File;
 use crate::error::quote;
 use crate::path;
 use crate::{Error, Result, Stage};
-use std::io::{ErrorKind, Read};
-use std::sync::Arc;
+use bytes::Bytes;
+use std::io::Cursor;
 
 mod unpack;
 
-use unpack::Unpacked;
+use unpack::unpack;
 
 /// How large a packaged chart may get when unpacked.
 #[derive(Debug, Clone, Copy)]
@@ -31,26 +31,25 @@ impl Default for ArchiveLimits {
 const BOM: &[u8] = &[0xef, 0xbb, 0xbf];
 
 /// The bytes without a leading byte-order mark.
-pub(crate) fn without_bom(bytes: &[u8]) -> &[u8] {
-    bytes.strip_prefix(BOM).unwrap_or(bytes)
+pub(crate) fn without_bom(bytes: Bytes) -> Bytes {
+    if bytes.starts_with(BOM) { bytes.slice(BOM.len()..) } else { bytes }
 }
 
-/// The files of a packaged chart, in the order of the archive, without the folder they are all in.
+/// The files of a packaged chart, in the order of the archive, without the folder they are all in. They share
+/// one piece of memory.
 pub fn read_archive(bytes: &[u8], limits: ArchiveLimits) -> Result<Vec<File>> {
     if !bytes.starts_with(&[0x1f, 0x8b]) {
         return Err(fail("gzip: invalid header"));
     }
-    std::thread::scope(|scope| {
-        read_tar(Bounded { inner: Unpacked::new(bytes, scope), left: stream_limit(limits) }, limits)
-    })
+    read_tar(&unpack(bytes, stream_limit(limits)).map_err(unreadable)?, limits)
 }
 
-fn read_tar(stream: impl Read, limits: ArchiveLimits) -> Result<Vec<File>> {
-    let mut archive = tar::Archive::new(stream);
+fn read_tar(bytes: &Bytes, limits: ArchiveLimits) -> Result<Vec<File>> {
+    let mut archive = tar::Archive::new(Cursor::new(bytes));
     let mut left = limits.total;
     let mut files = Vec::new();
-    for entry in archive.entries().map_err(unreadable)? {
-        let mut entry = entry.map_err(unreadable)?;
+    for entry in archive.entries_with_seek().map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
         let kind = entry.header().entry_type();
         if kind.is_dir() || kind.is_pax_global_extensions() || kind.is_pax_local_extensions() {
             continue;
@@ -75,15 +74,12 @@ fn read_tar(stream: impl Read, limits: ArchiveLimits) -> Result<Vec<File>> {
         if files.len() >= limits.count {
             return Err(fail(format!("chart archive holds more than {} files", limits.count)));
         }
-        let data = read_entry(&mut entry, usize::try_from(size).unwrap_or(0))?;
+        let data = slice(bytes, entry.raw_file_position(), size).ok_or_else(|| fail("unexpected EOF"))?;
         left -= size;
         if left == 0 {
             return Err(too_large(limits));
         }
-        files.push(match data.starts_with(BOM) {
-            true => File::new(name, without_bom(&data)),
-            false => File { name, data },
-        });
+        files.push(File { name, data: without_bom(data) });
     }
     if files.is_empty() {
         return Err(fail("no files in chart archive"));
@@ -91,41 +87,15 @@ fn read_tar(stream: impl Read, limits: ArchiveLimits) -> Result<Vec<File>> {
     Ok(files)
 }
 
-/// Exactly `size` bytes, read to where they stay.
-fn read_entry(entry: &mut impl Read, size: usize) -> Result<Arc<[u8]>> {
-    let mut data: Arc<[u8]> = std::iter::repeat_n(0, size).collect();
-    let mut rest = Arc::get_mut(&mut data).unwrap_or_default();
-    while !rest.is_empty() {
-        match entry.read(rest) {
-            Ok(0) => return Err(fail("unexpected EOF")),
-            Ok(count) => rest = rest.get_mut(count..).unwrap_or_default(),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(unreadable(error)),
-        }
-    }
-    Ok(data)
+fn slice(bytes: &Bytes, start: u64, size: u64) -> Option<Bytes> {
+    let start = usize::try_from(start).ok()?;
+    let end = start.checked_add(usize::try_from(size).ok()?)?;
+    (end <= bytes.len()).then(|| bytes.slice(start..end))
 }
 
 /// Headers and padding come on top of the contents.
 fn stream_limit(limits: ArchiveLimits) -> u64 {
     limits.total.saturating_mul(2).saturating_add(limits.count as u64 * 2048)
-}
-
-/// Stops a stream that unpacks without end.
-struct Bounded<R> {
-    inner: R,
-    left: u64,
-}
-
-impl<R: Read> Read for Bounded<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        self.left = self
-            .left
-            .checked_sub(read as u64)
-            .ok_or_else(|| std::io::Error::other("the archive unpacks to more than a chart may hold"))?;
-        Ok(read)
-    }
 }
 
 /// The path below the archive's folder, or why it is not allowed.

@@ -6,7 +6,6 @@ use crate::path;
 use crate::values::Values;
 use crate::{Error, Result, Stage};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// How deep `charts/` may nest.
 const MAX_DEPTH: usize = 64;
@@ -40,9 +39,7 @@ pub(super) fn from_folder(files: BTreeMap<String, Vec<u8>>) -> Result<Loaded> {
             let text = format!("chart file {base} is larger than the maximum file size {MAX_FILE}");
             return Err(Error::new(Stage::Chart, text).at(name, 0, 0));
         }
-        let data: Arc<[u8]> =
-            if data.starts_with(&[0xef, 0xbb, 0xbf]) { without_bom(&data).into() } else { data.into() };
-        kept.push(File { name, data });
+        kept.push(File { name, data: without_bom(data.into()) });
     }
     order_as_walked(&mut kept);
     load(kept)

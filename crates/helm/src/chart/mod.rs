@@ -14,9 +14,9 @@ pub use metadata::{Dependency, Lock, Maintainer, Metadata, Type};
 
 use crate::values::Values;
 use crate::{Error, Result};
+use bytes::Bytes;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// A file of a chart. Its bytes are shared, so copies of charts cost little.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,13 +24,13 @@ pub struct File {
     /// The path inside the chart, with `/`.
     pub name: String,
     /// The bytes, without a leading byte-order mark.
-    pub data: Arc<[u8]>,
+    pub data: Bytes,
 }
 
 impl File {
     /// A file of bytes.
-    pub fn new(name: impl Into<String>, data: impl Into<Arc<[u8]>>) -> Self {
-        File { name: name.into(), data: data.into() }
+    pub fn new(name: impl Into<String>, data: impl AsRef<[u8]>) -> Self {
+        File { name: name.into(), data: Bytes::copy_from_slice(data.as_ref()) }
     }
 
     /// The text; bytes that are not UTF-8 are replaced.
@@ -51,7 +51,7 @@ pub struct Chart {
     /// `values.yaml`; `None` when there is none (or it is empty).
     pub values: Option<Values>,
     /// `values.schema.json`.
-    pub schema: Option<Arc<[u8]>>,
+    pub schema: Option<Bytes>,
     /// Every other file: what `.Files` shows, `crds/` included.
     pub files: Vec<File>,
     /// All files as they were given.
@@ -73,7 +73,7 @@ pub struct Crd {
     /// The path with the names of the charts around it, as `# Source:` shows it.
     pub path: String,
     /// The bytes.
-    pub data: Arc<[u8]>,
+    pub data: Bytes,
 }
 
 impl Crd {

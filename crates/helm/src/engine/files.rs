@@ -3,14 +3,14 @@
 use super::glob::Glob;
 use crate::chart::File;
 use base64::Engine as _;
+use bytes::Bytes;
 use gotemplate::{Elem, Function, Kind, Map, Object, Param, Str, Value, method};
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::Arc;
 
 /// The files of a chart by path.
 #[derive(Clone)]
-struct Files(Rc<BTreeMap<String, Arc<[u8]>>>);
+struct Files(Rc<BTreeMap<String, Bytes>>);
 
 /// `.Files` of a chart.
 pub(super) fn files(files: &[File]) -> Value {

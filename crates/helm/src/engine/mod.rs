@@ -13,16 +13,16 @@ use crate::dependencies::{Forest, Index};
 use crate::render::{RenderOptions, World};
 use crate::values::coalesce::{Table, Warnings, table};
 use crate::{Error, Result, Stage};
+use bytes::Bytes;
 use gotemplate::{Env, Map, Origin, Templates, Value};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
-use std::sync::Arc;
 
 /// A template with the data it runs on.
 struct Source {
     path: String,
-    text: Arc<[u8]>,
+    text: Bytes,
     data: Rc<Map>,
     base: String,
 }
@@ -46,7 +46,7 @@ pub(crate) fn run(
     sources.sort_by(|a, b| by_depth(&b.path, &a.path));
 
     let mut templates = Templates::helm(options.strict);
-    let texts: Vec<(&str, &Arc<[u8]>)> =
+    let texts: Vec<(&str, &Bytes)> =
         sources.iter().map(|source| (source.path.as_str(), &source.text)).collect();
     templates.parse_all(&texts).map_err(|error| {
         let source = sources.iter().find(|source| source.path == error.template);

@@ -108,7 +108,10 @@ pub fn run(args: &Args, settings: &Settings) -> anyhow::Result<()> {
     match &args.output_dir {
         Some(folder) => write(&rendered, &output, folder, args.release_name.then_some(name.as_str())),
         None => print(&rendered.template_pieces(&output)?),
-    }
+    }?;
+    // The process ends: giving tens of thousands of values back one by one would only take time.
+    std::mem::forget((rendered, chart));
+    Ok(())
 }
 
 /// Prints the pieces: large ones as they are, small ones together.

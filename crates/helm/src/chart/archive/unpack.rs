@@ -1,86 +1,35 @@
-//! Unpacking a gzip stream while what came out of it before is taken apart.
+//! Unpacking a gzip stream into one piece of memory, of which the files are slices.
 
+use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use std::io::{Error, Read};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::Scope;
 
-/// Smaller archives are not worth a thread.
-const WORTH_A_THREAD: usize = 32 << 10;
-/// How much is handed over at a time, and how many such pieces may wait.
-const PIECE: usize = 64 << 10;
-const WAITING: usize = 4;
-
-type Piece = Result<Vec<u8>, Error>;
-
-/// The unpacked bytes.
-pub(super) enum Unpacked<'b> {
-    Here(MultiGzDecoder<&'b [u8]>),
-    Elsewhere { pieces: Receiver<Piece>, piece: Vec<u8>, at: usize },
+/// What `bytes` unpack to, or why not; no more than `most` bytes.
+pub(super) fn unpack(bytes: &[u8], most: u64) -> Result<Bytes, Error> {
+    if let Some(whole) = at_once(bytes, most) {
+        return Ok(whole.into());
+    }
+    let mut out = Vec::new();
+    let mut stream = MultiGzDecoder::new(bytes).take(most.saturating_add(1));
+    stream.read_to_end(&mut out)?;
+    if out.len() as u64 > most {
+        return Err(Error::other("the archive unpacks to more than a chart may hold"));
+    }
+    Ok(out.into())
 }
 
-impl<'b> Unpacked<'b> {
-    /// A reader of what `bytes` unpack to. A thread of `scope` unpacks them when there are many; it ends when
-    /// the reader is dropped.
-    pub(super) fn new<'scope>(bytes: &'b [u8], scope: &'scope Scope<'scope, 'b>) -> Self {
-        if bytes.len() < WORTH_A_THREAD {
-            return Unpacked::Here(MultiGzDecoder::new(bytes));
-        }
-        let (send, pieces) = sync_channel(WAITING);
-        let thread = std::thread::Builder::new().spawn_scoped(scope, move || unpack(bytes, &send));
-        match thread {
-            Ok(_) => Unpacked::Elsewhere { pieces, piece: Vec::new(), at: 0 },
-            Err(_) => Unpacked::Here(MultiGzDecoder::new(bytes)),
-        }
+/// The same for a stream of one member, whose end says how long it is. `None` when it is anything else or
+/// damaged: the reader of streams knows what to say then.
+fn at_once(bytes: &[u8], most: u64) -> Option<Vec<u8>> {
+    let trailer = bytes.last_chunk::<8>()?;
+    let (crc, size) = trailer.split_at(4);
+    let (crc, size) = (u32::from_le_bytes(crc.try_into().ok()?), u32::from_le_bytes(size.try_into().ok()?));
+    // No stream gets larger than 1032 times itself: more is a lie that would cost memory.
+    if u64::from(size) > most.min(bytes.len() as u64 * 1032) {
+        return None;
     }
-}
-
-fn unpack(bytes: &[u8], send: &SyncSender<Piece>) {
-    let mut decoder = MultiGzDecoder::new(bytes);
-    loop {
-        let mut piece = vec![0; PIECE];
-        let mut filled = 0;
-        let mut end = None;
-        while let Some(rest) = piece.get_mut(filled..).filter(|rest| !rest.is_empty() && end.is_none()) {
-            match decoder.read(rest) {
-                Ok(0) => end = Some(Ok(())),
-                Ok(count) => filled += count,
-                Err(error) => end = Some(Err(error)),
-            }
-        }
-        piece.truncate(filled);
-        // Nobody listens any more when the reader gave up.
-        if filled > 0 && send.send(Ok(piece)).is_err() {
-            return;
-        }
-        match end {
-            None => {}
-            Some(Ok(())) => return,
-            Some(Err(error)) => {
-                let _gone = send.send(Err(error));
-                return;
-            }
-        }
-    }
-}
-
-impl Read for Unpacked<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
-        match self {
-            Unpacked::Here(decoder) => decoder.read(buffer),
-            Unpacked::Elsewhere { pieces, piece, at } => {
-                if *at >= piece.len() {
-                    match pieces.recv() {
-                        Ok(next) => (*piece, *at) = (next?, 0),
-                        // The thread is done.
-                        Err(_) => return Ok(0),
-                    }
-                }
-                let mut rest = piece.get(*at..).unwrap_or_default();
-                let count = rest.read(buffer)?;
-                *at += count;
-                Ok(count)
-            }
-        }
-    }
+    let mut out = vec![0; usize::try_from(size).ok()?];
+    let length = libdeflater::Decompressor::new().gzip_decompress(bytes, &mut out).ok()?;
+    // A first member of several would end before the trailer, which is then not its own.
+    (length == out.len() && libdeflater::crc32(&out) == crc).then_some(out)
 }
