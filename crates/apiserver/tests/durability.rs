@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 const WRITER: &str = "LANDFALL_TEST_WRITER";
 const WITH_CRDS: &str = "LANDFALL_TEST_WITH_CRDS";
 const ROUNDS: usize = 5;
+/// After so many kills another state is begun, so that a thousand of them do not only measure a large one.
+const ROUNDS_OF_ONE_STATE: usize = 25;
 
 fn options(path: &Path) -> Options {
     Options { storage: Storage::Path(path.to_owned()), ..Options::default() }
@@ -65,10 +67,19 @@ async fn writer() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn acknowledged_writes_survive_kill() {
+    let mut left = rounds();
+    while left > 0 {
+        let part = left.min(ROUNDS_OF_ONE_STATE);
+        kill_and_look(part).await;
+        left -= part;
+    }
+}
+
+async fn kill_and_look(rounds: usize) {
     let directory = tempfile::tempdir().unwrap();
     let mut expected = std::collections::BTreeMap::new();
     let mut newest = 0;
-    for round in 0..rounds() {
+    for round in 0..rounds {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "writer", "--nocapture", "--test-threads=1"])
             .env(WRITER, directory.path())
@@ -78,7 +89,7 @@ async fn acknowledged_writes_survive_kill() {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let end = Instant::now() + Duration::from_millis(300 + 70 * round as u64);
+        let end = Instant::now() + Duration::from_millis(300 + 70 * (round % 5) as u64);
         let mut acknowledged = 0;
         // At least one write is waited for, however slow the machine is.
         while Instant::now() < end || acknowledged == 0 {
@@ -109,7 +120,7 @@ async fn acknowledged_writes_survive_kill() {
         }
         server.shutdown().await;
     }
-    assert!(expected.len() > ROUNDS);
+    assert!(expected.len() > rounds);
 }
 
 /// Whoever is killed while the first state is made leaves a directory that the next start takes, and makes whole.
