@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures::AsyncBufReadExt;
+use futures::{AsyncBufReadExt, AsyncReadExt};
 use object::{Gvk, Key};
 use serde_json::Value;
 
@@ -173,7 +173,8 @@ async fn stream(
     let mut line = Vec::new();
     loop {
         line.clear();
-        let read = body.read_until(b'\n', &mut line).await;
+        // Read no further than a line may be: whoever sends none that ends must not fill the memory.
+        let read = (&mut body).take(MAX_LINE as u64 + 1).read_until(b'\n', &mut line).await;
         let read = read.map_err(|error| Error::new(ErrorKind::Unreachable, error.to_string()))?;
         if read == 0 {
             return Ok(());
