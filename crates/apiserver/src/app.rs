@@ -20,7 +20,7 @@ pub struct App {
     /// What is served now.
     pub catalog: RwLock<Arc<Catalog>>,
     /// What is served without any custom resource.
-    pub builtin: Catalog,
+    pub builtin: Arc<Catalog>,
     /// How it was opened.
     pub options: Options,
     /// Certificates, keys and the administrator's token.
@@ -30,11 +30,17 @@ pub struct App {
     /// Service addresses and ports in use.
     pub allocator: Mutex<Allocator>,
     /// Compiled expressions of admission policies.
-    pub programs: crate::admission::policy::Programs,
+    pub programs: crate::admission::expressions::Programs,
+    /// Whose turn it is.
+    pub flows: crate::flows::Flows,
+    /// Admission webhooks as they are configured now.
+    pub hooks: crate::admission::webhooks::Hooks,
     /// Held while a write that a quota counts is checked and done.
     pub quota: Mutex<()>,
     /// What is known of each custom resource definition.
     pub definitions: crate::definitions::Definitions,
+    /// Clusters that live beside this one in the process.
+    pub children: crate::clusters::Children,
     /// Held while the catalog is rebuilt.
     pub catalog_change: Mutex<()>,
     /// The text of OpenAPI documents by path, for the catalog's generation.
@@ -46,18 +52,33 @@ pub struct App {
 impl App {
     /// Assembles the parts.
     pub fn new(store: Store, options: Options, credentials: Credentials) -> App {
-        let builtin = Catalog::builtin();
+        let builtin = Arc::new(Catalog::builtin());
+        App::sharing(store, options, credentials, builtin.clone(), builtin, Default::default())
+    }
+
+    /// Assembles the parts of a cluster that begins with what another one serves.
+    pub fn sharing(
+        store: Store,
+        options: Options,
+        credentials: Credentials,
+        builtin: Arc<Catalog>,
+        catalog: Arc<Catalog>,
+        definitions: crate::definitions::Definitions,
+    ) -> App {
         App {
             store,
-            catalog: RwLock::new(Arc::new(builtin.clone())),
+            catalog: RwLock::new(catalog),
             builtin,
             options,
             credentials,
             stop: CancellationToken::new(),
             allocator: Mutex::new(Allocator::default()),
             programs: Default::default(),
+            flows: Default::default(),
+            hooks: Default::default(),
             quota: Mutex::new(()),
-            definitions: Default::default(),
+            definitions,
+            children: Default::default(),
             catalog_change: Mutex::new(()),
             documents: Mutex::default(),
             told: Mutex::default(),

@@ -22,7 +22,8 @@ pub struct User {
 }
 
 const MASTERS: &str = "system:masters";
-const AUTHENTICATED: &str = "system:authenticated";
+/// Everybody who is somebody.
+pub const AUTHENTICATED: &str = "system:authenticated";
 const ACCOUNT: &str = "system:serviceaccount:";
 
 impl User {

@@ -19,14 +19,15 @@ const OBJECTS: &str = include_str!("../data/bootstrap.json");
 pub async fn run(app: &Arc<App>) -> Result<(), OpenError> {
     let mut last = None;
     for name in NAMESPACES {
-        ensure(app, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}), &mut last)?;
+        ensure(app, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}), &mut last)
+            .await?;
     }
     // Every cluster that was set up before has these; only a new one reads the list.
     if app.store.count("clusterroles.rbac.authorization.k8s.io", "") == 0 {
         let objects: Vec<Value> = serde_json::from_str(OBJECTS)
             .map_err(|e| OpenError::Certificates(format!("the built-in roles: {e}")))?;
         for object in objects {
-            ensure(app, object, &mut last)?;
+            ensure(app, object, &mut last).await?;
         }
     }
     let labels = json!({"component": "apiserver", "provider": "kubernetes"});
@@ -40,12 +41,12 @@ pub async fn run(app: &Arc<App>) -> Result<(), OpenError> {
             "internalTrafficPolicy": "Cluster",
         },
     });
-    ensure(app, service, &mut last)?;
+    ensure(app, service, &mut last).await?;
     let settled = write::settle(last).await;
     settled.map_err(|failure| preload_error("the initial objects", &failure))
 }
 
-fn ensure(app: &Arc<App>, value: Value, last: &mut Option<Durable>) -> Result<(), OpenError> {
+async fn ensure(app: &Arc<App>, value: Value, last: &mut Option<Durable>) -> Result<(), OpenError> {
     let name = meta::name(&value).to_owned();
     let namespace = meta::namespace(&value).unwrap_or_default().to_owned();
     let Some(resource) = resource_of(app, &value) else { return Ok(()) };
@@ -53,7 +54,7 @@ fn ensure(app: &Arc<App>, value: Value, last: &mut Option<Durable>) -> Result<()
         return Ok(());
     }
     let context = Context::system("kube-apiserver");
-    match write::create_object(app, &resource, &context, value, &mut Vec::new()) {
+    match write::create_object(app, &resource, &context, value, &mut Vec::new()).await {
         Ok(write::Written::Stored(_, durable)) => {
             *last = durable;
             Ok(())
@@ -102,8 +103,9 @@ pub async fn preload(app: &Arc<App>, objects: &[Value]) -> Result<(), OpenError>
                 }
                 Ok(Proposal::update(next))
             })
+            .await
         } else {
-            write::create_object(app, &resource, &context, value.clone(), &mut Vec::new())
+            write::create_object(app, &resource, &context, value.clone(), &mut Vec::new()).await
         };
         match result {
             Ok(write::Written::Stored(_, durable)) => last = durable.or(last),

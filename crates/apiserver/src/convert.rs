@@ -31,6 +31,13 @@ pub fn from_stored(resource: &Resource, value: &mut Value) {
     convert(&resource.api_version(), &resource.kind, value);
 }
 
+/// A tree in another version of the same objects.
+pub fn between(resource: &Resource, value: &Value) -> Value {
+    let mut value = value.clone();
+    from_stored(resource, &mut value);
+    value
+}
+
 /// Turns a tree into the version that its resource is stored in.
 pub fn to_stored(resource: &Resource, value: &mut Value) {
     convert(&resource.stored_as, &resource.kind, value);

@@ -251,7 +251,7 @@ fn establish(app: &Arc<App>, definition: &Arc<Object>) -> bool {
         return false;
     };
     let context = Context { subresource: "status".to_owned(), ..Context::system(MANAGER) };
-    let result = write::modify(app, &resource, "", definition.name(), &context, &mut Vec::new(), |live| {
+    let result = write::modify_now(app, &resource, "", definition.name(), &context, |live| {
         let mut value = live.clone();
         judge_names(app, &mut value);
         Ok(Proposal::update(value))
@@ -376,7 +376,16 @@ async fn end(app: &Arc<App>, name: &str) {
                 continue;
             }
             let options = DeleteOptions::default();
-            let result = delete_object(app, &resource, object.namespace(), object.name(), &context, &options);
+            let result = delete_object(
+                app,
+                &resource,
+                object.namespace(),
+                object.name(),
+                &context,
+                &options,
+                &mut Vec::new(),
+            )
+            .await;
             if let Err(failure) = result
                 && failure.reason() != "NotFound"
             {
@@ -404,7 +413,7 @@ fn finish(app: &Arc<App>, name: &str, context: &Context) {
     else {
         return;
     };
-    let result = write::modify(app, &resource, "", name, context, &mut Vec::new(), |live| {
+    let result = write::modify_now(app, &resource, "", name, context, |live| {
         let mut value = live.clone();
         meta::remove_finalizer(&mut value, CLEANUP);
         Ok(Proposal::update(value))

@@ -5,8 +5,8 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose,
+    IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::{Value, json};
@@ -96,6 +96,12 @@ impl Credentials {
         file.write_all(value.to_string().as_bytes()).map_err(io)?;
         file.sync_all().map_err(io)?;
         std::fs::rename(&aside, path).map_err(io)
+    }
+
+    /// Signs a request; gives the certificate as PEM.
+    pub fn sign(&self, request: &CertificateSigningRequestParams) -> Result<String, rcgen::Error> {
+        let issuer = Issuer::new(ca_params(), KeyPair::from_pem(&self.ca_key_pem)?);
+        Ok(request.signed_by(&issuer)?.pem())
     }
 
     /// A server certificate of the authority for loopback and the in-cluster names.

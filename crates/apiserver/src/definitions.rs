@@ -88,6 +88,11 @@ impl Definitions {
         new
     }
 
+    /// The same knowledge, for a cluster that begins with the same definitions.
+    pub fn copy(&self) -> Definitions {
+        Definitions { known: Mutex::new(self.known.lock().clone()) }
+    }
+
     /// Forgets all but these.
     pub fn keep(&self, names: &BTreeSet<String>) {
         self.known.lock().retain(|name, _| names.contains(name));

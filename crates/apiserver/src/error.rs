@@ -26,6 +26,12 @@ pub enum OpenError {
         /// The newest format this release understands.
         supported: u64,
     },
+    /// There is a state where one was to be made.
+    #[error("the state directory {path} holds a cluster already; choose another one or remove it first")]
+    Exists {
+        /// The state directory.
+        path: PathBuf,
+    },
     /// The state cannot be read back.
     #[error("the state in {path} is damaged ({detail}); restore a backup or move it away to start empty")]
     Damaged {

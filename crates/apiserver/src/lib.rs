@@ -10,6 +10,8 @@ mod app;
 mod auth;
 mod bootstrap;
 mod catalog;
+mod certificates;
+mod clusters;
 mod convert;
 mod crd;
 mod credentials;
@@ -17,14 +19,17 @@ mod definitions;
 mod discovery;
 mod error;
 mod fields;
+mod flows;
 mod gojson;
 mod listen;
+mod manage;
 mod metadata;
 mod network;
 mod openapi;
 mod openapi_proto;
 mod protobuf;
 mod rbac;
+mod remote;
 mod request;
 mod respond;
 mod router;
@@ -38,5 +43,9 @@ mod table;
 mod token;
 mod types;
 
+pub use clusters::{ChildError, Origin};
 pub use error::{OpenError, ServeError};
-pub use server::{ApiService, Body, Notice, Options, Server, Serving, Storage};
+pub use server::{
+    ApiService, Body, Notice, OnChild, Options, Server, Serving, Storage, check_backup, kubeconfig, restore,
+};
+pub use store::backup::BackupError;

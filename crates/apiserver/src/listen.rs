@@ -7,6 +7,9 @@ use std::time::Duration;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
+use rustls::server::WebPkiClientVerifier;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
@@ -50,6 +53,8 @@ pub async fn start(app: &Arc<App>, service: ApiService, addr: SocketAddr) -> Res
             tokio::spawn(async move {
                 let handshake = tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await;
                 let Ok(Ok(stream)) = handshake else { return };
+                let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+                let service = service.certified(certificate.and_then(crate::certificates::user_of));
                 let mut builder = auto::Builder::new(TokioExecutor::new());
                 builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
                 builder
@@ -77,10 +82,19 @@ fn acceptor(app: &App, addr: SocketAddr) -> Result<TlsAcceptor, ServeError> {
     let failed = |e: &dyn std::fmt::Display| ServeError::Tls(e.to_string());
     let (chain, key) = app.credentials.server_certificate(addr.ip()).map_err(|e| failed(&e))?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    // Whoever has a certificate of the cluster's authority needs no token.
+    let authority =
+        CertificateDer::from_pem_slice(app.credentials.ca_pem.as_bytes()).map_err(|e| failed(&e))?;
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(authority).map_err(|e| failed(&e))?;
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+        .allow_unauthenticated()
+        .build()
+        .map_err(|e| failed(&e))?;
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|e| failed(&e))?
-        .with_no_client_auth()
+        .with_client_cert_verifier(verifier)
         .with_single_cert(chain, key)
         .map_err(|e| failed(&e))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];

@@ -47,6 +47,7 @@ pub fn failure(failure: &Failure, yaml: bool) -> Response<Body> {
     {
         response.headers_mut().insert(header::RETRY_AFTER, value);
     }
+    warn(&mut response, failure.warnings());
     if failure.code() == StatusCode::UNAUTHORIZED {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }

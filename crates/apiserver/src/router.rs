@@ -1,9 +1,10 @@
 //! From a request to its handler: limits, authentication, authorization, paths.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Limited};
 use serde_json::json;
 
@@ -12,32 +13,83 @@ use crate::app::App;
 use crate::auth::{self, User};
 use crate::rbac::{self, Attributes};
 use crate::request::{self, Format, Query};
-use crate::server::Body;
+use crate::server::{Body, Server};
 use crate::status::Failure;
 use crate::{discovery, openapi, respond};
 
 /// The largest body that is read, as in Kubernetes.
 const BODY_LIMIT: usize = 3 * 1024 * 1024;
 
+/// How long the body of a request may take; as long as in Kubernetes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Who sends a request, as far as that is known before it is read.
+pub enum Caller {
+    /// Code in this process, as this user.
+    Inside(User),
+    /// The user of a certificate.
+    Certified(User),
+    /// Somebody with a token, perhaps.
+    Unknown,
+}
+
 /// Answers a request.
-pub async fn answer<B>(app: Arc<App>, trusted: Option<User>, request: Request<B>) -> Response<Body>
+pub async fn answer<B>(app: Arc<App>, caller: Caller, request: Request<B>) -> Response<Body>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    if let Some((name, rest)) = child_path(request.uri()) {
+        return match Server::of(app).child(&name).await {
+            Ok(child) => {
+                let (mut parts, body) = request.into_parts();
+                parts.uri = rest;
+                Box::pin(answer(child.app, Caller::Unknown, Request::from_parts(parts, body))).await
+            }
+            Err(error) => respond::failure(&Failure::new(404, "NotFound", error.to_string()), false),
+        };
+    }
     let (parts, body) = request.into_parts();
     let yaml = request::negotiate(&parts.headers, true).is_some_and(|format| format.yaml);
-    let body = match read_body(&parts.headers, body).await {
-        Ok(body) => body,
-        Err(failure) => return respond::failure(&failure, yaml),
-    };
     let path = parts.uri.path().to_owned();
+    // Nothing is read of strangers.
+    let caller = match caller {
+        Caller::Unknown if !is_health(&path) => match auth::authenticate(&app, &parts.headers) {
+            Ok(user) => Caller::Certified(user),
+            Err(failure) => return respond::failure(&failure, yaml),
+        },
+        known => known,
+    };
+    let body = match tokio::time::timeout(PATIENCE, read_body(&parts.headers, body)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(failure)) => return respond::failure(&failure, yaml),
+        Err(_) => {
+            let text = "Timeout: request did not complete within the allotted timeout";
+            return respond::failure(&Failure::new(504, "Timeout", text), yaml);
+        }
+    };
     let query = Query::parse(parts.uri.query());
-    let result = route(app, trusted, &parts.method, &path, query, parts.headers, body).await;
+    let result = route(app, caller, &parts.method, &path, query, parts.headers, body).await;
     match result {
         Ok(response) => response,
         Err(failure) => respond::failure(&failure, yaml),
     }
+}
+
+/// Whether a path leads into a child cluster.
+pub fn is_child(uri: &Uri) -> bool {
+    uri.path().starts_with(crate::clusters::PREFIX)
+}
+
+/// The child cluster that a path is in, and the path in it.
+fn child_path(uri: &Uri) -> Option<(String, Uri)> {
+    let rest = uri.path().strip_prefix(crate::clusters::PREFIX)?;
+    let (name, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let text = match uri.query() {
+        Some(query) => format!("/{path}?{query}"),
+        None => format!("/{path}"),
+    };
+    Some((name.to_owned(), text.parse().ok()?))
 }
 
 async fn read_body<B>(headers: &HeaderMap, body: B) -> Result<Bytes, Failure>
@@ -57,28 +109,35 @@ where
     }
 }
 
+fn is_health(path: &str) -> bool {
+    let probe = path.split('/').nth(1).unwrap_or_default();
+    matches!(probe, "healthz" | "livez" | "readyz")
+}
+
 async fn route(
     app: Arc<App>,
-    trusted: Option<User>,
+    caller: Caller,
     method: &Method,
     path: &str,
     query: Query,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response<Body>, Failure> {
-    let health = matches!(path, "/healthz" | "/livez" | "/readyz")
-        || path.starts_with("/healthz/")
-        || path.starts_with("/livez/")
-        || path.starts_with("/readyz/");
-    if health {
+    if is_health(path) {
         return Ok(answer_health(&app, path, &query));
     }
-    let user = match trusted {
-        Some(user) => user,
-        None => auth::authenticate(&app, &headers)?,
+    let inside = matches!(caller, Caller::Inside(_));
+    let user = match caller {
+        Caller::Inside(user) | Caller::Certified(user) => user,
+        Caller::Unknown => auth::authenticate(&app, &headers)?,
     };
+    // Whoever is in this process is trusted to leave room for others.
+    let _turn = if inside { None } else { Some(app.flows.turn(&user).await?) };
     let user = auth::impersonate(&app, user, &headers)?;
     let segments: Vec<&str> = path.split('/').filter(|s| !s.is_empty()).collect();
+    if segments.first() == Some(&"landfall") {
+        return crate::manage::answer(&app, &user, method, &segments, &body).await;
+    }
     let is_resource = matches!(segments.as_slice(), ["api", _, _, ..] | ["apis", _, _, _, ..]);
     if !is_resource {
         let verb = method.as_str().to_ascii_lowercase();

@@ -1,5 +1,7 @@
 //! Which objects a list, watch or delete of many is about.
 
+use std::sync::Arc;
+
 use object::{FieldSelector, LabelSelector, selector::field_text};
 use serde_json::Value;
 
@@ -71,13 +73,49 @@ impl Selection {
         if self.fields.is_everything() {
             return true;
         }
-        let tree =
-            if self.needs_tree { convert::tree(&call.app, &call.resource, object) } else { Value::Null };
-        self.fields.matches_by(|path| match path {
-            "metadata.name" => object.name().to_owned(),
-            "metadata.namespace" => object.namespace().to_owned(),
-            _ => field(&call.resource, &tree, path),
-        })
+        let resource = &call.resource;
+        let tree = || convert::tree(&call.app, resource, object);
+        let own = |values: &dyn Fn(&str) -> String| {
+            self.fields.matches_by(|path| match path {
+                "metadata.name" => object.name().to_owned(),
+                "metadata.namespace" => object.namespace().to_owned(),
+                _ => values(path),
+            })
+        };
+        if !self.needs_tree {
+            return own(&|_| String::new());
+        }
+        // Many may watch by fields of one object: it is read once for all of them.
+        let fields = object.fields.get_or_init(|| Box::new(Fields::read(resource, &tree())));
+        if fields.is_of(resource) {
+            return own(&|path| fields.get(path).to_owned());
+        }
+        let tree = tree();
+        own(&|path| field(resource, &tree, path))
+    }
+}
+
+/// The fields of a built-in object that can be selected by, in one version.
+#[derive(Debug)]
+pub struct Fields {
+    group: Arc<str>,
+    version: Arc<str>,
+    values: Box<[(&'static str, Box<str>)]>,
+}
+
+impl Fields {
+    fn read(resource: &Resource, tree: &Value) -> Fields {
+        let values = own_fields(resource).iter().map(|path| (*path, field(resource, tree, path).into()));
+        Fields { group: resource.group.clone(), version: resource.version.clone(), values: values.collect() }
+    }
+
+    /// Custom resources choose their fields themselves, and may choose again.
+    fn is_of(&self, resource: &Resource) -> bool {
+        resource.custom.is_none() && self.group == resource.group && self.version == resource.version
+    }
+
+    fn get(&self, path: &str) -> &str {
+        self.values.iter().find(|(own, _)| *own == path).map_or("", |(_, value)| value)
     }
 }
 
@@ -101,7 +139,14 @@ fn supported(resource: &Resource, path: &str) -> bool {
     if let Some(custom) = &resource.custom {
         return custom.selectable.iter().any(|p| p == path);
     }
-    let fields: &[&str] = match (&*resource.group, &*resource.name) {
+    own_fields(resource).contains(&path)
+}
+
+fn own_fields(resource: &Resource) -> &'static [&'static str] {
+    if resource.custom.is_some() {
+        return &[];
+    }
+    match (&*resource.group, &*resource.name) {
         ("", "pods") => &[
             "spec.nodeName",
             "spec.restartPolicy",
@@ -147,8 +192,7 @@ fn supported(resource: &Resource, path: &str) -> bool {
         ("certificates.k8s.io", _) => &["spec.signerName"],
         ("resource.k8s.io", "resourceslices") => &["spec.nodeName", "spec.driver"],
         _ => &[],
-    };
-    fields.contains(&path)
+    }
 }
 
 fn field(resource: &Resource, tree: &Value, path: &str) -> String {

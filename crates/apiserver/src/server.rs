@@ -17,7 +17,9 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::auth::User;
 use crate::credentials::Credentials;
+use crate::router::Caller;
 use crate::store::Store;
+use crate::store::backup::{self, BackupError};
 use crate::{OpenError, ServeError, bootstrap, crd, listen, router};
 
 /// A response body: whole or streamed (watches).
@@ -54,7 +56,12 @@ pub struct Options {
     pub service_accounts: bool,
     /// Called once for each thing that is bypassed (webhooks of simulated backends ...).
     pub on_notice: Option<Arc<dyn Fn(Notice) + Send + Sync>>,
+    /// Called with each child cluster that begins to run, so that workloads can be simulated in it.
+    pub on_child: Option<OnChild>,
 }
+
+/// What is called with the name of a child cluster and with the cluster.
+pub type OnChild = Arc<dyn Fn(&str, &Server) + Send + Sync>;
 
 impl Default for Options {
     fn default() -> Self {
@@ -64,6 +71,7 @@ impl Default for Options {
             token: None,
             service_accounts: false,
             on_notice: None,
+            on_child: None,
         }
     }
 }
@@ -71,7 +79,7 @@ impl Default for Options {
 /// A running embedded Kubernetes API. Cheap to clone.
 #[derive(Clone)]
 pub struct Server {
-    app: Arc<App>,
+    pub(crate) app: Arc<App>,
 }
 
 impl Server {
@@ -88,17 +96,32 @@ impl Server {
             }
         };
         let app = Arc::new(App::new(store, options, credentials));
+        bootstrap::run(&app).await?;
+        crd::resume(&app);
+        bootstrap::preload(&app, &app.options.crds).await?;
+        Ok(Server::begin(app))
+    }
+
+    /// Reads what is kept of objects in other forms, and starts what runs beside requests.
+    pub(crate) fn begin(app: Arc<App>) -> Server {
         {
             let mut allocator = app.allocator.lock();
             for service in app.store.list("services", "").1 {
                 allocator.occupy(&service.value());
             }
         }
-        bootstrap::run(&app).await?;
-        crd::resume(&app);
-        bootstrap::preload(&app, &app.options.crds).await?;
+        crate::admission::webhooks::reload(&app);
         tokio::spawn(compact(Arc::downgrade(&app), app.stop.clone()));
-        Ok(Server { app })
+        Server { app }
+    }
+
+    pub(crate) fn of(app: Arc<App>) -> Server {
+        Server { app }
+    }
+
+    /// Writes all objects as they are at this moment; writes go on meanwhile. Keys and tokens are not part of it.
+    pub fn backup(&self, to: impl std::io::Write) -> Result<(), BackupError> {
+        backup::write(&self.app.store.snapshot(), to)
     }
 
     /// A client that reaches this server in process, without a socket, as an administrator.
@@ -108,12 +131,12 @@ impl Server {
 
     /// The API as a service, with an administrator's rights (impersonation headers are honoured).
     pub fn service(&self) -> ApiService {
-        ApiService { app: self.app.clone(), trusted: Some(User::admin()) }
+        ApiService { app: self.app.clone(), trusted: Some(User::admin()), certified: None }
     }
 
     /// Serves the API on a loopback address with TLS and a bearer token; port 0 takes any free one.
     pub async fn serve(&self, addr: SocketAddr) -> Result<Serving, ServeError> {
-        let service = ApiService { app: self.app.clone(), trusted: None };
+        let service = ApiService { app: self.app.clone(), trusted: None, certified: None };
         let addr = listen::start(&self.app, service, addr).await?;
         let credentials = &self.app.credentials;
         Ok(Serving { addr, ca_pem: credentials.ca_pem.clone(), token: credentials.token.clone() })
@@ -131,9 +154,26 @@ impl Server {
 
     /// Ends watches and listeners, makes the last writes durable and releases the state directory.
     pub async fn shutdown(&self) {
+        for child in self.app.children.running() {
+            Box::pin(child.shutdown()).await;
+        }
         self.app.stop.cancel();
+        self.app.store.end_watches();
         self.app.store.close().await;
     }
+}
+
+/// Makes the state in a directory that has none yet from a backup.
+pub fn restore(from: impl std::io::Read, directory: &std::path::Path) -> Result<(), BackupError> {
+    let mut snapshot = backup::read(from)?;
+    // Whoever watched the cluster that was lost may have seen later revisions.
+    snapshot.revision = snapshot.revision.saturating_add(crate::store::CRASH_GAP);
+    Store::create(&snapshot, directory).map_err(|error| BackupError::State(Box::new(error)))
+}
+
+/// Reads a backup to its end and gives the number of its objects.
+pub fn check_backup(from: impl std::io::Read) -> Result<usize, BackupError> {
+    Ok(backup::read(from)?.tables.values().map(std::collections::BTreeMap::len).sum())
 }
 
 /// How long changes are kept for watches and older lists, at least; as long as in Kubernetes.
@@ -169,13 +209,17 @@ pub struct Serving {
 impl Serving {
     /// A kubeconfig (YAML) whose current context `landfall` is this server.
     pub fn kubeconfig(&self) -> String {
-        use base64::Engine;
-        let ca = base64::engine::general_purpose::STANDARD.encode(&self.ca_pem);
-        format!(
-            "apiVersion: v1\nkind: Config\nclusters:\n- name: landfall\n  cluster:\n    server: https://{}\n    certificate-authority-data: {ca}\nusers:\n- name: landfall\n  user:\n    token: {}\ncontexts:\n- name: landfall\n  context:\n    cluster: landfall\n    user: landfall\ncurrent-context: landfall\n",
-            self.addr, self.token
-        )
+        kubeconfig("landfall", &format!("https://{}", self.addr), &self.ca_pem, &self.token)
     }
+}
+
+/// A kubeconfig (YAML) with one context.
+pub fn kubeconfig(name: &str, server: &str, ca_pem: &str, token: &str) -> String {
+    use base64::Engine;
+    let ca = base64::engine::general_purpose::STANDARD.encode(ca_pem);
+    format!(
+        "apiVersion: v1\nkind: Config\nclusters:\n- name: {name}\n  cluster:\n    server: {server}\n    certificate-authority-data: {ca}\nusers:\n- name: {name}\n  user:\n    token: {token}\ncontexts:\n- name: {name}\n  context:\n    cluster: {name}\n    user: {name}\ncurrent-context: {name}\n"
+    )
 }
 
 /// The API as a `tower::Service`.
@@ -184,6 +228,14 @@ pub struct ApiService {
     app: Arc<App>,
     /// The user of every request; without one, requests bring a token.
     trusted: Option<User>,
+    /// The user whose certificate the connection began with.
+    certified: Option<User>,
+}
+
+impl ApiService {
+    pub(crate) fn certified(self, certified: Option<User>) -> ApiService {
+        ApiService { certified, ..self }
+    }
 }
 
 impl<B> tower::Service<Request<B>> for ApiService
@@ -200,7 +252,13 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (app, trusted) = (self.app.clone(), self.trusted.clone());
-        Box::pin(async move { Ok(router::answer(app, trusted, request).await) })
+        let app = self.app.clone();
+        // A child cluster has an authority of its own, so that a certificate says nothing there.
+        let caller = match (&self.trusted, &self.certified) {
+            (Some(user), _) => Caller::Inside(user.clone()),
+            (None, Some(user)) if !router::is_child(request.uri()) => Caller::Certified(user.clone()),
+            (None, _) => Caller::Unknown,
+        };
+        Box::pin(async move { Ok(router::answer(app, caller, request).await) })
     }
 }

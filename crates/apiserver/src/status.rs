@@ -1,5 +1,7 @@
 //! The API's error: a `Status` object with Kubernetes' codes, reasons and messages.
 
+use std::borrow::Cow;
+
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
@@ -11,12 +13,13 @@ pub struct Failure(Box<Status>);
 #[derive(Debug, Clone)]
 struct Status {
     code: u16,
-    reason: &'static str,
+    reason: Cow<'static, str>,
     message: String,
     details: Map<String, Value>,
     metadata: Map<String, Value>,
     raw: bool,
     empty_details: bool,
+    warnings: Vec<String>,
 }
 
 /// One entry of `details.causes`.
@@ -86,13 +89,22 @@ impl Failure {
     pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Failure {
         Failure(Box::new(Status {
             code,
-            reason,
+            reason: reason.into(),
             message: message.into(),
             details: Map::new(),
             metadata: Map::new(),
             raw: false,
             empty_details: false,
+            warnings: Vec::new(),
         }))
+    }
+
+    /// What somebody else, who was asked, says.
+    pub fn of_status(code: u16, reason: &str, message: String, details: Map<String, Value>) -> Failure {
+        let mut failure = Failure::new(code, "", message);
+        failure.0.reason = reason.to_owned().into();
+        failure.0.details = details;
+        failure
     }
 
     /// The router's plain `404 page not found`.
@@ -107,6 +119,18 @@ impl Failure {
     pub fn empty_details(mut self) -> Failure {
         self.0.empty_details = true;
         self
+    }
+
+    /// Adds what was warned of before the refusal.
+    #[must_use]
+    pub fn warned(mut self, warnings: &[String]) -> Failure {
+        self.0.warnings = warnings.to_vec();
+        self
+    }
+
+    /// What is warned of besides.
+    pub fn warnings(&self) -> &[String] {
+        &self.0.warnings
     }
 
     /// Whether the body is plain text.
@@ -264,8 +288,8 @@ impl Failure {
     }
 
     /// The reason word.
-    pub fn reason(&self) -> &'static str {
-        self.0.reason
+    pub fn reason(&self) -> &str {
+        &self.0.reason
     }
 
     /// The message.
@@ -287,7 +311,7 @@ impl Failure {
         if !status.reason.is_empty()
             && let Some(map) = body.as_object_mut()
         {
-            map.insert("reason".into(), status.reason.into());
+            map.insert("reason".into(), status.reason.as_ref().into());
         }
         let wants_details = !status.details.is_empty() || status.code == 405 || status.empty_details;
         if wants_details && let Some(map) = body.as_object_mut() {

@@ -151,6 +151,57 @@ fn cluster_addresses(value: &mut Value, live: Option<&Value>) {
     }
 }
 
+/// Completes a new pod whose annotations say what fields say today, and warns of annotations that nobody reads.
+pub fn modernize(resource: &Resource, value: &mut Value, warnings: &mut Vec<String>) {
+    const ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
+    const SECCOMP: &str = "seccomp.security.alpha.kubernetes.io/pod";
+    const SECCOMP_OF: &str = "container.seccomp.security.alpha.kubernetes.io/";
+    if &*resource.table != "pods" || get(value, &["metadata", "annotations"]).is_none() {
+        return;
+    }
+    let whole = get(value, &["spec", "securityContext", "appArmorProfile"]).cloned();
+    let windows = get_str(value, &["spec", "os", "name"]) == Some("windows");
+    let annotations = get(value, &["metadata", "annotations"]).cloned().unwrap_or_default();
+    let annotation = |key: &str| annotations.get(key).and_then(Value::as_str);
+    let mut unread = Vec::new();
+    let seccomp = "non-functional in v1.27+; use the \"seccompProfile\" field instead";
+    if annotation(SECCOMP).is_some() && get(value, &["spec", "securityContext", "seccompProfile"]).is_none() {
+        unread.push(format!("metadata.annotations[{SECCOMP}]: {seccomp}"));
+    }
+    for field in ["initContainers", "containers"] {
+        let list = object::get_mut(value, &["spec", field]).and_then(Value::as_array_mut);
+        for container in list.into_iter().flatten() {
+            let name = get_str(container, &["name"]).unwrap_or_default().to_owned();
+            let own = |field: &str| get(container, &["securityContext", field]).is_some_and(Value::is_object);
+            let key = format!("{SECCOMP_OF}{name}");
+            if annotation(&key).is_some() && !own("seccompProfile") {
+                unread.push(format!("metadata.annotations[{key}]: {seccomp}"));
+            }
+            let key = format!("{ARMOR}{name}");
+            let Some(text) = annotation(&key).filter(|_| !windows && !own("appArmorProfile")) else {
+                continue;
+            };
+            let profile = match text {
+                "unconfined" => Some(json!({"type": "Unconfined"})),
+                "runtime/default" => Some(json!({"type": "RuntimeDefault"})),
+                _ => text
+                    .strip_prefix("localhost/")
+                    .filter(|name| !name.is_empty())
+                    .map(|name| json!({"type": "Localhost", "localhostProfile": name})),
+            };
+            if profile.is_some() && profile == whole {
+                continue;
+            }
+            if let Some(profile) = profile {
+                set(container, &["securityContext", "appArmorProfile"], profile);
+            }
+            let why = "deprecated since v1.30; use the \"appArmorProfile\" field instead";
+            warnings.push(format!("metadata.annotations[{key}]: {why}"));
+        }
+    }
+    warnings.extend(unread);
+}
+
 /// What becomes of dependents when a delete does not say.
 pub fn default_propagation(resource: &Resource) -> Option<&'static str> {
     match (&*resource.group, &*resource.name) {
@@ -324,6 +375,9 @@ pub fn validate(app: &App, resource: &Resource, value: &Value, old: Option<&Valu
     let mut causes = Vec::new();
     if &*resource.table == crate::crd::TABLE && old.is_none() {
         crate::crd::check_names(app, value, &mut causes);
+    }
+    if crate::admission::webhooks::is_configuration(&resource.table) {
+        crate::admission::configuration::check(value, old, &mut causes);
     }
     if &*resource.group == "admissionregistration.k8s.io" {
         crate::admission::policy::check_expressions(app, value, old, &mut causes);

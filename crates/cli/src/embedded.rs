@@ -48,6 +48,16 @@ impl Embedded {
             crds: schema::crds::flux(),
             service_accounts: workloads != Workloads::None,
             on_notice: Some(on_notice),
+            on_child: match workloads {
+                Workloads::None => None,
+                Workloads::Simulated { nodes } => {
+                    Some(std::sync::Arc::new(move |name: &str, child: &Server| {
+                        tracing::info!(name, "a cluster beside the main one runs");
+                        let options = simulate::Options { nodes, ..simulate::Options::default() };
+                        tokio::spawn(run_simulation(child.client(), options, child.stopped()));
+                    }))
+                }
+            },
             ..Options::default()
         };
         let server = Server::open(options).await.map_err(open_error)?;

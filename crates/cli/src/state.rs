@@ -164,6 +164,8 @@ const OURS: &[&str] = &[
     "sources",
     "sa.",
     "data",
+    "clusters",
+    "credentials",
 ];
 
 fn state_home() -> anyhow::Result<PathBuf> {
@@ -174,7 +176,8 @@ fn state_home() -> anyhow::Result<PathBuf> {
         .context("neither XDG_STATE_HOME nor HOME is set; name a directory with --state DIR")
 }
 
-fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+/// Writes a file that only its owner can read, in one piece.
+pub fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     let part = path.with_extension("part");

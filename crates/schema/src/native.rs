@@ -17,6 +17,7 @@ use crate::{FieldError, TypeRef, builtin};
 
 pub use decode::{decode, unknown_fields};
 pub use metadata::{NameRule, any_metadata as validate_any_metadata, metadata as validate_metadata};
+pub use names::{dns_subdomain, qualified_name};
 pub use normalize::normalize_applied;
 
 /// Sets the defaults of a built-in kind. Idempotent.

@@ -1,5 +1,7 @@
 //! Whether a rule of an admission policy or webhook speaks of a request.
 
+use std::sync::Arc;
+
 use object::{LabelSelector, get, get_str, meta};
 use serde_json::{Value, json};
 
@@ -10,7 +12,7 @@ use crate::catalog::Resource;
 /// A request as admission sees it.
 pub struct Request<'a> {
     /// The API.
-    pub app: &'a App,
+    pub app: &'a Arc<App>,
     /// The resource that is written.
     pub resource: &'a Resource,
     /// Who writes, and how.
@@ -32,7 +34,7 @@ impl Request<'_> {
     }
 
     /// The object, or what was one.
-    fn any(&self) -> &Value {
+    pub fn any(&self) -> &Value {
         static NOTHING: Value = Value::Null;
         self.value.or(self.live).unwrap_or(&NOTHING)
     }
@@ -47,10 +49,28 @@ impl Request<'_> {
         if self.resource.namespaced { meta::namespace(self.any()).unwrap_or_default() } else { "" }
     }
 
+    /// The kind of what is written: that of the object, or of its scale.
+    pub fn kind_of(&self, resource: &Resource) -> Value {
+        if self.context.subresource == "scale" {
+            return json!({"group": "autoscaling", "version": "v1", "kind": "Scale"});
+        }
+        json!({"group": *resource.group, "version": *resource.version, "kind": *resource.kind})
+    }
+
+    /// What is written, in a version of its resource.
+    pub fn subject(&self, resource: &Resource, value: &Value) -> Value {
+        if self.context.subresource == "scale"
+            && let Some(scale) = crate::api::subresource::scale_object(resource, value)
+        {
+            return scale;
+        }
+        crate::convert::between(resource, value)
+    }
+
     /// The `request` variable of expressions, and of what webhooks get.
     pub fn describe(&self) -> Value {
         let (resource, context) = (self.resource, self.context);
-        let kind = json!({"group": *resource.group, "version": *resource.version, "kind": *resource.kind});
+        let kind = self.kind_of(resource);
         let plural =
             json!({"group": *resource.group, "version": *resource.version, "resource": *resource.name});
         json!({

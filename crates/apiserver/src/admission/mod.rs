@@ -1,10 +1,16 @@
 //! What is asked of a write besides its own validity.
 
 mod account;
+mod authorizer;
+pub mod configuration;
+mod escalation;
+pub mod expressions;
 pub mod limits;
 mod matching;
 pub mod policy;
 pub mod quota;
+mod security;
+pub mod webhooks;
 
 use std::sync::Arc;
 
@@ -156,29 +162,44 @@ fn default_class(app: &App, claim: &mut Value) {
     }
 }
 
-/// Runs last; only judges. `value` is absent for deletes. What it gives is held until the write is done.
-pub fn validate<'a>(
-    app: &'a Arc<App>,
-    resource: &Resource,
+/// Runs after a write is found valid; only judges. `value` is absent for deletes.
+pub async fn validate(
+    app: &Arc<App>,
+    resource: &Arc<Resource>,
     context: &Context,
     value: Option<&Value>,
     live: Option<&Value>,
     warnings: &mut Vec<String>,
-) -> Result<quota::Reserved<'a>, Failure> {
-    policy::check(app, resource, context, value, live, warnings)?;
-    if let Some(value) = value {
-        if !context.subresource.is_empty() {
-            return Ok(None);
-        }
+) -> Result<(), Failure> {
+    let own_name = live.map(meta::name).unwrap_or_default();
+    if value.is_none() && &*resource.table == "namespaces" && PERMANENT.contains(&own_name) {
+        return Err(Failure::forbidden("", "namespaces", own_name, "this namespace may not be deleted"));
+    }
+    if let Some(value) = value
+        && context.subresource.is_empty()
+    {
         limits::check(app, resource, value, live.is_some())?;
-        return quota::check(app, resource, value, live);
     }
-    let Some(live) = live else { return Ok(None) };
-    let name = meta::name(live);
-    if &*resource.table == "namespaces" && PERMANENT.contains(&name) {
-        return Err(Failure::forbidden("", "namespaces", name, "this namespace may not be deleted"));
+    if let Some(value) = value {
+        escalation::check(app, resource, context, value, live)?;
+        security::check(app, resource, context, value, live, warnings)?;
     }
-    Ok(None)
+    policy::check(app, resource, context, value, live, warnings)?;
+    webhooks::validate(app, resource, context, value, live, warnings).await
+}
+
+/// Runs last: what a quota counts. What it gives is held until the write is done.
+pub fn reserve<'a>(
+    app: &'a Arc<App>,
+    resource: &Resource,
+    context: &Context,
+    value: &Value,
+    live: Option<&Value>,
+) -> Result<quota::Reserved<'a>, Failure> {
+    if !context.subresource.is_empty() {
+        return Ok(None);
+    }
+    quota::check(app, resource, value, live)
 }
 
 /// Objects are created only in namespaces that are there and stay.

@@ -1,17 +1,13 @@
 //! `ValidatingAdmissionPolicy`: bindings, parameters, match conditions, variables, validations.
-//!
-//! Expressions are CEL. `authorizer` is not offered to them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use kube_cel::KubeCelExt;
-use kube_cel::cel::objects::{Key, Map};
-use kube_cel::cel::{Context as Scope, Program, Value as Cel};
+use kube_cel::cel::{Context as Scope, Value as Cel};
 use object::{LabelSelector, get, get_str, meta};
-use parking_lot::Mutex;
 use serde_json::{Value, json};
 
+use super::expressions::{self, Condition};
 use super::matching::Request;
 use crate::api::write::Context;
 use crate::app::App;
@@ -20,37 +16,9 @@ use crate::status::{Cause, Failure};
 
 const POLICIES: &str = "validatingadmissionpolicies.admissionregistration.k8s.io";
 const BINDINGS: &str = "validatingadmissionpolicybindings.admissionregistration.k8s.io";
-/// Programs that are kept compiled.
-const MOST_PROGRAMS: usize = 4096;
-
-/// Compiled expressions by their text.
-#[derive(Default)]
-pub struct Programs(Mutex<HashMap<String, Arc<Result<Program, String>>>>);
-
-impl Programs {
-    fn get(&self, expression: &str) -> Arc<Result<Program, String>> {
-        if let Some(found) = self.0.lock().get(expression) {
-            return found.clone();
-        }
-        // The parser may not survive everything people type.
-        let compiled = match std::panic::catch_unwind(|| Program::compile(expression)) {
-            Ok(Ok(program)) => Ok(program),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err("the expression cannot be parsed".to_owned()),
-        };
-        let compiled = Arc::new(compiled);
-        let mut all = self.0.lock();
-        if all.len() >= MOST_PROGRAMS {
-            all.clear();
-        }
-        all.insert(expression.to_owned(), compiled.clone());
-        compiled
-    }
-}
-
 /// Judges a write by the policies that are bound.
 pub fn check(
-    app: &App,
+    app: &Arc<App>,
     resource: &Resource,
     context: &Context,
     value: Option<&Value>,
@@ -115,25 +83,6 @@ fn is_policy(resource: &Resource) -> bool {
     &*resource.group == "admissionregistration.k8s.io"
         && (resource.name.starts_with("validatingadmissionpolic")
             || resource.name.starts_with("mutatingadmissionpolic"))
-}
-
-/// Whole numbers are `int`, as Kubernetes' types have them: `uint` would not mix with literals.
-fn to_cel(value: &Value) -> Cel {
-    match value {
-        Value::Null => Cel::Null,
-        Value::Bool(flag) => Cel::Bool(*flag),
-        Value::Number(number) => match (number.as_i64(), number.as_u64()) {
-            (Some(whole), _) => Cel::Int(whole),
-            (None, Some(large)) => Cel::UInt(large),
-            (None, None) => Cel::Float(number.as_f64().unwrap_or(f64::NAN)),
-        },
-        Value::String(text) => Cel::String(Arc::new(text.clone())),
-        Value::Array(list) => Cel::List(Arc::new(list.iter().map(to_cel).collect())),
-        Value::Object(map) => {
-            let entries = map.iter().map(|(key, value)| (Key::String(Arc::new(key.clone())), to_cel(value)));
-            Cel::Map(Map { map: Arc::new(entries.collect()) })
-        }
-    }
 }
 
 /// A policy with one of its bindings.
@@ -258,16 +207,13 @@ impl Bound<'_> {
         let errors = |message: String| {
             if fails { vec![Denial { message, reason: "Invalid".into() }] } else { Vec::new() }
         };
-        let mut scope = self.scope(params);
+        let mut scope = expressions::scope(self.request, params);
         let list = |field: &str| get(self.policy, &["spec", field]).and_then(Value::as_array);
-        for condition in list("matchConditions").into_iter().flatten() {
-            let expression = get_str(condition, &["expression"]).unwrap_or_default();
-            match self.run(expression, &scope) {
-                Ok(Cel::Bool(true)) => {}
-                Ok(Cel::Bool(false)) => return Vec::new(),
-                Ok(_) => return errors(format!("expression '{expression}' gave no boolean")),
-                Err(error) => return errors(error),
-            }
+        let programs = &self.request.app.programs;
+        match expressions::conditions(programs, list_of(self.policy, &["spec", "matchConditions"]), &scope) {
+            Condition::Holds => {}
+            Condition::Fails => return Vec::new(),
+            Condition::Unknown(all) => return errors(all.join(", ")),
         }
         self.variables(&mut scope);
         let mut denials = Vec::new();
@@ -299,26 +245,6 @@ impl Bound<'_> {
         }
     }
 
-    fn scope(&self, params: Option<&Value>) -> Scope<'static> {
-        let request = self.request;
-        let namespace = match request.namespace() {
-            "" => None,
-            name => request.app.tree("namespaces", name),
-        };
-        let mut scope = Scope::default().with_all();
-        let described = request.describe();
-        for (name, value) in [
-            ("object", request.value),
-            ("oldObject", request.live),
-            ("request", Some(&described)),
-            ("params", params),
-            ("namespaceObject", namespace.as_ref()),
-        ] {
-            scope.add_variable_from_value(name, to_cel(value.unwrap_or(&Value::Null)));
-        }
-        scope
-    }
-
     /// `variables`, each of which may use those before it. One that fails is missing where it is used.
     fn variables(&self, scope: &mut Scope<'static>) {
         let list = get(self.policy, &["spec", "variables"]).and_then(Value::as_array);
@@ -337,11 +263,6 @@ impl Bound<'_> {
     }
 
     fn run(&self, expression: &str, scope: &Scope<'_>) -> Result<Cel, String> {
-        match &*self.request.app.programs.get(expression) {
-            Ok(program) => program
-                .execute(scope)
-                .map_err(|error| format!("expression '{expression}' resulted in error: {error}")),
-            Err(error) => Err(format!("compilation error: {error}")),
-        }
+        self.request.app.programs.run(expression, scope)
     }
 }

@@ -36,9 +36,18 @@ pub enum Deleted {
 /// DELETE of one object.
 pub async fn delete(call: &Call, body: &Bytes) -> Result<Response<Body>, Failure> {
     let options = body::delete_options(call, body)?;
-    let context = Context::of(call)?;
+    let context = Context::of_delete(call, &options)?;
     let (app, resource) = (&call.app, &call.resource);
-    let done = delete_object(app, resource, call.namespace(), call.name(), &context, &options)?;
+    let mut warnings = Vec::new();
+    let (namespace, name) = (call.namespace(), call.name());
+    let done = delete_object(app, resource, namespace, name, &context, &options, &mut warnings).await?;
+    let mut response = answer_deleted(call, done).await?;
+    respond::warn(&mut response, &warnings);
+    Ok(response)
+}
+
+async fn answer_deleted(call: &Call, done: Deleted) -> Result<Response<Body>, Failure> {
+    let (app, resource) = (&call.app, &call.resource);
     match done {
         Deleted::Dry(value, true) if !strategy::returns_deleted(resource) => {
             let status = write::success(resource, call.name(), meta::uid(&value));
@@ -82,15 +91,15 @@ fn ended(pod: &Value) -> Value {
 /// DELETE of everything that is selected.
 pub async fn delete_collection(call: &Call, body: &Bytes) -> Result<Response<Body>, Failure> {
     let options = body::delete_options(call, body)?;
-    let context = Context::of(call)?;
+    let context = Context::of_delete(call, &options)?;
     let selection = Selection::of(call)?;
     let (app, resource) = (&call.app, &call.resource);
     let (revision, objects) = app.store.list(&resource.table, &selection.prefix());
-    let mut items = Vec::new();
+    let (mut items, mut warnings) = (Vec::new(), Vec::new());
     let mut last = None;
     for object in objects.iter().filter(|o| selection.matches(call, o)) {
         let (namespace, name) = (object.namespace(), object.name());
-        match delete_object(app, resource, namespace, name, &context, &options) {
+        match delete_object(app, resource, namespace, name, &context, &options, &mut warnings).await {
             Ok(Deleted::Gone(object, durable) | Deleted::Waiting(object, durable)) => {
                 items.push(convert::tree(app, resource, &object));
                 // The log is in order: when the last write is durable, all are.
@@ -108,17 +117,20 @@ pub async fn delete_collection(call: &Call, body: &Bytes) -> Result<Response<Bod
         "metadata": {"resourceVersion": revision.to_string()},
         "items": items,
     });
-    Ok(respond::tree(StatusCode::OK, &list, call.format.yaml))
+    let mut response = respond::tree(StatusCode::OK, &list, call.format.yaml);
+    respond::warn(&mut response, &warnings);
+    Ok(response)
 }
 
 /// Deletes an object or sets it on its way.
-pub fn delete_object(
+pub async fn delete_object(
     app: &Arc<App>,
     resource: &Arc<Resource>,
     namespace: &str,
     name: &str,
     context: &Context,
     options: &DeleteOptions,
+    warnings: &mut Vec<String>,
 ) -> Result<Deleted, Failure> {
     let key = resource.key(namespace, name);
     for _ in 0..ATTEMPTS {
@@ -127,7 +139,8 @@ pub fn delete_object(
         };
         let live = convert::tree(app, resource, &current);
         check_preconditions(resource, name, &live, options)?;
-        admission::validate(app, resource, context, None, Some(&live), &mut Vec::new())?;
+        admission::webhooks::mutate(app, resource, context, &mut Value::Null, Some(&live), warnings).await?;
+        admission::validate(app, resource, context, None, Some(&live), warnings).await?;
         let expect = Expect::Revision(current.revision);
         let (value, gone) = next_state(resource, &live, options);
         if options.dry_run || context.dry_run {

@@ -95,7 +95,9 @@ async fn change(
                 return Err(Failure::invalid("", "", "", &[cause]));
             }
             Ok(Proposal::update(value))
-        })?;
+        })
+        .await;
+    let result = result.map_err(|failure| failure.warned(&warnings))?;
     if mode == FieldValidation::Warn {
         warnings.extend(problems);
     }
@@ -180,22 +182,25 @@ async fn apply(
                 context,
                 &mut warnings,
                 |live| fields::apply(resource, Some(live), &applied, context, force),
-            );
+            )
+            .await;
             match result {
                 Err(failure) if failure.reason() == "NotFound" && context.subresource.is_empty() => {
                     exists = false;
                 }
                 other => {
-                    let mut response = other?.answer(call, StatusCode::OK).await?;
+                    let written = other.map_err(|failure| failure.warned(&warnings))?;
+                    let mut response = written.answer(call, StatusCode::OK).await?;
                     respond::warn(&mut response, &warnings);
                     return Ok(response);
                 }
             }
         } else {
-            match create_applied(call, &applied, context, force, &mut warnings) {
+            match create_applied(call, &applied, context, force, &mut warnings).await {
                 Err(failure) if failure.reason() == "AlreadyExists" => exists = true,
                 other => {
-                    let mut response = other?.answer(call, StatusCode::CREATED).await?;
+                    let written = other.map_err(|failure| failure.warned(&warnings))?;
+                    let mut response = written.answer(call, StatusCode::CREATED).await?;
                     respond::warn(&mut response, &warnings);
                     return Ok(response);
                 }
@@ -204,7 +209,7 @@ async fn apply(
     }
 }
 
-fn create_applied(
+async fn create_applied(
     call: &Call,
     applied: &Value,
     context: &Context,
@@ -230,7 +235,7 @@ fn create_applied(
     if call.resource.namespaced {
         meta::set_namespace(&mut proposal.value, call.namespace());
     }
-    write::create_proposal(&call.app, &call.resource, context, proposal, warnings)
+    write::create_proposal(&call.app, &call.resource, context, proposal, warnings).await
 }
 
 fn read_applied(body: &Bytes) -> Result<(Value, Vec<String>), Failure> {

@@ -10,7 +10,7 @@ use super::body::{self, DeleteOptions};
 use super::delete::delete_object;
 use super::write::{self, Context, Proposal};
 use super::{Call, patch, read};
-use crate::catalog::Subresource;
+use crate::catalog::{Resource, Subresource};
 use crate::respond;
 use crate::server::Body;
 use crate::status::{Cause, Failure};
@@ -73,10 +73,10 @@ struct ScalePaths {
     selector: Option<Vec<String>>,
 }
 
-fn scale_paths(call: &Call) -> Result<ScalePaths, Failure> {
+fn scale_paths(resource: &Resource) -> Result<ScalePaths, Failure> {
     let split =
         |path: &str| -> Vec<String> { path.trim_start_matches('.').split('.').map(str::to_owned).collect() };
-    match &call.resource.custom {
+    match &resource.custom {
         None => Ok(ScalePaths {
             spec: split("spec.replicas"),
             status: split("status.replicas"),
@@ -95,6 +95,11 @@ fn scale_paths(call: &Call) -> Result<ScalePaths, Failure> {
 
 fn path(segments: &[String]) -> Vec<&str> {
     segments.iter().map(String::as_str).collect()
+}
+
+/// The `Scale` of an object, if its resource has one.
+pub fn scale_object(resource: &Resource, value: &Value) -> Option<Value> {
+    scale_paths(resource).ok().map(|paths| scale_of(&paths, value))
 }
 
 /// The `Scale` of an object.
@@ -126,7 +131,7 @@ fn scale_of(paths: &ScalePaths, value: &Value) -> Value {
 }
 
 async fn scale(call: &Call, verb: &str, body: &Bytes) -> Result<Response<Body>, Failure> {
-    let paths = scale_paths(call)?;
+    let paths = scale_paths(&call.resource)?;
     if verb == "get" {
         let value = patch::current(call).ok_or_else(|| call.not_found())?;
         if call.resource.custom.is_some() && get(&value, &path(&paths.spec)).is_none() {
@@ -175,7 +180,8 @@ async fn scale(call: &Call, verb: &str, body: &Bytes) -> Result<Response<Body>, 
             }
             Ok(Proposal::update(value))
         },
-    )?;
+    )
+    .await?;
     let value = written.tree(&call.app, &call.resource).await?;
     Ok(respond::tree(StatusCode::OK, &scale_of(&paths, &value), call.format.yaml))
 }
@@ -245,7 +251,16 @@ async fn evict(call: &Call, body: &Bytes) -> Result<Response<Body>, Failure> {
         ..DeleteOptions::default()
     };
     let context = Context::of(call)?;
-    let done = delete_object(&call.app, &call.resource, call.namespace(), call.name(), &context, &options)?;
+    let done = delete_object(
+        &call.app,
+        &call.resource,
+        call.namespace(),
+        call.name(),
+        &context,
+        &options,
+        &mut Vec::new(),
+    )
+    .await?;
     if let super::delete::Deleted::Gone(_, durable) | super::delete::Deleted::Waiting(_, durable) = done {
         write::settle(durable).await?;
     }
@@ -282,7 +297,8 @@ async fn bind(call: &Call, body: &Bytes) -> Result<Response<Body>, Failure> {
             set_condition(&mut value, "PodScheduled");
             Ok(Proposal::update(value))
         },
-    )?;
+    )
+    .await?;
     written.tree(&call.app, &call.resource).await?;
     let status =
         json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});

@@ -1,17 +1,20 @@
 //! Watches: a cursor over the store's events, woken by its table.
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Response;
+use futures::Stream;
+use http::{HeaderMap, Response};
 use http_body::Frame;
 use rand::Rng;
 use serde_json::{Value, json};
-use tokio::sync::watch::Receiver;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
+use tokio_stream::wrappers::WatchStream;
 
 use super::Call;
 use super::read::{metadata_only, revision_parameter};
@@ -21,7 +24,7 @@ use crate::respond;
 use crate::select::Selection;
 use crate::server::Body;
 use crate::status::{Cause, Failure};
-use crate::store::{Change, Event, Object};
+use crate::store::{Change, Event, Form, Object};
 use crate::table;
 
 /// How often a quiet watch is told the revision.
@@ -29,15 +32,35 @@ const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
 /// How many events are taken from the store at a time.
 const BATCH: usize = 256;
 
+/// A chunk of an answer ends at about this size: neither a first look at a large table nor a client that lags
+/// behind makes the server hold everything at once.
+const CHUNK: usize = 128 * 1024;
+/// What it costs to bring news to one watcher. Where many watch one table, each of them waits so long times their
+/// number before it looks again: what is written meanwhile comes in one chunk, and writers get their turn.
+const COST: Duration = Duration::from_micros(20);
+/// Shorter pauses are not worth a timer.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+/// However many watch.
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// One watch, as the stream of its answer's chunks.
 struct Watch {
     call: Call,
     selection: Selection,
     cursor: u64,
-    wake: Receiver<u64>,
+    /// Objects of the first look that are not written yet.
+    initial: std::vec::IntoIter<Arc<Object>>,
+    /// Whether the client is told where the first look ends.
+    marks_end: bool,
+    wake: WatchStream<u64>,
+    timer: Pin<Box<Sleep>>,
+    /// The timer runs until the next look.
+    pausing: bool,
     bookmarks: bool,
     next_bookmark: Instant,
     deadline: Instant,
-    queue: VecDeque<Bytes>,
+    queue: Vec<Bytes>,
+    queued: usize,
     columns_sent: bool,
     over: bool,
 }
@@ -49,8 +72,10 @@ pub fn watch(call: &Call) -> Result<Response<Body>, Failure> {
     let initial = initial_events(call)?;
     let store = &call.app.store;
     // Subscribing comes first, so that no wake-up is missed.
-    let wake = store.subscribe(&call.resource.table);
+    let wake = WatchStream::from_changes(store.subscribe(&call.resource.table));
     let bookmarks = call.query.flag("allowWatchBookmarks");
+    let next_bookmark = Instant::now() + BOOKMARK_EVERY;
+    let deadline = Instant::now() + timeout(call);
     let mut watch = Watch {
         call: Call {
             app: call.app.clone(),
@@ -58,27 +83,30 @@ pub fn watch(call: &Call) -> Result<Response<Body>, Failure> {
             method: call.method.clone(),
             target: call.target.clone(),
             query: call.query.clone(),
-            headers: call.headers.clone(),
+            headers: HeaderMap::new(),
             resource: call.resource.clone(),
             format: call.format,
         },
         selection,
         cursor: 0,
+        initial: Vec::new().into_iter(),
+        marks_end: initial == Some(true),
         wake,
+        timer: Box::pin(tokio::time::sleep_until(Instant::now())),
+        pausing: false,
         bookmarks,
-        next_bookmark: Instant::now() + BOOKMARK_EVERY,
-        deadline: Instant::now() + timeout(call),
-        queue: VecDeque::new(),
+        next_bookmark,
+        deadline,
+        queue: Vec::new(),
+        queued: 0,
         columns_sent: false,
-        over: false,
+        // Whoever comes while the server ends finds nobody left to wake it.
+        over: call.app.stop.is_cancelled(),
     };
     watch.start(asked, initial);
+    watch.set_timer();
     let media = if call.format.yaml { "application/yaml" } else { "application/json" };
-    let stream = futures::stream::unfold(watch, |mut watch| async move {
-        let chunk = watch.next().await?;
-        Some((Ok::<_, Infallible>(Frame::data(chunk)), watch))
-    });
-    Ok(respond::stream(media, stream))
+    Ok(respond::stream(media, watch))
 }
 
 /// Whether the current objects come first: as asked, or as older clients expect.
@@ -136,75 +164,115 @@ impl Watch {
         let (revision, objects) =
             self.call.app.store.list(&self.call.resource.table, &self.selection.prefix());
         self.cursor = revision;
-        for object in objects {
-            if self.selection.matches(&self.call, &object) {
-                self.push("ADDED", &object);
-            }
-        }
-        if initial == Some(true) {
-            self.push_bookmark(true);
-        }
+        self.initial = objects.into_iter();
     }
 
-    async fn next(&mut self) -> Option<Bytes> {
-        loop {
-            if let Some(chunk) = self.take_queue() {
-                return Some(chunk);
-            }
-            if self.over {
-                return None;
-            }
-            self.wake.borrow_and_update();
-            self.fill();
-            if !self.queue.is_empty() || self.over {
-                continue;
-            }
-            let wait = self.deadline.min(if self.bookmarks { self.next_bookmark } else { self.deadline });
-            tokio::select! {
-                changed = self.wake.changed() => {
-                    if changed.is_err() {
-                        return None;
-                    }
-                }
-                () = tokio::time::sleep_until(wait) => {
-                    if Instant::now() >= self.deadline {
-                        return None;
-                    }
-                    self.next_bookmark = Instant::now() + BOOKMARK_EVERY;
-                    self.push_bookmark(false);
-                }
-                () = self.call.app.stop.cancelled() => return None,
-            }
-        }
+    fn set_timer(&mut self) {
+        let next = if self.bookmarks { self.deadline.min(self.next_bookmark) } else { self.deadline };
+        self.timer.as_mut().reset(next);
     }
 
     /// Everything queued, as one chunk.
     fn take_queue(&mut self) -> Option<Bytes> {
         if self.queue.len() <= 1 {
-            return self.queue.pop_front();
+            self.queued = 0;
+            return self.queue.pop();
         }
-        let size = self.queue.iter().map(Bytes::len).sum();
-        let mut chunk = Vec::with_capacity(size);
+        let mut chunk = Vec::with_capacity(self.queued);
         for part in self.queue.drain(..) {
             chunk.extend_from_slice(&part);
         }
+        self.queued = 0;
         Some(chunk.into())
     }
 
-    fn fill(&mut self) {
-        match self.call.app.store.events_after(&self.call.resource.table, self.cursor, BATCH) {
-            Ok((seen, events)) => {
-                for event in &events {
-                    self.push_event(event);
+    /// The next part of the first look.
+    fn fill_initial(&mut self) {
+        while self.queued < CHUNK {
+            let Some(object) = self.initial.next() else {
+                if std::mem::take(&mut self.marks_end) {
+                    self.push_bookmark(true);
                 }
-                self.cursor = self.cursor.max(seen);
+                return;
+            };
+            if self.selection.matches(&self.call, &object) {
+                self.push("ADDED", &object);
+            }
+        }
+    }
+
+    /// What happened since the last look; gives how long to wait until the next one.
+    fn fill(&mut self) -> Duration {
+        match self.call.app.store.events_after(&self.call.resource.table, self.cursor, BATCH) {
+            Ok(news) => {
+                for event in &news.events {
+                    self.push_event(event);
+                    self.cursor = event.revision;
+                    if self.queued >= CHUNK {
+                        return Duration::ZERO;
+                    }
+                }
+                self.cursor = self.cursor.max(news.seen);
+                COST * u32::try_from(news.watchers).unwrap_or(u32::MAX)
             }
             Err(compacted) => {
                 let failure =
                     Failure::expired(format!("too old resource version: {} ({})", self.cursor, compacted.0));
                 self.push_value("ERROR", &failure.body());
                 self.over = true;
+                Duration::ZERO
             }
+        }
+    }
+
+    fn pause(&mut self, time: Duration) {
+        let time = time.min(LONGEST_PAUSE);
+        if time >= SHORTEST_PAUSE {
+            self.pausing = true;
+            self.timer.as_mut().reset(Instant::now() + time);
+        }
+    }
+
+    fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        loop {
+            if self.pausing {
+                ready!(self.timer.as_mut().poll(context));
+                self.pausing = false;
+                self.set_timer();
+            }
+            if self.over {
+                return Poll::Ready(None);
+            }
+            let pause = if self.initial.len() > 0 || self.marks_end {
+                self.fill_initial();
+                Duration::ZERO
+            } else {
+                self.fill()
+            };
+            if let Some(chunk) = self.take_queue() {
+                self.pause(pause);
+                return Poll::Ready(Some(chunk));
+            }
+            if self.initial.len() > 0 {
+                continue;
+            }
+            match Pin::new(&mut self.wake).poll_next(context) {
+                Poll::Ready(Some(_)) => continue,
+                // The server ends.
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending => {}
+            }
+            ready!(self.timer.as_mut().poll(context));
+            if Instant::now() >= self.deadline {
+                return Poll::Ready(None);
+            }
+            if self.bookmarks && Instant::now() >= self.next_bookmark {
+                self.next_bookmark = Instant::now() + BOOKMARK_EVERY;
+                self.push_bookmark(false);
+                self.set_timer();
+                return Poll::Ready(self.take_queue());
+            }
+            self.set_timer();
         }
     }
 
@@ -212,32 +280,62 @@ impl Watch {
     fn push_event(&mut self, event: &Arc<Event>) {
         let now = event.change != Change::Deleted && self.selection.matches(&self.call, &event.object);
         let before = event.previous.as_ref().is_some_and(|object| self.selection.matches(&self.call, object));
-        match (before, now) {
-            (false, false) => {}
-            (false, true) => self.push("ADDED", &event.object),
-            (true, true) => self.push("MODIFIED", &event.object),
-            (true, false) if event.change == Change::Deleted => self.push("DELETED", &event.object),
+        let kind = match (before, now) {
+            (false, false) => return,
+            (false, true) => "ADDED",
+            (true, true) => "MODIFIED",
+            (true, false) if event.change == Change::Deleted => "DELETED",
             (true, false) => {
                 if let Some(previous) = &event.previous {
-                    let last = previous.at_revision(event.revision);
-                    self.push("DELETED", &last);
+                    self.push("DELETED", &previous.at_revision(event.revision));
                 }
+                return;
             }
+        };
+        let (resource, format) = (&self.call.resource, self.call.format);
+        if format.yaml || format.shape == Shape::Table {
+            self.push(kind, &event.object);
+            return;
         }
+        let form = Form {
+            group: resource.group.clone(),
+            version: resource.version.clone(),
+            kind,
+            metadata: (format.shape == Shape::Metadata).then_some(format.meta_version),
+        };
+        let line = event.lines.get(form, || self.line(kind, &event.object));
+        self.enqueue(line);
+    }
+
+    fn enqueue(&mut self, line: Bytes) {
+        self.queued += line.len();
+        self.queue.push(line);
+    }
+
+    /// The JSON line of an event, for an object or its metadata.
+    fn line(&self, kind: &str, object: &Object) -> Bytes {
+        let (app, resource) = (&self.call.app, &self.call.resource);
+        if self.call.format.shape == Shape::Metadata {
+            let tree = convert::tree(app, resource, object);
+            let event = json!({"type": kind, "object": metadata_only(&tree, self.call.format.meta_version)});
+            return format!("{event}\n").into();
+        }
+        let text = convert::text(app, resource, object);
+        let mut line = Vec::with_capacity(text.len() + 40);
+        line.extend_from_slice(b"{\"type\":\"");
+        line.extend_from_slice(kind.as_bytes());
+        line.extend_from_slice(b"\",\"object\":");
+        line.extend_from_slice(&text);
+        line.extend_from_slice(b"}\n");
+        line.into()
     }
 
     fn push(&mut self, kind: &str, object: &Object) {
         let (app, resource) = (&self.call.app, &self.call.resource);
         match self.call.format.shape {
-            Shape::Whole if !self.call.format.yaml => {
-                let text = convert::text(app, resource, object);
-                let mut line = Vec::with_capacity(text.len() + 40);
-                line.extend_from_slice(b"{\"type\":\"");
-                line.extend_from_slice(kind.as_bytes());
-                line.extend_from_slice(b"\",\"object\":");
-                line.extend_from_slice(&text);
-                line.extend_from_slice(b"}\n");
-                self.queue.push_back(line.into());
+            Shape::Whole | Shape::Metadata if !self.call.format.yaml => {
+                let line = self.line(kind, object);
+                self.enqueue(line);
             }
             Shape::Whole => self.push_value(kind, &convert::tree(app, resource, object)),
             Shape::Metadata => {
@@ -266,7 +364,7 @@ impl Watch {
         } else {
             format!("{event}\n")
         };
-        self.queue.push_back(text.into());
+        self.enqueue(text.into());
     }
 
     fn push_bookmark(&mut self, initial_end: bool) {
@@ -285,5 +383,13 @@ impl Watch {
             }
             Shape::Whole => self.push_value("BOOKMARK", &object),
         }
+    }
+}
+
+impl Stream for Watch {
+    type Item = Result<Frame<Bytes>, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_chunk(context).map(|chunk| chunk.map(|bytes| Ok(Frame::data(bytes))))
     }
 }

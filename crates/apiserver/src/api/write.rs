@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::FutureExt;
 use http::{Response, StatusCode};
 use object::{meta, remove, set};
 use rand::Rng;
 use serde_json::{Value, json};
 
-use super::body::{self, FieldValidation};
+use super::body::{self, DeleteOptions, FieldValidation};
 use super::{Call, read};
 use crate::app::{App, now};
 use crate::auth::User;
@@ -18,7 +19,7 @@ use crate::respond;
 use crate::server::Body;
 use crate::status::{Cause, Failure};
 use crate::store::{Draft, Durable, Expect, Object, Write};
-use crate::{admission, crd, fields, metadata, strategy, types};
+use crate::{admission, certificates, crd, fields, metadata, strategy, types};
 
 /// How often a write without a required revision is tried against concurrent ones.
 const ATTEMPTS: usize = 64;
@@ -36,6 +37,8 @@ pub struct Context {
     pub dry_run: bool,
     /// The subresource that is written, empty for the object itself.
     pub subresource: String,
+    /// The request's options as webhooks see them.
+    pub options: Value,
 }
 
 impl Context {
@@ -46,7 +49,28 @@ impl Context {
             manager: call.manager(),
             dry_run: call.dry_run()?,
             subresource: call.subresource().to_owned(),
+            options: if call.app.hooks.any() { options(call) } else { Value::Null },
         })
+    }
+
+    /// The context of a delete.
+    pub fn of_delete(call: &Call, options: &DeleteOptions) -> Result<Context, Failure> {
+        let mut context = Context::of(call)?;
+        if !context.options.is_null() {
+            context.options = json!({"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1"});
+            if let Some(grace) = options.grace {
+                context.options["gracePeriodSeconds"] = grace.into();
+            }
+            if let Some(policy) = &options.propagation {
+                context.options["propagationPolicy"] = policy.as_str().into();
+            }
+        }
+        Ok(context)
+    }
+
+    /// Whether the server writes for itself; nobody else is asked about that.
+    pub fn is_system(&self) -> bool {
+        self.user == User::system()
     }
 
     /// The server itself, for objects that it keeps.
@@ -56,8 +80,31 @@ impl Context {
             manager: manager.to_owned(),
             dry_run: false,
             subresource: String::new(),
+            options: Value::Null,
         }
     }
+}
+
+/// What a request asks for besides its object.
+fn options(call: &Call) -> Value {
+    let kind = match call.method {
+        http::Method::POST => "CreateOptions",
+        http::Method::PATCH => "PatchOptions",
+        _ => "UpdateOptions",
+    };
+    let mut options = json!({"kind": kind, "apiVersion": "meta.k8s.io/v1"});
+    for field in ["fieldManager", "fieldValidation"] {
+        if let Some(text) = call.query.text(field) {
+            options[field] = text.into();
+        }
+    }
+    if call.query.get("dryRun").is_some() {
+        options["dryRun"] = json!(["All"]);
+    }
+    if call.query.flag("force") {
+        options["force"] = true.into();
+    }
+    options
 }
 
 /// The outcome of a write.
@@ -112,21 +159,22 @@ pub async fn create(call: &Call, body: &Bytes) -> Result<Response<Body>, Failure
     let mut warnings = body::judge_problems(call, mode, problems)?;
     body::check_place(call, &mut value)?;
     let context = Context::of(call)?;
-    let written = create_object(&call.app, resource, &context, value, &mut warnings)?;
+    let written = create_object(&call.app, resource, &context, value, &mut warnings).await;
+    let written = written.map_err(|failure| failure.warned(&warnings))?;
     let mut response = written.answer(call, StatusCode::CREATED).await?;
     respond::warn(&mut response, &warnings);
     Ok(response)
 }
 
 /// Creates an object that is already decoded.
-pub fn create_object(
+pub async fn create_object(
     app: &Arc<App>,
     resource: &Arc<Resource>,
     context: &Context,
     value: Value,
     warnings: &mut Vec<String>,
 ) -> Result<Written, Failure> {
-    create_proposal(app, resource, context, Proposal::update(value), warnings)
+    create_proposal(app, resource, context, Proposal::update(value), warnings).await
 }
 
 /// Where the `managedFields` of a new object come from.
@@ -139,7 +187,7 @@ enum Managed {
 }
 
 /// Creates an object whose `managedFields` may already be computed.
-pub fn create_proposal(
+pub async fn create_proposal(
     app: &Arc<App>,
     resource: &Arc<Resource>,
     context: &Context,
@@ -161,13 +209,13 @@ pub fn create_proposal(
     begin(resource, &mut value);
     let generate = meta::name(&value).is_empty() && !meta::generate_name(&value).is_empty();
     if !generate {
-        return try_create(app, resource, context, value, managed, warnings);
+        return try_create(app, resource, context, value, managed, warnings).await;
     }
     for attempt in 0..NAME_ATTEMPTS {
         let mut candidate = value.clone();
         let base = meta::generate_name(&candidate).to_owned();
         meta::set_name(&mut candidate, &generated_name(&base));
-        let result = try_create(app, resource, context, candidate, managed.clone(), warnings);
+        let result = try_create(app, resource, context, candidate, managed.clone(), warnings).await;
         match result {
             Err(failure) if failure.reason() == "AlreadyExists" => {
                 if attempt + 1 == NAME_ATTEMPTS {
@@ -180,7 +228,7 @@ pub fn create_proposal(
     Err(Failure::internal("no generated name was free"))
 }
 
-fn try_create(
+async fn try_create(
     app: &Arc<App>,
     resource: &Arc<Resource>,
     context: &Context,
@@ -197,7 +245,9 @@ fn try_create(
         Managed::Computed(managed) => fields::put(&mut value, managed),
     }
     admission::on_create(app, resource, context, &mut value)?;
+    admission::webhooks::mutate(app, resource, context, &mut value, None, warnings).await?;
     strategy::prepare_create(resource, context, &mut value)?;
+    strategy::modernize(resource, &mut value, warnings);
     let mut causes = types::validate(app, resource, &value, None);
     causes.extend(strategy::validate(app, resource, &value, None));
     if causes.is_empty() {
@@ -214,7 +264,8 @@ fn try_create(
         // The original sets defaults whenever it reads what it stored, also those of the status that it left out.
         types::default(resource, &mut value);
     }
-    let _reserved = admission::validate(app, resource, context, Some(&value), None, warnings)?;
+    admission::validate(app, resource, context, Some(&value), None, warnings).await?;
+    let _counted = admission::reserve(app, resource, context, &value, None)?;
     let reserved = strategy::allocate(app, resource, &mut value, None, context.dry_run)?;
     if context.dry_run {
         if app.object(resource, &namespace, &name).is_some() {
@@ -280,7 +331,7 @@ pub async fn update(call: &Call, body: &Bytes) -> Result<Response<Body>, Failure
         && context.subresource.is_empty()
         && strategy::creates_on_update(resource)
     {
-        let written = create_object(&call.app, resource, &context, value, &mut warnings)?;
+        let written = create_object(&call.app, resource, &context, value, &mut warnings).await?;
         return written.answer(call, StatusCode::CREATED).await;
     }
     if meta::resource_version(&value).is_empty() && !strategy::updates_blindly(resource) {
@@ -291,7 +342,9 @@ pub async fn update(call: &Call, body: &Bytes) -> Result<Response<Body>, Failure
     }
     let written = modify(&call.app, resource, namespace, name, &context, &mut warnings, |_| {
         Ok(Proposal::update(value.clone()))
-    })?;
+    })
+    .await;
+    let written = written.map_err(|failure| failure.warned(&warnings))?;
     let mut response = written.answer(call, StatusCode::OK).await?;
     respond::warn(&mut response, &warnings);
     Ok(response)
@@ -313,14 +366,14 @@ impl Proposal {
 }
 
 /// Reads, changes and writes an object until no other write comes between.
-pub fn modify(
+pub async fn modify(
     app: &Arc<App>,
     resource: &Arc<Resource>,
     namespace: &str,
     name: &str,
     context: &Context,
     warnings: &mut Vec<String>,
-    mut change: impl FnMut(&Value) -> Result<Proposal, Failure>,
+    mut change: impl FnMut(&Value) -> Result<Proposal, Failure> + Send,
 ) -> Result<Written, Failure> {
     let key = resource.key(namespace, name);
     for _ in 0..ATTEMPTS {
@@ -329,8 +382,11 @@ pub fn modify(
         };
         let live = convert::tree(app, resource, &current);
         let proposal = change(&live)?;
-        let mut value = prepare_update(app, resource, context, &live, proposal)?;
-        let _counted = admission::validate(app, resource, context, Some(&value), Some(&live), warnings)?;
+        let mut value = begin_update(resource, context, &live, proposal)?;
+        admission::webhooks::mutate(app, resource, context, &mut value, Some(&live), warnings).await?;
+        finish_update(app, resource, context, &live, &mut value)?;
+        admission::validate(app, resource, context, Some(&value), Some(&live), warnings).await?;
+        let _counted = admission::reserve(app, resource, context, &value, Some(&live))?;
         fields::keep_time_when_unchanged(&live, &mut value);
         let gone = ends_now(resource, &live, &value);
         let reserved = strategy::allocate(app, resource, &mut value, Some(&live), context.dry_run)?;
@@ -366,8 +422,22 @@ pub fn modify(
     Err(Failure::modified(&resource.group, &resource.name, name))
 }
 
-fn prepare_update(
+/// As [`modify`], for the server's own writes: nobody else is asked, so nothing has to be waited for.
+pub fn modify_now(
     app: &Arc<App>,
+    resource: &Arc<Resource>,
+    namespace: &str,
+    name: &str,
+    context: &Context,
+    change: impl FnMut(&Value) -> Result<Proposal, Failure> + Send,
+) -> Result<Written, Failure> {
+    let mut warnings = Vec::new();
+    let write = modify(app, resource, namespace, name, context, &mut warnings, change);
+    write.now_or_never().unwrap_or_else(|| Err(Failure::internal("a write of the server itself had to wait")))
+}
+
+/// The new state as it was asked for, with its managed fields.
+fn begin_update(
     resource: &Arc<Resource>,
     context: &Context,
     live: &Value,
@@ -401,20 +471,31 @@ fn prepare_update(
     } else {
         fields::on_write(resource, Some(live), &mut value, managed, context)?;
     }
-    strategy::prepare_update(resource, context, live, &mut value)?;
+    Ok(value)
+}
+
+/// What the server itself adds to a new state, and whether it is valid.
+fn finish_update(
+    app: &Arc<App>,
+    resource: &Arc<Resource>,
+    context: &Context,
+    live: &Value,
+    value: &mut Value,
+) -> Result<(), Failure> {
+    strategy::prepare_update(resource, context, live, value)?;
     let bumped = strategy::has_generation(resource)
-        && strategy::spec_changed(resource, &context.subresource, live, &value);
+        && strategy::spec_changed(resource, &context.subresource, live, value);
     if bumped {
-        set(&mut value, &["metadata", "generation"], (meta::generation(live) + 1).into());
+        set(value, &["metadata", "generation"], (meta::generation(live) + 1).into());
     }
     // What is wrong with metadata is said twice, by the rules of every kind and by those of the kind.
-    let mut causes = metadata::validate(resource, &value, Some(live));
-    causes.extend(types::validate(app, resource, &value, Some(live)));
-    causes.extend(strategy::validate(app, resource, &value, Some(live)));
+    let mut causes = metadata::validate(resource, value, Some(live));
+    causes.extend(types::validate(app, resource, value, Some(live)));
+    causes.extend(strategy::validate(app, resource, value, Some(live)));
     if !causes.is_empty() {
-        return Err(invalid(resource, &value, &causes));
+        return Err(invalid(resource, value, &causes));
     }
-    Ok(value)
+    Ok(())
 }
 
 /// Fields that only the server writes.
@@ -457,11 +538,9 @@ fn ends_now(resource: &Resource, live: &Value, value: &Value) -> bool {
 pub fn after_write(app: &Arc<App>, resource: &Resource, object: &Arc<Object>) {
     match &*resource.table {
         crd::TABLE => crd::changed(app, object),
-        "validatingwebhookconfigurations.admissionregistration.k8s.io"
-        | "mutatingwebhookconfigurations.admissionregistration.k8s.io" => app.tell(
-            &format!("{}/{}", resource.kind, object.name()),
-            "its webhooks are not called: what would answer them is simulated".to_owned(),
-        ),
+        // Where controllers run, those that sign do.
+        certificates::TABLE if app.options.service_accounts => certificates::sign(app, object),
+        table if admission::webhooks::is_configuration(table) => admission::webhooks::reload(app),
         _ => {}
     }
 }
@@ -470,6 +549,7 @@ pub fn after_write(app: &Arc<App>, resource: &Resource, object: &Arc<Object>) {
 pub fn after_remove(app: &Arc<App>, resource: &Resource, object: &Arc<Object>) {
     match &*resource.table {
         crd::TABLE => crd::changed(app, object),
+        table if admission::webhooks::is_configuration(table) => admission::webhooks::reload(app),
         "services" => app.allocator.lock().release(&object.value()),
         _ => {}
     }

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use tokio::sync::oneshot;
 
-use super::Object;
+use super::{Object, Snapshot};
 use crate::OpenError;
 
 /// `table NUL key` → revision (8 bytes, big endian), JSON.
@@ -23,6 +23,8 @@ const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 const FORMAT: u64 = 1;
 /// Reads happen once, at start; a large page cache would only hold memory.
 const CACHE_BYTES: usize = 2 << 20;
+/// The database in a state directory.
+pub(super) const FILE: &str = "state.redb";
 /// How many writes one transaction takes at most.
 const BATCH: usize = 4096;
 
@@ -73,7 +75,7 @@ impl Disk {
         };
         std::fs::create_dir_all(directory).map_err(io(directory))?;
         let lock = lock(directory)?;
-        let path = directory.join("state.redb");
+        let path = directory.join(FILE);
         let (database, loaded) = load(&path, directory)?;
         let (sender, receiver) = mpsc::channel();
         let failure = Arc::new(Mutex::new(None));
@@ -175,6 +177,56 @@ fn open_database(path: &Path) -> Result<Database, redb::DatabaseError> {
         }
     }
     builder.open(path)
+}
+
+/// Writes a state that begins with a snapshot, in one piece. A directory that has a state already keeps it.
+pub(super) fn create(directory: &Path, snapshot: &Snapshot) -> Result<(), OpenError> {
+    let io = |source| OpenError::Io { path: directory.to_owned(), source };
+    std::fs::create_dir_all(directory).map_err(io)?;
+    let _lock = lock(directory)?;
+    let path = directory.join(FILE);
+    if path.exists() {
+        return Err(OpenError::Exists { path: directory.to_owned() });
+    }
+    let unfinished = path.with_extension("new");
+    match std::fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(error)),
+        _ => {}
+    }
+    let failed = |error: redb::Error| io(std::io::Error::other(error));
+    fill(&unfinished, snapshot).map_err(failed)?;
+    std::fs::rename(&unfinished, &path).map_err(io)?;
+    File::open(directory).and_then(|directory| directory.sync_all()).map_err(io)
+}
+
+fn fill(path: &Path, snapshot: &Snapshot) -> Result<(), redb::Error> {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_BYTES);
+    let database = builder.create(path)?;
+    let transaction = database.begin_write()?;
+    {
+        let mut meta = transaction.open_table(META)?;
+        meta.insert("format", FORMAT)?;
+        meta.insert("clean", 1)?;
+        meta.insert("revision", snapshot.revision)?;
+        let mut objects = transaction.open_table(OBJECTS)?;
+        let mut value = Vec::new();
+        for (table, entries) in &snapshot.tables {
+            for (key, object) in entries {
+                record(&mut value, object.revision, object);
+                objects.insert(format!("{table}\0{key}").as_str(), value.as_slice())?;
+            }
+        }
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+/// An object as it stands on disk.
+fn record(value: &mut Vec<u8>, revision: u64, object: &Object) {
+    value.clear();
+    value.extend_from_slice(&revision.to_be_bytes());
+    value.extend_from_slice(object.json());
 }
 
 fn io(error: std::io::Error) -> redb::DatabaseError {
@@ -316,9 +368,7 @@ impl Log {
                 newest = newest.max(*revision);
                 match object {
                     Some(object) => {
-                        value.clear();
-                        value.extend_from_slice(&revision.to_be_bytes());
-                        value.extend_from_slice(object.json());
+                        record(&mut value, *revision, object);
                         objects.insert(key.as_str(), value.as_slice())?;
                     }
                     None => {

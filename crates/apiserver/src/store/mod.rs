@@ -1,7 +1,9 @@
 //! Storage: an ordered in-memory index with one revision for all, a window of events per table for
 //! watches and older lists, and a log thread that makes writes durable.
 
+pub mod backup;
 mod disk;
+mod lines;
 mod object;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -13,16 +15,19 @@ use parking_lot::RwLock;
 use tokio::sync::{oneshot, watch};
 
 pub use disk::DiskError;
+pub use lines::{Form, Lines};
 pub use object::{Draft, Object};
 
 use crate::OpenError;
 
 /// How many events a table keeps for watches that resume.
 const WINDOW_EVENTS: usize = 4096;
+/// How many of them keep the lines that watchers get; who lags further behind has them written again.
+const LINES_EVENTS: usize = 256;
 /// How many bytes of objects these events may hold.
 const WINDOW_BYTES: usize = 16 << 20;
 /// Revisions are skipped after a crash, so that none that a watcher saw is given out twice.
-const CRASH_GAP: u64 = 10_000;
+pub const CRASH_GAP: u64 = 10_000;
 
 /// What happened to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +51,18 @@ pub struct Event {
     pub object: Arc<Object>,
     /// The state before.
     pub previous: Option<Arc<Object>>,
+    /// How watchers are told of it.
+    pub lines: Lines,
+}
+
+/// What is new to a watcher.
+pub struct News {
+    /// The newest revision that was looked at.
+    pub seen: u64,
+    /// The changes up to it.
+    pub events: Vec<Arc<Event>>,
+    /// How many watch the table.
+    pub watchers: usize,
 }
 
 /// What must hold for a write to be taken.
@@ -112,6 +129,9 @@ impl Table {
     fn push(&mut self, event: Event) {
         self.event_bytes += event.object.json().len();
         self.events.push_back(Arc::new(event));
+        if let Some(old) = self.events.len().checked_sub(LINES_EVENTS).and_then(|at| self.events.get(at)) {
+            old.lines.forget();
+        }
         while self.events.len() > WINDOW_EVENTS || (self.event_bytes > WINDOW_BYTES && self.events.len() > 1)
         {
             self.forget_one();
@@ -155,6 +175,15 @@ impl State {
     }
 }
 
+/// All objects as they are at one revision.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// The revision.
+    pub revision: u64,
+    /// Objects by table and key.
+    pub tables: BTreeMap<Arc<str>, BTreeMap<Arc<str>, Arc<Object>>>,
+}
+
 /// The storage of one cluster.
 pub struct Store {
     state: RwLock<State>,
@@ -166,6 +195,39 @@ impl Store {
     pub fn ephemeral() -> Store {
         let state = State { revision: 1, base: 1, compacted: 0, tables: HashMap::new() };
         Store { state: RwLock::new(state), disk: None }
+    }
+
+    /// The state of all tables at one revision. Objects are shared, so that this takes no longer than walking the
+    /// index.
+    pub fn snapshot(&self) -> Snapshot {
+        let state = self.state.read();
+        let tables = state.tables.iter().filter(|(_, table)| !table.objects.is_empty());
+        Snapshot {
+            revision: state.revision,
+            tables: tables.map(|(name, table)| (name.clone(), table.objects.clone())).collect(),
+        }
+    }
+
+    /// A store that begins with a snapshot: in memory, or in a directory that holds no state yet.
+    pub fn from_snapshot(snapshot: Snapshot, directory: Option<&Path>) -> Result<Store, OpenError> {
+        let disk = match directory {
+            None => None,
+            Some(directory) => {
+                disk::create(directory, &snapshot)?;
+                Some(disk::Disk::open(directory)?.0)
+            }
+        };
+        let revision = snapshot.revision;
+        let mut state = State { revision, base: revision, compacted: revision, tables: HashMap::new() };
+        for (name, objects) in snapshot.tables {
+            state.tables.insert(name, Table { objects, ..Table::new(revision) });
+        }
+        Ok(Store { state: RwLock::new(state), disk })
+    }
+
+    /// Writes a snapshot into a directory that holds no state yet.
+    pub fn create(snapshot: &Snapshot, directory: &Path) -> Result<(), OpenError> {
+        disk::create(directory, snapshot)
     }
 
     /// The store of a state directory, made when it is not there.
@@ -274,7 +336,13 @@ impl Store {
         } else {
             table.objects.insert(key.into(), object.clone());
         }
-        table.push(Event { revision: next, change, object: object.clone(), previous });
+        table.push(Event {
+            revision: next,
+            change,
+            object: object.clone(),
+            previous,
+            lines: Lines::default(),
+        });
         let wake = table.wake.clone();
         state.revision = next;
         let durable = Durable(self.disk.as_ref().map(|disk| {
@@ -286,32 +354,34 @@ impl Store {
         Ok((object, durable))
     }
 
-    /// The events after `after`, or that they are forgotten; and the newest revision looked at.
-    pub fn events_after(
-        &self,
-        table: &str,
-        after: u64,
-        limit: usize,
-    ) -> Result<(u64, Vec<Arc<Event>>), Compacted> {
+    /// The events after `after`, or that they are forgotten.
+    pub fn events_after(&self, table: &str, after: u64, limit: usize) -> Result<News, Compacted> {
         let state = self.state.read();
         let Some(table) = state.tables.get(table) else {
             return if after < state.base {
                 Err(Compacted(state.base))
             } else {
-                Ok((state.revision, Vec::new()))
+                Ok(News { seen: state.revision, events: Vec::new(), watchers: 0 })
             };
         };
         if after < table.floor {
             return Err(Compacted(table.floor));
         }
-        let start = table.events.partition_point(|event| event.revision <= after);
+        // Most watchers are up to date but for the last few.
+        let fresh =
+            table.events.iter().rev().take_while(|event| event.revision > after).take(limit + 1).count();
+        let start = if fresh <= limit {
+            table.events.len() - fresh
+        } else {
+            table.events.partition_point(|event| event.revision <= after)
+        };
         let events: Vec<Arc<Event>> = table.events.range(start..).take(limit).cloned().collect();
         let seen = if events.len() == limit {
             events.last().map_or(state.revision, |e| e.revision)
         } else {
             state.revision
         };
-        Ok((seen, events))
+        Ok(News { seen, events, watchers: table.wake.receiver_count() })
     }
 
     /// Brings the objects of a table in line with a type that changed, without a write: what `change` gives for an
@@ -351,6 +421,13 @@ impl Store {
     /// The reason why the disk takes no writes, if so.
     pub fn disk_failure(&self) -> Option<String> {
         self.disk.as_ref().and_then(disk::Disk::failure)
+    }
+
+    /// Lets all watchers know that nothing more will come.
+    pub fn end_watches(&self) {
+        for table in self.state.write().tables.values_mut() {
+            table.wake = watch::Sender::new(0);
+        }
     }
 
     /// Makes everything durable, marks the state as cleanly closed and releases it.

@@ -3,8 +3,12 @@
 //! Objects are kept as text, not as trees: a tree of a Deployment takes several times its text,
 //! reads and watches need no parsing at all, and a write parses the one object that it changes.
 
+use std::sync::OnceLock;
+
 use bytes::Bytes;
 use serde_json::Value;
+
+use crate::select::Fields;
 
 /// One version of an object.
 #[derive(Debug)]
@@ -17,6 +21,8 @@ pub struct Object {
     pub labels: Box<[(Box<str>, Box<str>)]>,
     /// Whether it is on its way out.
     pub ending: bool,
+    /// What can be selected by besides labels, once somebody does.
+    pub fields: OnceLock<Box<Fields>>,
     /// `{"apiVersion":…,"kind":…,"metadata":{"resourceVersion":"…",…`.
     json: Bytes,
     /// Where the body after `kind` starts.
@@ -103,6 +109,7 @@ impl Draft {
             key: key.into(),
             labels: self.labels,
             ending: self.ending,
+            fields: OnceLock::new(),
             json: json.into(),
             body_at: self.body_at as u32,
             revision_at: self.head.len() as u32,
@@ -160,6 +167,7 @@ impl Object {
             key: self.key.clone(),
             labels: self.labels.clone(),
             ending: self.ending,
+            fields: OnceLock::new(),
             json: json.into(),
             body_at: self.body_at,
             revision_at: self.revision_at,

@@ -1,5 +1,6 @@
 //! `landfall cluster`: the embedded cluster by itself.
 
+use super::clusters;
 use crate::embedded::{Embedded, Workloads};
 use crate::errors::usage;
 use crate::state::State;
@@ -19,8 +20,20 @@ pub enum Command {
     Stop(Which),
     /// Remove a state directory and all that is in it
     Reset(Which),
-    /// Print the kubeconfig of a running server
-    Kubeconfig(Which),
+    /// Print the kubeconfig of a running server, or of a cluster beside its main one
+    Kubeconfig(Kubeconfig),
+    /// Serve another, isolated cluster in the running server
+    Create(clusters::Create),
+    /// Serve a copy of the main cluster (or of --from) in the running server
+    Fork(clusters::Create),
+    /// List the clusters beside the main one
+    List(Which),
+    /// Remove a cluster beside the main one
+    Delete(clusters::Named),
+    /// Write all objects of this moment to a file
+    Backup(clusters::File),
+    /// Make a cluster from a backup
+    Restore(clusters::File),
 }
 
 /// Which embedded cluster.
@@ -29,6 +42,16 @@ pub struct Which {
     /// The state directory [default: one in the user's state directory]
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
+}
+
+/// Whose kubeconfig.
+#[derive(clap::Args)]
+pub struct Kubeconfig {
+    #[command(flatten)]
+    which: Which,
+    /// A cluster beside the main one
+    #[arg(long)]
+    name: Option<String>,
 }
 
 /// How to serve it.
@@ -65,12 +88,25 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
             println!("{} is removed", state.dir.display());
             Ok(ExitCode::SUCCESS)
         }
-        Command::Kubeconfig(which) => kubeconfig(&which),
+        Command::Kubeconfig(Kubeconfig { which, name: Some(name) }) => {
+            super::block_on(async move { clusters::kubeconfig(&which, &name).await })
+        }
+        Command::Kubeconfig(Kubeconfig { which, name: None }) => kubeconfig(&which),
+        Command::Create(create) => super::block_on(clusters::create(create)),
+        Command::Fork(mut fork) => {
+            fork.from.get_or_insert_with(|| ".".to_owned());
+            super::block_on(clusters::create(fork))
+        }
+        Command::List(which) => super::block_on(clusters::list(which)),
+        Command::Delete(named) => super::block_on(clusters::delete(named)),
+        Command::Backup(file) => super::block_on(clusters::backup(file)),
+        Command::Restore(file) => clusters::restore(&file),
     }
 }
 
 impl Which {
-    fn state(&self) -> anyhow::Result<State> {
+    /// Its state directory.
+    pub fn state(&self) -> anyhow::Result<State> {
         match &self.state {
             Some(dir) => Ok(State::at(dir)),
             None => State::of_default_cluster(),

@@ -1,6 +1,7 @@
 //! The command line: one file for each verb.
 
 mod cluster;
+mod clusters;
 mod completion;
 mod controller;
 mod events;

@@ -12,8 +12,10 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use std::path::Path;
 use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// Media type of server-side apply.
 pub const APPLY: &str = "application/apply-patch+yaml";
@@ -48,6 +50,15 @@ impl Target {
             authorization: format!("Bearer {}", text("/users/0/user/token")?),
             tls: Arc::new(tls),
         })
+    }
+
+    /// A connection with the handshake done.
+    async fn connect(&self) -> anyhow::Result<TlsStream<TcpStream>> {
+        let stream = TcpStream::connect(&self.address).await.context("connect")?;
+        stream.set_nodelay(true)?;
+        let host = self.address.rsplit_once(':').map_or(self.address.as_str(), |(host, _)| host);
+        let name = ServerName::try_from(host.to_owned())?;
+        TlsConnector::from(self.tls.clone()).connect(name, stream).await.context("TLS")
     }
 }
 
@@ -99,11 +110,7 @@ pub struct Connection {
 impl Connection {
     /// Connects, with the handshake done.
     pub async fn open(target: &Arc<Target>) -> anyhow::Result<Connection> {
-        let stream = TcpStream::connect(&target.address).await.context("connect")?;
-        stream.set_nodelay(true)?;
-        let host = target.address.rsplit_once(':').map_or(target.address.as_str(), |(host, _)| host);
-        let name = ServerName::try_from(host.to_owned())?;
-        let stream = TlsConnector::from(target.tls.clone()).connect(name, stream).await.context("TLS")?;
+        let stream = target.connect().await?;
         let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         // Its end is seen by whoever sends or reads.
         tokio::spawn(async move { connection.await.ok() });
@@ -149,5 +156,54 @@ impl Connection {
             size += frame?.data_ref().map_or(0, Bytes::len);
         }
         Ok(size)
+    }
+}
+
+/// A watch whose lines are counted and not looked at.
+pub struct Lines {
+    stream: TlsStream<TcpStream>,
+    buffer: Box<[u8]>,
+    /// The last byte seen: a line may be cut anywhere.
+    last: u8,
+    seen: usize,
+}
+
+impl Lines {
+    /// Sends the request, and waits for the head of its answer.
+    pub async fn open(target: &Target, path: &str) -> anyhow::Result<Lines> {
+        let mut stream = target.connect().await?;
+        let head = format!(
+            "GET {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: {}\r\nAccept: {JSON}\r\n\r\n",
+            target.address, target.authorization
+        );
+        stream.write_all(head.as_bytes()).await?;
+        let mut lines = Lines { stream, buffer: vec![0; 16 * 1024].into(), last: 0, seen: 0 };
+        let size = lines.stream.read(&mut lines.buffer).await?;
+        let said = lines.buffer.get(..size).unwrap_or_default();
+        if !said.starts_with(b"HTTP/1.1 200") {
+            bail!("{path}: {}", String::from_utf8_lossy(said));
+        }
+        lines.note(size);
+        Ok(lines)
+    }
+
+    /// Waits for so many events; each is an object and the end of its line, which nothing else in the answer is.
+    pub async fn count(&mut self, events: usize) -> anyhow::Result<()> {
+        while self.seen < events {
+            let size = self.stream.read(&mut self.buffer).await?;
+            if size == 0 {
+                bail!("a watch ended after {} of {events} events", self.seen);
+            }
+            self.note(size);
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, size: usize) {
+        let bytes = self.buffer.get(..size).unwrap_or_default();
+        let Some((first, last)) = bytes.first().zip(bytes.last()) else { return };
+        self.seen += usize::from(self.last == b'}' && *first == b'\n');
+        self.seen += memchr::memmem::find_iter(bytes, b"}\n").count();
+        self.last = *last;
     }
 }

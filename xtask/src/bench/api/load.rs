@@ -1,13 +1,15 @@
 //! The loads: applies and creates from many connections, lists, watch fan-out.
 
-use super::client::{APPLY, Connection, JSON, Target};
+use super::client::{APPLY, Connection, JSON, Lines, Target};
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use http::Method;
-use http_body_util::BodyExt;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// Longer than any server needs.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How long a set of requests took, in all and each.
 pub struct Timing {
@@ -163,39 +165,24 @@ pub async fn lists(target: &Arc<Target>, count: usize) -> anyhow::Result<Duratio
     times.get(3).copied().context("seven lists")
 }
 
-/// Every event of the load has it once, and nothing else has it.
-const MARK: &[u8] = b"\"name\":\"fan";
-/// Longer than any server needs.
-const PATIENCE: Duration = Duration::from_secs(120);
-
-/// From the first of `writes` creates to the moment at which the last of `watchers` has seen them all.
+/// From the first of `writes` creates to the moment at which the last of `watchers` has seen them all. The
+/// watchers share the machine with the server, so they do as little as can be: bytes off the socket, lines counted.
 pub async fn fan_out(target: &Arc<Target>, watchers: usize, writes: usize) -> anyhow::Result<Duration> {
     let path = "/api/v1/namespaces/fan/configmaps";
+    let watch = format!("{path}?watch=true&resourceVersion=0&timeoutSeconds=600");
     let mut tasks = Vec::new();
     for _ in 0..watchers {
-        let mut connection = Connection::open(target).await?;
-        let watch = format!("{path}?watch=true&resourceVersion=0&timeoutSeconds=600");
-        let mut body = connection.send(Method::GET, &watch, JSON, Bytes::new()).await?;
-        tasks.push(tokio::spawn(async move {
-            // Other ConfigMaps of the namespace (its certificate authority) may be among them.
-            let mut seen = 0;
-            while let Some(frame) = body.frame().await {
-                if let Some(data) = frame?.data_ref() {
-                    seen += data.windows(MARK.len()).filter(|part| *part == MARK).count();
-                }
-                if seen >= writes {
-                    drop(connection);
-                    return Ok(());
-                }
-            }
-            bail!("a watch ended after {seen} of {writes} events")
-        }));
+        let mut lines = Lines::open(target, &watch).await?;
+        tasks.push(tokio::spawn(async move { lines.count(writes).await }));
     }
     let mut writer = Connection::open(target).await?;
     let since = Instant::now();
     for number in 0..writes {
         let body = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": format!("fan{number}")}, "data": {"text": "x".repeat(300)}});
         writer.ask(Method::POST, path, JSON, body.to_string().into()).await?;
+    }
+    if std::env::var_os("LANDFALL_BENCH_TRACE").is_some() {
+        eprintln!("{writes} writes are answered after {:?}", since.elapsed());
     }
     for task in tasks {
         tokio::time::timeout(PATIENCE, task).await.context("a watch does not see all writes")???;
