@@ -12,7 +12,6 @@ mod bootstrap;
 mod catalog;
 mod certificates;
 mod clusters;
-mod conversion;
 mod convert;
 mod crd;
 mod credentials;

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 
 use crate::client::{Cluster, PatchKind, PatchOptions};
 use object::Gvk;
@@ -48,21 +48,31 @@ const MAX_MESSAGE: usize = 1000;
 /// The sending half.
 pub(crate) struct Recorder {
     sender: mpsc::Sender<EventNote>,
+    listeners: broadcast::Sender<EventNote>,
 }
 
 impl Recorder {
     pub(crate) fn new() -> (Recorder, mpsc::Receiver<EventNote>) {
         let (sender, receiver) = mpsc::channel(BACKLOG);
-        (Recorder { sender }, receiver)
+        (Recorder { sender, listeners: broadcast::channel(BACKLOG).0 }, receiver)
     }
 }
 
 impl Cluster {
     /// Writes an event, soon.
     pub fn record(&self, note: EventNote) {
+        // Nobody listens: nobody misses it.
+        let _ = self.recorder().listeners.send(note.clone());
         if let Err(error) = self.recorder().sender.try_send(note) {
             tracing::warn!(%error, "an event was dropped");
         }
+    }
+}
+
+impl Cluster {
+    /// Every event that is recorded from now on.
+    pub fn recorded(&self) -> broadcast::Receiver<EventNote> {
+        self.recorder().listeners.subscribe()
     }
 }
 

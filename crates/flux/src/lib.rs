@@ -11,8 +11,11 @@ pub mod cel;
 pub mod common;
 mod health;
 pub mod helmrelease;
+pub mod image;
 pub mod kustomization;
 mod memory;
+pub mod notification;
+pub mod operator;
 pub mod options;
 pub mod sources;
 pub mod standin;
@@ -31,14 +34,19 @@ pub fn kinds(options: Options) -> Vec<Arc<dyn Kind>> {
     let shared = Arc::new(options::Shared::new(options));
     let mut kinds: Vec<Arc<dyn Kind>> = sources::kinds(&shared);
     kinds.push(Arc::new(kustomization::Kustomizations::new(shared.clone())));
-    kinds.push(Arc::new(helmrelease::HelmReleases::new(shared)));
+    kinds.push(Arc::new(helmrelease::HelmReleases::new(shared.clone())));
+    kinds.extend(image::kinds(&shared));
+    kinds.extend(operator::kinds(&shared));
+    kinds.push(Arc::new(notification::Receivers));
     kinds
 }
 
 /// The kinds of [`kinds`], without a way to run them: for reading what a status says.
 pub fn gvks() -> Vec<Gvk> {
     let source = |kind: &str| Gvk::new(common::SOURCE_GROUP, "v1", kind);
-    vec![
+    let mut all = image::gvks();
+    all.extend(operator::gvks());
+    all.extend([
         source("Bucket"),
         source("ExternalArtifact"),
         source("GitRepository"),
@@ -48,7 +56,9 @@ pub fn gvks() -> Vec<Gvk> {
         Gvk::new("source.extensions.fluxcd.io", "v1beta1", "ArtifactGenerator"),
         Gvk::new("kustomize.toolkit.fluxcd.io", "v1", "Kustomization"),
         Gvk::new("helm.toolkit.fluxcd.io", "v2", "HelmRelease"),
-    ]
+        notification::receiver_gvk(),
+    ]);
+    all
 }
 
 /// All objects of Flux's kinds in a cluster; kinds that are not served have none.

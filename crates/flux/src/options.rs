@@ -22,12 +22,16 @@ pub struct Options {
     pub no_remote_bases: bool,
     /// `--default-service-account`.
     pub default_service_account: Option<String>,
+    /// `--sops-age-secret`: namespace and name of the age keys for `spec.decryption` without a Secret.
+    pub sops_age_secret: Option<(String, String)>,
     /// `StrictPostBuildSubstitutions`: a variable without value or default is an error.
     pub strict_substitutions: bool,
     /// `AdditiveCELDependencyCheck`: a readyExpr adds to the built-in check instead of replacing it.
     pub additive_cel_dependency_check: bool,
     /// `--requeue-dependency`: the longest time between two looks at a dependency. Changes wake at once.
     pub requeue_dependency: Duration,
+    /// Act on the world: scan registries for tags and push image updates. Sources are read in any case.
+    pub outward: bool,
     /// How much one pass may delete.
     pub deletion_budget: plan::Budget,
     /// Objects that install a controller which this program embodies are applied, but counted as healthy.
@@ -46,9 +50,11 @@ impl Options {
             no_cross_namespace_refs: false,
             no_remote_bases: false,
             default_service_account: None,
+            sops_age_secret: None,
             strict_substitutions: true,
             additive_cel_dependency_check: false,
             requeue_dependency: Duration::from_secs(30),
+            outward: true,
             deletion_budget: plan::Budget::default(),
             stand_in: true,
             renders: Arc::default(),

@@ -71,6 +71,12 @@ fn kinds() -> BTreeMap<&'static str, Gvk> {
         ("OCIRepository", "source.toolkit.fluxcd.io", "v1"),
         ("ExternalArtifact", "source.toolkit.fluxcd.io", "v1"),
         ("ArtifactGenerator", "source.extensions.fluxcd.io", "v1beta1"),
+        ("ImageRepository", "image.toolkit.fluxcd.io", "v1"),
+        ("ImagePolicy", "image.toolkit.fluxcd.io", "v1"),
+        ("ImageUpdateAutomation", "image.toolkit.fluxcd.io", "v1"),
+        ("ResourceSet", "fluxcd.controlplane.io", "v1"),
+        ("ResourceSetInputProvider", "fluxcd.controlplane.io", "v1"),
+        ("FluxInstance", "fluxcd.controlplane.io", "v1"),
     ] {
         kinds.insert(kind, Gvk::new(group, version, kind));
     }

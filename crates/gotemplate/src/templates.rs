@@ -108,6 +108,15 @@ impl Templates {
         set
     }
 
+    /// An empty set with Go's and sprig's functions and `toYaml`, with delimiters and the rest as given.
+    pub fn with_yaml(options: Options) -> Self {
+        let mut set = Templates::new(options);
+        set.add_functions(crate::sprig::functions());
+        let wanted = |function: &Function| matches!(function.name(), "toYaml" | "mustToYaml");
+        set.add_functions(crate::helm::functions().into_iter().filter(wanted));
+        set
+    }
+
     /// Adds functions, or replaces those of the same name. Add them before parsing what calls them.
     pub fn add_functions(&mut self, functions: impl IntoIterator<Item = Function>) {
         let shared = Rc::make_mut(&mut self.shared);

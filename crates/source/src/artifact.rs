@@ -15,6 +15,8 @@ pub struct Artifact {
     pub blob: Option<Arc<[u8]>>,
     /// Annotations that travel with it (`org.opencontainers.image.*`).
     pub metadata: BTreeMap<String, String>,
+    /// Whose signatures were checked, in words.
+    pub verified: Option<String>,
     /// Where it really came from when a map served it: a path on this machine.
     pub mapped: Option<String>,
 }
@@ -22,7 +24,7 @@ pub struct Artifact {
 impl Artifact {
     /// An artifact of files.
     pub fn of_tree(revision: Revision, tree: Tree) -> Self {
-        Artifact { revision, tree, blob: None, metadata: BTreeMap::new(), mapped: None }
+        Artifact { revision, tree, blob: None, metadata: BTreeMap::new(), verified: None, mapped: None }
     }
 
     /// An artifact of one blob.
@@ -32,6 +34,7 @@ impl Artifact {
             tree: Tree::default(),
             blob: Some(blob),
             metadata: BTreeMap::new(),
+            verified: None,
             mapped: None,
         }
     }

@@ -34,6 +34,9 @@ pub enum Error {
     /// The content is refused: digest mismatch, path traversal, over a limit.
     #[error("{0}")]
     Refused(String),
+    /// A signature is missing or does not fit.
+    #[error("{0}")]
+    Unverified(String),
     /// A local file or folder could not be read or written.
     #[error("{path}: {cause}")]
     Io {

@@ -37,6 +37,10 @@ pub(crate) struct Inner {
     mirrors: Mutex<HashMap<PathBuf, Arc<Mutex<()>>>>,
     /// The last index of every chart repository, by address and digest.
     pub(crate) indexes: Mutex<HashMap<String, (String, Arc<Index>)>>,
+    /// What every bucket held last.
+    pub(crate) buckets: Mutex<HashMap<String, crate::bucket::Known>>,
+    /// Tokens of GitHub Apps with their ends, by what they were asked with.
+    pub(crate) tokens: Mutex<HashMap<String, (String, i64)>>,
 }
 
 impl Inner {
@@ -73,6 +77,8 @@ impl Fetcher {
                 trees: Mutex::default(),
                 mirrors: Mutex::default(),
                 indexes: Mutex::default(),
+                buckets: Mutex::default(),
+                tokens: Mutex::default(),
             }),
         })
     }

@@ -6,7 +6,7 @@ use futures::StreamExt;
 use std::time::Duration;
 
 /// A client with the certificate authority, client certificate and proxy of the credentials.
-pub(crate) fn client(credentials: &Credentials, timeout: Duration) -> Result<reqwest::Client> {
+pub fn client(credentials: &Credentials, timeout: Duration) -> Result<reqwest::Client> {
     let mut builder = reqwest::Client::builder().user_agent("landfall").timeout(timeout);
     for certificate in authorities(credentials)? {
         builder = builder.add_root_certificate(certificate);

@@ -13,7 +13,7 @@ pub(crate) struct Version {
 
 /// The highest of `texts` in the range, as it was written. Texts that are no versions are passed over; of
 /// equal versions the one with the later build text wins.
-pub(crate) fn best<'a>(range: &str, texts: impl Iterator<Item = &'a str>) -> Result<Option<&'a str>> {
+pub fn best<'a>(range: &str, texts: impl Iterator<Item = &'a str>) -> Result<Option<&'a str>> {
     let range = Range::parse(range)?;
     let versions = texts.filter_map(|text| Some((Version::parse(text)?, text)));
     Ok(versions

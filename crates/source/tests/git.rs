@@ -229,3 +229,136 @@ async fn watching() {
     let seen = tokio::time::timeout(std::time::Duration::from_secs(10), changes.changed()).await;
     seen.expect("in time").expect("still watching");
 }
+
+/// A repository whose commit and tag are signed with one SSH key; the other key signed nothing.
+fn signed(folder: &Path, keys: &Path) {
+    for name in ["mine", "other"] {
+        let made = std::process::Command::new("ssh-keygen")
+            .args(["-q", "-t", if name == "mine" { "ed25519" } else { "ecdsa" }, "-N", "", "-C", name, "-f"])
+            .arg(keys.join(name))
+            .status();
+        assert!(made.expect("ssh-keygen runs").success());
+    }
+    git(folder, &["init", "-q"]);
+    fs::write(folder.join("a.yaml"), "a: 1\n").expect("written");
+    git(folder, &["add", "."]);
+    let key = format!("user.signingkey={}", keys.join("mine").display());
+    let sign = ["-c", "gpg.format=ssh", "-c", key.as_str()];
+    git(folder, &[&sign[..], &["commit", "-q", "-S", "-m", "signed"]].concat());
+    git(folder, &[&sign[..], &["tag", "-s", "-m", "signed tag", "v1"]].concat());
+    git(folder, &["tag", "-a", "-m", "unsigned tag", "v2"]);
+    git(folder, &["branch", "unsigned"]);
+    git(folder, &["checkout", "-q", "unsigned"]);
+    fs::write(folder.join("a.yaml"), "a: 2\n").expect("written");
+    git(folder, &["commit", "-q", "-a", "-m", "unsigned"]);
+    git(folder, &["checkout", "-q", "main"]);
+}
+
+fn trusted(keys: &Path, name: &str, mode: source::git::Mode) -> Option<source::git::Verify> {
+    let public = fs::read(keys.join(format!("{name}.pub"))).expect("a key");
+    let data = std::collections::BTreeMap::from([("key.sshpub".to_owned(), public)]);
+    Some(source::git::Verify::from_secret(mode, &data).expect("keys"))
+}
+
+#[tokio::test]
+async fn signatures_of_commits_and_tags() {
+    use source::git::Mode;
+    let (folder, keys) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let work = folder.path().join("work");
+    fs::create_dir(&work).expect("made");
+    signed(&work, keys.path());
+    git(folder.path(), &["clone", "-q", "--bare", "work", "served.git"]);
+    let server = GitServer::start(folder.path(), Access::Open);
+    let remote = format!("{}/served.git", server.url());
+    let fetcher = Fetcher::new(Options::default()).expect("a fetcher");
+    for url in [format!("file://{}", folder.path().join("served.git").display()), remote] {
+        let tag = |name: &str| Reference { tag: Some(name.into()), ..Reference::default() };
+        for (reference, key, mode, wanted) in [
+            (branch("main"), "mine", Mode::Head, Ok("- commit 'sha1:")),
+            (branch("main"), "other", Mode::Head, Err("is not among the trusted ones")),
+            (branch("unsigned"), "mine", Mode::Head, Err("the commit is not signed")),
+            (branch("main"), "mine", Mode::Tag, Err("if a tag reference is not specified")),
+            (tag("v1"), "mine", Mode::Tag, Ok("- tag 'v1@sha1:")),
+            (tag("v1"), "mine", Mode::TagAndHead, Ok("- commit 'sha1:")),
+            (tag("v1"), "other", Mode::Tag, Err("is not among the trusted ones")),
+            (tag("v2"), "mine", Mode::Tag, Err("the tag is not signed")),
+        ] {
+            let mut request = on(&url, reference);
+            request.verify = trusted(keys.path(), key, mode);
+            match (fetcher.git(&request).await, wanted) {
+                (Ok(artifact), Ok(words)) => {
+                    let said = artifact.verified.unwrap_or_default();
+                    assert!(said.contains(words) && said.contains("SHA256:"), "{said}");
+                }
+                (Err(Error::Unverified(said)), Err(words)) => assert!(said.contains(words), "{said}"),
+                (found, wanted) => panic!("{mode:?}: {found:?} instead of {wanted:?}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn commits_are_pushed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let work = folder.path().join("work");
+    fs::create_dir_all(work.join("deep/er")).expect("made");
+    git(&work, &["init", "-q"]);
+    fs::write(work.join("deep/er/a.yaml"), "a: 1\n").expect("written");
+    fs::write(work.join("b.sh"), "b\n").expect("written");
+    git(&work, &["add", "."]);
+    git(&work, &["update-index", "--chmod=+x", "b.sh"]);
+    git(&work, &["commit", "-q", "-m", "first"]);
+    for name in ["http.git", "local.git"] {
+        git(folder.path(), &["clone", "-q", "--bare", "work", name]);
+    }
+    let server = GitServer::start(folder.path(), Access::Basic("me".into(), "secret".into()));
+    let fetcher = Fetcher::new(Options::default()).expect("a fetcher");
+    for (bare, url) in [
+        ("http.git", format!("{}/http.git", server.url())),
+        ("local.git", format!("file://{}", folder.path().join("local.git").display())),
+    ] {
+        let bare = folder.path().join(bare);
+        let mut request = on(&url, branch("main"));
+        request.credentials.username = Some("me".into());
+        request.credentials.password = Some("secret".into());
+        let wanted = source::git::NewCommit {
+            files: std::collections::BTreeMap::from([
+                ("deep/er/a.yaml".to_owned(), b"a: 2\n".to_vec()),
+                ("deep/new/c.yaml".to_owned(), b"c: 1\n".to_vec()),
+            ]),
+            author: "Flux <flux@example.com>".into(),
+            time: 1_700_000_000,
+            message: "update\n\nwith more".into(),
+            targets: vec!["refs/heads/main".into()],
+            force: false,
+            options: Vec::new(),
+        };
+        let pushed = fetcher.git_push(&request, &wanted).await.expect("pushed");
+        assert!(!pushed.known);
+        git(&bare, &["fsck", "--strict"]);
+        assert_eq!(git(&bare, &["rev-parse", "main"]), pushed.commit);
+        assert_eq!(git(&bare, &["show", "main:deep/new/c.yaml"]), "c: 1");
+        assert_eq!(git(&bare, &["log", "-1", "--format=%an %ae %s", "main"]), "Flux flux@example.com update");
+        assert!(git(&bare, &["ls-tree", "main", "b.sh"]).starts_with("100755"));
+        // The same once more is no new commit, and what was pushed is what is read next.
+        let again = fetcher.git_push(&request, &wanted).await.expect("known");
+        assert_eq!(again, source::git::Pushed { commit: pushed.commit.clone(), known: true });
+        assert_eq!(text(&fetcher.git(&request).await.expect("fetched").tree, "deep/er/a.yaml"), "a: 2\n");
+        // Another branch begins at what is checked out.
+        let mut beside = wanted.clone();
+        beside.files.insert("deep/er/a.yaml".into(), b"a: 3\n".to_vec());
+        beside.targets = vec!["refs/heads/updates".into()];
+        beside.force = true;
+        let pushed = fetcher.git_push(&request, &beside).await.expect("pushed");
+        assert_eq!(git(&bare, &["rev-parse", "updates^"]), again.commit);
+        assert_eq!(git(&bare, &["rev-parse", "updates"]), pushed.commit);
+        let mut outside = wanted.clone();
+        outside.files.insert("../x".into(), Vec::new());
+        assert!(matches!(fetcher.git_push(&request, &outside).await, Err(Error::Refused(_))));
+    }
+    let mut request = on(&format!("{}/http.git", server.url()), branch("main"));
+    request.credentials.username = Some("me".into());
+    request.credentials.password = Some("wrong".into());
+    let refused = fetcher.git(&request).await;
+    assert!(matches!(refused, Err(Error::Denied { .. })), "{refused:?}");
+}

@@ -7,7 +7,14 @@ use crate::text::is_word;
 use crate::writer::{Analysis, Writer, analyze};
 
 pub(crate) fn emit(node: &Node) -> String {
+    emit_with(node, 2, true)
+}
+
+/// The same with `step` columns a level; `compact` sequences begin below the first letter of their key.
+pub(crate) fn emit_with(node: &Node, step: u8, compact: bool) -> String {
     let mut e = Emitter {
+        step: isize::from(step.clamp(2, 9)),
+        compact,
         w: Writer::new(Rules::V3),
         flow_level: 0,
         head: "",
@@ -76,6 +83,10 @@ struct Emitter<'n> {
     key_line: &'n str,
     /// The collection begun last stands in a mapping.
     fields: bool,
+    /// Columns of one level.
+    step: isize,
+    /// Sequences below keys start where the key does.
+    compact: bool,
 }
 
 fn is_flow(node: &Node) -> bool {
@@ -210,9 +221,9 @@ impl<'n> Emitter<'n> {
     fn increase_indent(&mut self, flow: bool, item: bool, compact: bool) -> isize {
         let before = self.w.indent;
         self.w.indent = match before {
-            _ if before < 0 => 2 * isize::from(flow),
+            _ if before < 0 => self.step * isize::from(flow),
             _ if item => before + 2,
-            _ => 2 * ((before + 2) / 2) - 2 * isize::from(compact),
+            _ => self.step * ((before + self.step) / self.step) - 2 * isize::from(compact && self.compact),
         };
         before
     }

@@ -78,6 +78,11 @@ pub fn emit(node: &Node) -> String {
     emit::emit(node)
 }
 
+/// Prints a node as yaml.v3's encoder does by itself: four columns a level, sequences indented below their key.
+pub fn emit_plain(node: &Node) -> String {
+    emit::emit_with(node, 4, false)
+}
+
 /// As [`parse_nodes`], but only the first document; `None` when there is none.
 pub fn parse_first_node(text: &str) -> Result<Option<Node>, Error> {
     compose::Composer::new(text).next()

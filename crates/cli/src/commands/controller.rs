@@ -19,6 +19,18 @@ pub struct Args {
     /// Serve a remote source from a local folder, archive or mirror (repeatable)
     #[arg(long = "map", value_name = "URL=PATH")]
     maps: Vec<String>,
+    /// Take webhooks of Receivers and events of other controllers here, for example 0.0.0.0:9292
+    #[arg(long, value_name = "ADDRESS")]
+    webhooks: Option<std::net::SocketAddr>,
+    /// References into other namespaces are refused
+    #[arg(long)]
+    no_cross_namespace_refs: bool,
+    /// Kustomizations and HelmReleases without a service account use this one
+    #[arg(long, value_name = "NAME")]
+    default_service_account: Option<String>,
+    /// The Secret with age keys for Kustomizations whose decryption names none
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    sops_age_secret: Option<String>,
     #[command(flatten)]
     target: Target,
 }
@@ -35,7 +47,25 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let options = source::Options { cache: args.cache.clone(), maps, ..source::Options::default() };
     let sources = source::Fetcher::new(options).context("cannot keep fetched sources")?;
     let cancel = CancellationToken::new();
-    let kinds = flux::kinds(flux::Options::new(sources));
+    let mut settings = flux::Options::new(sources);
+    settings.no_cross_namespace_refs = args.no_cross_namespace_refs;
+    settings.default_service_account = args.default_service_account.clone();
+    if let Some(secret) = &args.sops_age_secret {
+        let (namespace, name) = secret
+            .split_once('/')
+            .ok_or_else(|| crate::errors::usage("--sops-age-secret is written NAMESPACE/NAME"))?;
+        settings.sops_age_secret = Some((namespace.to_owned(), name.to_owned()));
+    }
+    let notification = flux::notification::Options {
+        no_cross_namespace_refs: args.no_cross_namespace_refs,
+        ..flux::notification::Options::default()
+    };
+    flux::notification::start(&cluster, notification.clone(), cancel.child_token());
+    if let Some(address) = args.webhooks {
+        let listener = tokio::net::TcpListener::bind(address).await.context("cannot listen for webhooks")?;
+        flux::notification::serve(&cluster, notification, listener, cancel.child_token());
+    }
+    let kinds = flux::kinds(settings);
     let engine = Engine::start(cluster, kinds, controller::Options::default(), cancel.child_token());
     let mut changes = engine.changed();
     let mut printed = live::Changes::default();

@@ -41,6 +41,13 @@ pub struct Args {
     /// The port of the embedded API on loopback (0: any free one)
     #[arg(long, default_value_t = 0)]
     port: u16,
+    /// Take webhooks of Receivers and events of other controllers here, for example 127.0.0.1:9292
+    #[arg(long, value_name = "ADDRESS")]
+    webhooks: Option<std::net::SocketAddr>,
+    /// Act on the world also from the embedded cluster, whose workloads are simulated: send notifications, scan
+    /// registries, push image updates
+    #[arg(long)]
+    outward: bool,
     /// The format: table redraws a tree in a terminal and prints lines elsewhere; json and yaml print the
     /// outcome with --once, a document for each change without
     #[arg(short, long, value_enum, default_value_t)]
@@ -134,7 +141,20 @@ async fn deliver(
     let cache = state.map(|state| state.dir.join("sources"));
     let sources = source::Fetcher::new(source::Options { cache, maps, ..source::Options::default() })
         .context("cannot keep fetched sources")?;
-    let kinds = flux::kinds(flux::Options::new(sources));
+    let outward = embedded.is_none() || args.outward;
+    let kinds = flux::kinds(flux::Options { outward, ..flux::Options::new(sources) });
+    if outward {
+        flux::notification::start(cluster, flux::notification::Options::default(), cancel.child_token());
+    }
+    if let Some(address) = args.webhooks {
+        let listener = tokio::net::TcpListener::bind(address).await.context("cannot listen for webhooks")?;
+        flux::notification::serve(
+            cluster,
+            flux::notification::Options::default(),
+            listener,
+            cancel.child_token(),
+        );
+    }
     let engine = Engine::start(cluster.clone(), kinds, controller::Options::default(), cancel.child_token());
     let outcome = follow(args, &engine, started, stop).await;
     cancel.cancel();

@@ -297,7 +297,27 @@ impl Pass {
 
     /// Writes an event about the object, in Flux's form.
     pub fn event(&self, event_type: EventType, reason: &str, message: &str, revision: &str) {
+        self.event_with(event_type, reason, message, revision, &[]);
+    }
+
+    /// The same, with more metadata: names without the group, and their values.
+    pub fn event_with(
+        &self,
+        event_type: EventType,
+        reason: &str,
+        message: &str,
+        revision: &str,
+        more: &[(&str, &str)],
+    ) {
         let mut annotations = Vec::new();
+        for (name, value) in meta::annotations(&self.object).into_iter().flatten() {
+            if let (true, Some(value)) = (name.starts_with("event.toolkit.fluxcd.io/"), value.as_str()) {
+                annotations.push((name.clone(), value.to_owned()));
+            }
+        }
+        for (name, value) in more.iter().filter(|(_, value)| !value.is_empty()) {
+            annotations.push((format!("{}/{name}", self.gvk.group), (*value).to_owned()));
+        }
         if !revision.is_empty() {
             annotations.push((format!("{}/revision", self.gvk.group), revision.to_owned()));
         }

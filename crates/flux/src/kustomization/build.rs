@@ -1,6 +1,7 @@
 //! From a tree and a spec to objects. Pure.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use controller::{Cause, Rendered};
 use kustomize::{LoadRestrictions, Options, Overlay, World};
@@ -8,8 +9,10 @@ use object::{Value, get, meta};
 use serde_json::json;
 use source::Tree;
 
+use super::decrypt::{self, Keyring};
 use super::envsubst;
 use super::images;
+use super::remote::Remotes;
 use super::world::{Looks, TreeWorld};
 use crate::common::{bool_at, str_at, string_map, strings_at};
 
@@ -22,6 +25,8 @@ pub struct Input {
     pub variables: Option<BTreeMap<String, String>>,
     /// Is a variable without value or default an error?
     pub strict: bool,
+    /// The keys of `spec.decryption`; `None` without it.
+    pub keys: Option<Arc<Keyring>>,
 }
 
 /// A failed build.
@@ -48,8 +53,12 @@ const BUILD_FAILED: &str = "BuildFailed";
 ///
 /// # Errors
 /// With the file and, where known, the line.
-pub fn build(tree: &Tree, input: &Input) -> Result<(Rendered, Looks), Failure> {
-    let world = TreeWorld::new(tree);
+pub fn build(
+    tree: &Tree,
+    input: &Input,
+    door: Option<(source::Fetcher, tokio::runtime::Handle)>,
+) -> Result<(Rendered, Looks), Failure> {
+    let world = TreeWorld::new(tree, Remotes::new(door));
     let dir = folder(str_at(&input.spec, &["path"]))?;
     if !world.is_dir(&dir) {
         let path = str_at(&input.spec, &["path"]);
@@ -72,6 +81,13 @@ pub fn build(tree: &Tree, input: &Input) -> Result<(Rendered, Looks), Failure> {
     shape(&world, &dir, &mut kustomization, &input.spec)?;
     let mut overlay = Overlay::new(&world);
     overlay.insert(&path, yaml::to_string(&kustomization).into_bytes());
+    if let Some(keys) = &input.keys {
+        decrypt::files(&world, &dir, &kustomization, keys, &mut overlay).map_err(|why| {
+            let mut failure = Failure::new(BUILD_FAILED, format!("error decrypting sources: {why}"));
+            failure.cause.file = why.split_once(": ").map(|(file, _)| file.to_owned());
+            failure
+        })?;
+    }
     // Flux keeps builds inside the artifact but not inside the folder: the world has nothing outside anyway.
     let options = Options { load_restrictions: LoadRestrictions::None, ..Options::default() };
     let built = kustomize::build(&overlay, &dir, &options)
@@ -164,24 +180,32 @@ fn finish(object: Value, input: &Input) -> Result<Value, Failure> {
         let message = format!("failed to decode Kubernetes apiVersion, kind and name from: {text}");
         return Err(Failure::new(BUILD_FAILED, message));
     }
-    if is_encrypted(&object) && get(&input.spec, &["decryption"]).is_none() {
+    let mut object = object;
+    let mut secret = meta::kind(&object) == "Secret";
+    if let Some(keys) = &input.keys {
+        secret |= decrypt::object(&mut object, keys).map_err(|why| {
+            Failure::new(BUILD_FAILED, format!("decryption failed for '{}': {why}", meta::name(&object)))
+        })?;
+    }
+    if decrypt::is_encrypted_secret(&object) {
         let message = format!(
             "{} is SOPS encrypted, configuring decryption is required for this secret to be reconciled",
             subject(&object)
         );
         return Err(Failure::new(BUILD_FAILED, message));
     }
-    if is_encrypted(&object) {
-        let message = format!("decryption failed for '{}': SOPS is not supported yet", subject(&object));
-        return Err(Failure::new(BUILD_FAILED, message));
-    }
     match &input.variables {
-        Some(variables) => substitute(object, variables, input),
+        Some(variables) => substitute(object, variables, input, secret),
         None => Ok(object),
     }
 }
 
-fn substitute(object: Value, variables: &BTreeMap<String, String>, input: &Input) -> Result<Value, Failure> {
+fn substitute(
+    object: Value,
+    variables: &BTreeMap<String, String>,
+    input: &Input,
+    secret: bool,
+) -> Result<Value, Failure> {
     const MARK: &str = "kustomize.toolkit.fluxcd.io/substitute";
     let disabled = [meta::label(&object, MARK), meta::annotation(&object, MARK)]
         .into_iter()
@@ -199,21 +223,18 @@ fn substitute(object: Value, variables: &BTreeMap<String, String>, input: &Input
     };
     let expanded = envsubst::expand(&text, variables, input.strict).map_err(|error| {
         let line = text.lines().nth(error.line.saturating_sub(1)).unwrap_or_default().trim();
-        // A Secret's line may hold its value.
-        let place = if meta::kind(&object) == "Secret" { String::new() } else { format!(" in `{line}`") };
+        // A Secret's line may hold its value, and so may one of anything that was encrypted.
+        let place = if secret { String::new() } else { format!(" in `{line}`") };
         failure(format!("variable substitution failed: {error}{place}"))
     })?;
     if expanded == text {
         return Ok(object);
     }
-    yaml::from_str(&expanded).map_err(|error| failure(format!("YAMLToJSON: {error}")))
-}
-
-/// Is it, or holds it, a SOPS document?
-fn is_encrypted(object: &Value) -> bool {
-    const MARK: &str = "kustomize.toolkit.fluxcd.io/decrypt";
-    get(object, &["sops", "mac"]).is_some()
-        && !meta::annotation(object, MARK).is_some_and(|value| value.eq_ignore_ascii_case("disabled"))
+    yaml::from_str(&expanded).map_err(|error| {
+        let why =
+            if secret { format!("line {}: it is not YAML any more", error.line) } else { error.to_string() };
+        failure(format!("YAMLToJSON: {why}"))
+    })
 }
 
 fn subject(object: &Value) -> String {

@@ -1,11 +1,14 @@
 //! Kustomization: build a folder of a source, apply it, prune, wait for health.
 
 mod build;
+mod decrypt;
 pub(crate) mod depends;
 mod envsubst;
 mod finalize;
 mod history;
 mod images;
+mod kms;
+mod remote;
 mod run;
 mod world;
 
@@ -22,6 +25,7 @@ use crate::options::Shared;
 use crate::sources::source_key;
 
 pub use build::{Failure, Input, build, merge_variables};
+pub use decrypt::Keyring;
 pub use world::Looks;
 
 /// The last builds of all Kustomizations.

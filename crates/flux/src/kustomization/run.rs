@@ -13,6 +13,7 @@ use plan::{Action, ObjectRef, Plan, Request};
 use serde_json::json;
 
 use super::build::{self, Input};
+use super::decrypt::Keyring;
 use super::history;
 use super::{
     APPROVE_DELETIONS, Kustomizations, MANAGER, depends, every, finalize, marks, retry, timeout, world,
@@ -87,7 +88,10 @@ async fn whole(kind: &Kustomizations, pass: &mut Pass) -> Result<Outcome, cluste
                 let every = format_duration(every(&pass.object));
                 let message = format!("Reconciliation finished in {took}, next run in {every}");
                 let revision = str_at(pass.status(), &["lastAppliedRevision"]).to_owned();
-                pass.event(EventType::Normal, "ReconciliationSucceeded", &message, &revision);
+                let origin = str_at(pass.status(), &["lastAppliedOriginRevision"]).to_owned();
+                // Meant for commit statuses: chats hear of what changed from the other events.
+                let more = [("originRevision", origin.as_str()), ("commit_status", "update")];
+                pass.event_with(EventType::Normal, "ReconciliationSucceeded", &message, &revision, &more);
             }
             Ok(Outcome::after(every(&pass.object)))
         }
@@ -256,6 +260,7 @@ async fn build(kind: &Kustomizations, pass: &Pass, offered: &Arc<Offered>) -> Re
         spec: pass.object.get("spec").cloned().unwrap_or_default(),
         variables: variables(pass).await?,
         strict: kind.shared.options.strict_substitutions,
+        keys: keys(kind, pass).await?,
     };
     let key = pass.context.key.clone();
     let same = |looks: &_| world::same(&offered.artifact.tree, looks);
@@ -263,7 +268,9 @@ async fn build(kind: &Kustomizations, pass: &Pass, offered: &Arc<Offered>) -> Re
         return Ok(rendered);
     }
     let (offered, work) = (offered.clone(), input.clone());
-    let done = pass.context.compute(move || build::build(&offered.artifact.tree, &work)).await;
+    let door = (!kind.shared.options.no_remote_bases)
+        .then(|| (kind.shared.options.fetcher.clone(), tokio::runtime::Handle::current()));
+    let done = pass.context.compute(move || build::build(&offered.artifact.tree, &work, door)).await;
     if pass.context.cancel.is_cancelled() {
         return Err(Stop::Preempted);
     }
@@ -275,6 +282,34 @@ async fn build(kind: &Kustomizations, pass: &Pass, offered: &Arc<Offered>) -> Re
         Ok(Err(failure)) => Err(Stop::Failed(failure.reason, failure.message, failure.cause)),
         Err(error) => Err(failed("BuildFailed", error)),
     }
+}
+
+/// The keys of `spec.decryption`; `None` without it.
+async fn keys(kind: &Kustomizations, pass: &Pass) -> Result<Option<Arc<Keyring>>, Stop> {
+    let Some(decryption) = get(&pass.object, &["spec", "decryption"]).filter(|found| found.is_object())
+    else {
+        return Ok(None);
+    };
+    if str_at(decryption, &["provider"]) != "sops" {
+        return Ok(None);
+    }
+    let fallback = kind.shared.options.sops_age_secret.as_ref();
+    let (namespace, name) = match (str_at(decryption, &["secretRef", "name"]), fallback) {
+        ("", None) => return Ok(Some(Arc::new(Keyring::empty()))),
+        ("", Some((namespace, name))) => (namespace.as_str(), name.as_str()),
+        (name, _) => (pass.namespace(), name),
+    };
+    let gvk = Gvk::new("", "v1", "Secret");
+    let found = pass.context.read(&gvk, namespace, name, aspect::content, true).await?;
+    let Some(found) = found else {
+        let message = format!("cannot get sops decryption Secret '{namespace}/{name}': not found");
+        let mut cause = Cause::new(message.clone());
+        cause.object = Some(Key::new("", "Secret", namespace, name));
+        return Err(Stop::Failed("BuildFailed", message, cause));
+    };
+    Keyring::of_secret(&secret_data(&found), &format!("{namespace}/{name}"))
+        .map(|keys| Some(Arc::new(keys)))
+        .map_err(|why| failed("BuildFailed", why))
 }
 
 /// The variables of postBuild; `None` without postBuild.

@@ -4,9 +4,12 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
+use std::rc::Rc;
 
-use kustomize::{World, WorldError};
+use kustomize::{Root, World, WorldError};
 use source::{Error, Tree};
+
+use super::remote::Remotes;
 
 /// One look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,6 +22,8 @@ pub enum Look {
     IsFile,
     /// The names in a folder.
     List,
+    /// Something that comes from elsewhere, and may be something else the next time.
+    Elsewhere,
 }
 
 /// Everything that was looked at, with a digest of what was seen.
@@ -28,6 +33,7 @@ pub type Looks = BTreeMap<(Look, String), u64>;
 pub struct TreeWorld<'a> {
     tree: &'a Tree,
     looks: RefCell<Looks>,
+    remotes: Rc<Remotes>,
 }
 
 fn digest(value: impl Hash) -> u64 {
@@ -46,18 +52,19 @@ fn see(tree: &Tree, look: Look, path: &str) -> u64 {
             tree.list(relative)
                 .map(|entries| entries.iter().map(|entry| entry.name.to_string()).collect::<Vec<_>>()),
         ),
+        Look::Elsewhere => 0,
     }
 }
 
 /// Would a build that saw `looks` see the same in `tree`?
 pub fn same(tree: &Tree, looks: &Looks) -> bool {
-    looks.iter().all(|((look, path), seen)| see(tree, *look, path) == *seen)
+    looks.iter().all(|((look, path), seen)| *look != Look::Elsewhere && see(tree, *look, path) == *seen)
 }
 
 impl<'a> TreeWorld<'a> {
     /// Over a tree; nothing looked at yet.
-    pub fn new(tree: &'a Tree) -> TreeWorld<'a> {
-        TreeWorld { tree, looks: RefCell::default() }
+    pub fn new(tree: &'a Tree, remotes: Rc<Remotes>) -> TreeWorld<'a> {
+        TreeWorld { tree, looks: RefCell::default(), remotes }
     }
 
     /// What was looked at.
@@ -79,6 +86,11 @@ impl World for TreeWorld<'_> {
             Err(Error::NotFound(_)) => Err(WorldError::NotFound),
             Err(error) => Err(WorldError::Failed(error.to_string())),
         }
+    }
+
+    fn remote(&self, url: &str) -> Result<Root, WorldError> {
+        self.note(Look::Elsewhere, url);
+        self.remotes.open(url)
     }
 
     fn is_dir(&self, path: &str) -> bool {

@@ -184,7 +184,7 @@ impl HelmCharts {
         let mut files = files_of(&inner).map_err(build_failed)?;
         let values_files = strings_at(object, &["spec", "valuesFiles"]);
         merge_values(&mut files, whole, &path, &values_files, ignore_missing(object))?;
-        self.dependencies(&chart, &mut files, whole, &path, &limits).await?;
+        self.dependencies(pass, &chart, &mut files, whole, &path, &limits).await?;
         let tree = Tree::from_files(files).map_err(build_failed)?;
         let artifact = Artifact::of_tree(Revision::new(version.clone(), ""), tree);
         pass.set(&["observedChartName"], json!(name));
@@ -197,6 +197,7 @@ impl HelmCharts {
     /// Adds the dependencies that the chart's `charts/` folder does not hold.
     async fn dependencies(
         &self,
+        pass: &Pass,
         chart: &Value,
         files: &mut BTreeMap<String, Vec<u8>>,
         whole: &Tree,
@@ -236,7 +237,7 @@ impl HelmCharts {
                 )));
             }
             let version = locked(name).unwrap_or_else(|| str_at(dependency, &["version"]).to_owned());
-            let request = source::helm_repo::Request::new(repository);
+            let request = repository_of(pass, repository).await?;
             let pulled = self.shared.options.fetcher.helm_chart(&request, name, &version).await;
             let pulled = pulled.map_err(|error| build_failed(format!("dependency {name}: {error}")))?;
             if pulled.archive.len() as u64 > limits.download_bytes {
@@ -245,6 +246,31 @@ impl HelmCharts {
             files.insert(format!("charts/{name}-{}.tgz", pulled.version), pulled.archive.to_vec());
         }
         Ok(())
+    }
+}
+
+/// The repository of a dependency: the HelmRepository of this namespace with that address, with its credentials, or
+/// the address as it is. `@name` and `alias:name` are names of HelmRepositories.
+async fn repository_of(pass: &Pass, address: &str) -> Result<source::helm_repo::Request, Failure> {
+    let gvk = source_gvk("HelmRepository");
+    let name = address.strip_prefix('@').or_else(|| address.strip_prefix("alias:"));
+    pass.context.watch(&gvk).await.map_err(build_failed)?;
+    let options = cluster::ListOptions { namespace: pass.namespace().to_owned(), ..Default::default() };
+    let all = pass.context.cluster.list(&gvk, &options).await.map_err(build_failed)?;
+    let plain = |url: &str| url.trim_end_matches('/').to_lowercase();
+    let found = all.into_iter().find(|repository| match name {
+        Some(name) => meta::name(repository) == name,
+        None => plain(str_at(repository, &["spec", "url"])) == plain(address),
+    });
+    match (found, name) {
+        (Some(found), _) => {
+            let holder = Pass::new(pass.context.clone(), found, "source-controller");
+            helm_repository::request(&holder).await
+        }
+        (None, Some(name)) => {
+            Err(build_failed(format!("no HelmRepository is called {name}, as a dependency wants")))
+        }
+        (None, None) => Ok(source::helm_repo::Request::new(address)),
     }
 }
 

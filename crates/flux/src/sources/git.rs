@@ -8,8 +8,8 @@ use controller::{Context, Description, Kind, Outcome, Relation, aspect};
 use futures::future::BoxFuture;
 use object::{Gvk, Value, get, meta};
 use serde_json::json;
-use source::git::{Reference, Request};
-use source::{Artifact, Copy};
+use source::git::{Mode, Reference, Request, Verify};
+use source::{Artifact, Copy, Credentials};
 
 use super::{Failure, Fetch, Fetched, secrets, source_gvk, source_key};
 use crate::common::{self, Pass, bool_at, duration_at, str_at, strings_at};
@@ -85,25 +85,97 @@ impl Fetch for GitRepositories {
                 name: text(&object, &["spec", "ref", "name"]),
                 commit: text(&object, &["spec", "ref", "commit"]),
             };
-            request.credentials = secrets::credentials(pass).await?;
+            request.credentials = git_credentials(&self.shared, pass).await?;
             request.ignore = text(&object, &["spec", "ignore"]);
             request.sparse = strings_at(&object, &["spec", "sparseCheckout"]);
             request.recurse_submodules = bool_at(&object, &["spec", "recurseSubmodules"]);
             request.timeout = duration_at(&object, &["spec", "timeout"]).unwrap_or(Duration::from_secs(60));
-            if get(&object, &["spec", "verify"]).is_some_and(Value::is_object) {
-                let why =
-                    "spec.verify: signatures cannot be verified yet; remove spec.verify to use the source";
-                return Err(Failure::new("SourceVerified", "InvalidVerification", why).stalled());
-            }
+            request.verify = verification(pass).await?;
             let fetched = self.shared.options.fetcher.git(&request).await;
-            let fetched = fetched.map_err(|error| {
-                Failure::fetch("GitOperationFailed", "failed to checkout and determine revision", &error)
+            let fetched = fetched.map_err(|error| match error {
+                source::Error::Unverified(why) => {
+                    Failure::new("SourceVerified", "InvalidCommitSignature", why)
+                }
+                error => {
+                    Failure::fetch("GitOperationFailed", "failed to checkout and determine revision", &error)
+                }
             })?;
+            say_verified(pass, request.verify.as_ref(), &fetched);
             let artifact = self.include(pass, &object, fetched).await?;
             observe(pass, &object);
             let message = format!("stored artifact for revision '{}'", artifact.revision);
             Ok(Fetched { artifact, reason: "Succeeded", message })
         })
+    }
+}
+
+/// The credentials of a GitRepository, those of a GitHub App included.
+pub(crate) async fn git_credentials(shared: &Shared, pass: &Pass) -> Result<Credentials, Failure> {
+    let given = secrets::credentials(pass).await?;
+    let denied = |why: String| Failure::new("FetchFailed", "AuthenticationFailed", why);
+    match str_at(&pass.object, &["spec", "provider"]) {
+        "" | "generic" => Ok(given),
+        "github" => {
+            let name = str_at(&pass.object, &["spec", "secretRef", "name"]);
+            if name.is_empty() {
+                let why = "secretRef with github app data must be specified when provider is set to github";
+                return Err(denied(why.into()));
+            }
+            let data = secrets::read(pass, name).await?;
+            let token = shared.options.fetcher.github_app(&data, &given).await;
+            token.map_err(|error| denied(format!("failed to get a token of the GitHub App: {error}")))
+        }
+        other => Err(denied(format!(
+            "spec.provider {other}: workload identity is not available here; use spec.secretRef"
+        ))),
+    }
+}
+
+/// Whose signatures `spec.verify` asks for.
+async fn verification(pass: &mut Pass) -> Result<Option<Verify>, Failure> {
+    let Some(spec) = get(&pass.object, &["spec", "verify"]).filter(|found| found.is_object()).cloned() else {
+        return Ok(None);
+    };
+    let mode = str_at(&spec, &["mode"]);
+    let mode = Mode::parse(mode).ok_or_else(|| {
+        Failure::new(
+            "SourceVerified",
+            "InvalidVerificationMode",
+            format!("invalid verification mode: {mode}"),
+        )
+        .stalled()
+    })?;
+    let name = str_at(&spec, &["secretRef", "name"]);
+    let failed = |why: String| {
+        let why = format!("PGP public keys secret error: {why}");
+        Failure::new("SourceVerified", "VerificationError", why)
+    };
+    let data = secrets::read(pass, name).await.map_err(|failure| failed(failure.message))?;
+    Verify::from_secret(mode, &data).map(Some).map_err(|error| failed(error.to_string()))
+}
+
+/// Tells of the signatures, and in which mode they were checked.
+fn say_verified(pass: &mut Pass, verify: Option<&Verify>, fetched: &Artifact) {
+    match (verify, &fetched.verified) {
+        (Some(verify), Some(said)) => {
+            pass.condition("SourceVerified", "True", "Succeeded", said);
+            let mode = match verify.mode {
+                Mode::Head => "HEAD",
+                Mode::Tag => "Tag",
+                Mode::TagAndHead => "TagAndHEAD",
+            };
+            pass.set(&["sourceVerificationMode"], json!(mode));
+        }
+        (Some(_), None) => {
+            let place = fetched.mapped.as_deref().unwrap_or_default();
+            let why = format!("served from {place}: a local folder has no signatures");
+            pass.condition("SourceVerified", "False", "Mapped", &why);
+            pass.set(&["sourceVerificationMode"], Value::Null);
+        }
+        (None, _) => {
+            pass.drop_condition("SourceVerified");
+            pass.set(&["sourceVerificationMode"], Value::Null);
+        }
     }
 }
 

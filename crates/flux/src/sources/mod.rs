@@ -22,7 +22,8 @@ use crate::artifacts::Offered;
 use crate::common::{Pass, SOURCE_GROUP, interval};
 use crate::options::Shared;
 
-pub(crate) use secrets::secret_data;
+pub(crate) use git::git_credentials;
+pub(crate) use secrets::{credentials, secret_data};
 
 /// A source fetched too seldom by mistake is harmless; one without interval is fetched this often.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
@@ -188,7 +189,9 @@ async fn fail(pass: &mut Pass, failure: Failure) -> Result<Outcome, cluster::Err
     }
     let before =
         pass.get_condition("Ready").and_then(|ready| object::get_str(ready, &["message"])).map(str::to_owned);
-    pass.condition(failure.condition, "True", &failure.reason, &failure.message);
+    // All others name a fault.
+    let holds = if failure.condition == "SourceVerified" { "False" } else { "True" };
+    pass.condition(failure.condition, holds, &failure.reason, &failure.message);
     if failure.stalled {
         pass.stall(&failure.reason, &failure.message);
     } else {

@@ -29,7 +29,8 @@ pub(crate) fn secret_data(secret: &Value) -> BTreeMap<String, Vec<u8>> {
     decoded
 }
 
-async fn read(pass: &Pass, name: &str) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
+/// The decoded data of the Secret `name` beside the object.
+pub(super) async fn read(pass: &Pass, name: &str) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
     let gvk = Gvk::new("", "v1", "Secret");
     let failure = |why: String| Failure::new("FetchFailed", "AuthenticationFailed", why);
     let found = pass.context.read(&gvk, pass.namespace(), name, aspect::content, true).await;
@@ -44,7 +45,7 @@ async fn read(pass: &Pass, name: &str) -> Result<BTreeMap<String, Vec<u8>>, Fail
 pub(crate) async fn credentials(pass: &Pass) -> Result<Credentials, Failure> {
     let mut credentials = Credentials::default();
     let account = str_at(&pass.object, &["spec", "serviceAccountName"]);
-    if !account.is_empty() && pass.gvk().kind == "OCIRepository" {
+    if !account.is_empty() && matches!(pass.gvk().kind.as_str(), "OCIRepository" | "ImageRepository") {
         let gvk = Gvk::new("", "v1", "ServiceAccount");
         let found = pass.context.read(&gvk, pass.namespace(), account, aspect::version, true).await;
         let found =

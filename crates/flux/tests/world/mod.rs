@@ -19,6 +19,8 @@ pub struct World {
     pub folder: tempfile::TempDir,
     pub cluster: Cluster,
     pub engine: Engine,
+    /// Where webhooks are taken.
+    pub hooks: std::net::SocketAddr,
     cancel: CancellationToken,
     server: apiserver::Server,
 }
@@ -57,11 +59,15 @@ impl World {
         maps.add(URL, folder.path());
         let fetcher = Fetcher::new(source::Options { maps, ..source::Options::default() }).unwrap();
         let kinds = flux::kinds(flux::Options::new(fetcher));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let hooks = listener.local_addr().unwrap();
+        flux::notification::start(&cluster, Default::default(), cancel.clone());
+        flux::notification::serve(&cluster, Default::default(), listener, cancel.clone());
         let engine = Engine::start(cluster.clone(), kinds, controller::Options::default(), cancel.clone());
         for object in flux::bootstrap(URL, "main", "./clusters/test") {
             cluster.apply(&object, &Apply::forced("flux")).await.unwrap();
         }
-        World { folder, cluster, engine, cancel, server }
+        World { folder, cluster, engine, hooks, cancel, server }
     }
 
     /// Writes a file of the repository.

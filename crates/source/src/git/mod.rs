@@ -1,7 +1,14 @@
 //! Git: references to commits, commits to trees.
 
+mod app;
+mod push;
 pub(crate) mod read;
 mod remote;
+mod ssh_signature;
+mod verify;
+
+pub use push::{NewCommit, Pushed};
+pub use verify::{Mode, Verify};
 
 use crate::fetcher::Inner;
 use crate::maps::Mapped;
@@ -29,6 +36,8 @@ pub struct Request {
     pub recurse_submodules: bool,
     /// For the whole fetch.
     pub timeout: Duration,
+    /// Signatures that must be there.
+    pub verify: Option<Verify>,
     /// When the remote cannot be reached, what the reference meant when it last could is good enough.
     pub accept_known: bool,
 }
@@ -59,6 +68,7 @@ impl Request {
             sparse: Vec::new(),
             recurse_submodules: false,
             timeout: Duration::from_secs(60),
+            verify: None,
             accept_known: false,
         }
     }
@@ -102,8 +112,9 @@ fn fetch(inner: &Inner, request: &Request, stop: &AtomicBool, depth: usize) -> R
         return from_repository(inner, request, &path, stop, depth);
     }
     let (mirror, name, commit) = remote::fetch(inner, request, stop)?;
+    let verified = verify::check(&mirror, request, &name, commit)?;
     let tree = tree_at(inner, request, &mirror, commit, stop, depth)?;
-    Ok(Artifact::of_tree(Revision::new(name, read::digest_of(commit)), tree))
+    Ok(Artifact { verified, ..Artifact::of_tree(Revision::new(name, read::digest_of(commit)), tree) })
 }
 
 fn check_url(url: &str) -> Result<()> {
@@ -199,8 +210,9 @@ fn from_repository(
     }
     let repository = read::open(path)?;
     let (name, commit) = read::resolve(&repository, &request.reference)?;
+    let verified = verify::check(path, request, &name, commit)?;
     let tree = tree_at(inner, request, path, commit, stop, depth)?;
-    Ok(Artifact::of_tree(Revision::new(name, read::digest_of(commit)), tree))
+    Ok(Artifact { verified, ..Artifact::of_tree(Revision::new(name, read::digest_of(commit)), tree) })
 }
 
 /// The tree of a commit, remembered as long as the same is asked for.
@@ -265,6 +277,7 @@ fn with_submodules(
                 ..Reference::default()
             },
             sparse: Vec::new(),
+            verify: None,
             ..request.clone()
         };
         let place = format!("submodule {}", submodule.path);

@@ -280,12 +280,12 @@ fn http_options(credentials: &Credentials, plain: bool, timeout: Duration) -> ht
 }
 
 /// Key and known hosts on disk for the time of one fetch, readable by nobody else.
-struct SshFiles {
+pub(super) struct SshFiles {
     folder: PathBuf,
 }
 
 impl SshFiles {
-    fn write(mirror: &Path, credentials: &Credentials) -> Result<Option<Self>> {
+    pub(super) fn write(mirror: &Path, credentials: &Credentials) -> Result<Option<Self>> {
         let Some(identity) = &credentials.identity else { return Ok(None) };
         let Some(hosts) = &credentials.known_hosts else {
             return Err(Error::Invalid("the SSH secret has an identity but no known_hosts".to_string()));
@@ -310,6 +310,21 @@ impl SshFiles {
             std::fs::write(&path, bytes).map_err(|error| Error::io(&path, error))?;
         }
         Ok(Some(files))
+    }
+
+    /// The same as arguments of `ssh`.
+    pub(super) fn arguments(&self) -> Vec<String> {
+        let file = |name: &str| self.folder.join(name).display().to_string();
+        let mut arguments = vec!["-i".to_string(), file("identity")];
+        for option in [
+            "IdentitiesOnly=yes".to_string(),
+            format!("UserKnownHostsFile={}", file("known_hosts")),
+            "StrictHostKeyChecking=yes".to_string(),
+            "BatchMode=yes".to_string(),
+        ] {
+            arguments.extend(["-o".to_string(), option]);
+        }
+        arguments
     }
 
     fn command(&self) -> String {

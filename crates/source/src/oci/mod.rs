@@ -132,6 +132,19 @@ impl Fetcher {
         Registry::open(self, request)?.tags().await
     }
 
+    /// The digest of the manifest that a request's reference means, an index for several platforms as it is.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn oci_digest(&self, request: &Request) -> Result<String> {
+        if let Some(mirror) = self.mirrored(request) {
+            return Box::pin(self.oci_digest(&mirror)).await;
+        }
+        let store = Store::Registry(Registry::open(self, request)?);
+        let (_, wanted) = choose(&store, request, None).await?;
+        Ok(store.manifest(&wanted).await?.1)
+    }
+
     async fn oci_from(
         &self,
         store: &Store,

@@ -1,0 +1,118 @@
+//! `image.toolkit.fluxcd.io`: which tags a registry has, which of them is wanted, and the commit that says so.
+
+mod automation;
+mod policy;
+mod repository;
+mod setters;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use controller::{Kind, Outcome};
+use object::{Gvk, Key, Value};
+pub(crate) use repository::adler32;
+
+use crate::common::Pass;
+use crate::options::Shared;
+
+/// The group.
+pub const GROUP: &str = "image.toolkit.fluxcd.io";
+
+/// A kind of the group.
+pub(crate) fn gvk(kind: &str) -> Gvk {
+    Gvk::new(GROUP, "v1", kind)
+}
+
+/// The kinds, as they are reconciled.
+pub fn gvks() -> Vec<Gvk> {
+    ["ImageRepository", "ImagePolicy", "ImageUpdateAutomation"].map(gvk).to_vec()
+}
+
+/// Every kind.
+pub fn kinds(shared: &Arc<Shared>) -> Vec<Arc<dyn Kind>> {
+    let tags: Arc<Tags> = Arc::default();
+    vec![
+        Arc::new(repository::ImageRepositories { shared: shared.clone(), tags: tags.clone() }),
+        Arc::new(policy::ImagePolicies { shared: shared.clone(), tags }),
+        Arc::new(automation::Automations { shared: shared.clone() }),
+    ]
+}
+
+/// What was scanned, by the ImageRepository.
+#[derive(Default)]
+pub(crate) struct Tags(Mutex<HashMap<Key, Arc<Vec<String>>>>);
+
+impl Tags {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Arc<Vec<String>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Nothing is done: the cluster is a try-out that leaves the world alone.
+async fn rest(pass: &mut Pass) -> Result<Outcome, cluster::Error> {
+    let message =
+        "not acted upon: this cluster leaves registries and repositories alone (landfall up --outward)";
+    pass.succeed("Inert", message);
+    pass.write().await?;
+    Ok(Outcome::done())
+}
+
+/// What readers of a scan depend on.
+fn scan_input(key: &Key) -> Key {
+    Key { group: format!("scan.{}", key.group), ..key.clone() }
+}
+
+/// An image without tag: host and path, as registries are asked.
+fn address(image: &str) -> Result<String, String> {
+    if image.contains("://") {
+        return Err(format!("image '{image}' must not begin with a URL scheme"));
+    }
+    let (first, rest) = image.split_once('/').unwrap_or(("", image));
+    let is_host = first.contains(['.', ':']) || first == "localhost";
+    let (host, path) = match (is_host, first) {
+        (true, _) => (first, rest.to_owned()),
+        (false, "") => ("docker.io", format!("library/{rest}")),
+        (false, _) => ("docker.io", image.to_owned()),
+    };
+    if path.is_empty() || path.contains([':', '@', ' ']) || path != path.to_lowercase() {
+        return Err(format!("image '{image}' is no name of a repository; it has no tag"));
+    }
+    Ok(format!("{host}/{path}"))
+}
+
+/// The name as go-containerregistry prints it.
+fn canonical(address: &str) -> String {
+    match address.strip_prefix("docker.io/") {
+        Some(path) => format!("index.docker.io/{path}"),
+        None => address.to_owned(),
+    }
+}
+
+/// `name:tag@digest` of a reference in a status.
+fn reference(value: &Value) -> String {
+    let text = |field: &str| object::get_str(value, &[field]).unwrap_or_default();
+    let digest = text("digest");
+    let at = if digest.is_empty() { String::new() } else { format!("@{digest}") };
+    format!("{}:{}{at}", text("name"), text("tag"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_images() {
+        for (image, wanted) in [
+            ("nginx", "docker.io/library/nginx"),
+            ("org/app", "docker.io/org/app"),
+            ("ghcr.io/org/app", "ghcr.io/org/app"),
+            ("localhost:5000/app", "localhost:5000/app"),
+        ] {
+            assert_eq!(address(image).as_deref(), Ok(wanted), "{image}");
+        }
+        for bad in ["https://ghcr.io/a", "ghcr.io/org/app:1", "ghcr.io/", "Org/App", ""] {
+            assert!(address(bad).is_err(), "{bad}");
+        }
+        assert_eq!(canonical("docker.io/library/nginx"), "index.docker.io/library/nginx");
+    }
+}

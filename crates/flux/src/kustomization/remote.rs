@@ -1,0 +1,121 @@
+//! Remote bases of a build: repositories that a kustomization names by address.
+//!
+//! Builds run on threads that may wait, so fetching blocks.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use kustomize::{RepoSpec, Root, World, WorldError};
+use source::git::{Reference, Request};
+use source::{Error, Fetcher, Tree};
+use tokio::runtime::Handle;
+
+/// Fetches for one build.
+pub struct Remotes {
+    /// `None` when remote bases are not allowed.
+    door: Option<(Fetcher, Handle)>,
+    trees: RefCell<HashMap<String, Result<Tree, WorldError>>>,
+}
+
+impl Remotes {
+    /// Through a fetcher; `None` refuses every address.
+    pub fn new(door: Option<(Fetcher, Handle)>) -> Rc<Remotes> {
+        Rc::new(Remotes { door, trees: RefCell::default() })
+    }
+
+    /// The root that an address names.
+    pub fn open(self: &Rc<Self>, address: &str) -> Result<Root, WorldError> {
+        let spec = RepoSpec::parse(address)
+            .ok_or_else(|| WorldError::Failed(format!("{address} names no repository")))?;
+        let key = format!("{} {} {}", spec.clone, spec.reference, spec.submodules);
+        let known = self.trees.borrow().get(&key).cloned();
+        let tree = match known {
+            Some(known) => known,
+            None => {
+                let fetched = self.fetch(&spec);
+                self.trees.borrow_mut().insert(key, fetched.clone());
+                fetched
+            }
+        }?;
+        let world = RemoteWorld { tree, remotes: self.clone() };
+        Ok(Root { world: Rc::new(world), root: "/".to_owned(), dir: format!("/{}", spec.path) })
+    }
+
+    fn fetch(&self, spec: &RepoSpec) -> Result<Tree, WorldError> {
+        let (fetcher, runtime) = self.door.as_ref().ok_or_else(|| {
+            WorldError::Refused(format!(
+                "remote bases are not allowed here (--no-remote-bases): {}",
+                spec.raw()
+            ))
+        })?;
+        let name = spec.reference.clone();
+        let commit = name.len() == 40 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let tries = match (name.is_empty(), commit) {
+            (true, _) => vec![Reference { name: Some("HEAD".into()), ..Reference::default() }],
+            (_, true) => vec![Reference { commit: Some(name), ..Reference::default() }],
+            _ => vec![
+                Reference { branch: Some(name.clone()), ..Reference::default() },
+                Reference { tag: Some(name.clone()), ..Reference::default() },
+                Reference { name: Some(name), ..Reference::default() },
+            ],
+        };
+        let mut first: Option<Error> = None;
+        for reference in tries {
+            let mut request = Request::new(address(&spec.clone));
+            request.reference = reference;
+            request.recurse_submodules = spec.submodules;
+            request.timeout = spec.time_limit();
+            match runtime.block_on(fetcher.git(&request)) {
+                Ok(artifact) => return Ok(artifact.tree),
+                // The first try is the likeliest meaning, so its failure is the one to tell.
+                Err(error) => first = first.or(Some(error)),
+            }
+        }
+        Err(WorldError::Failed(first.map(|error| error.to_string()).unwrap_or_default()))
+    }
+}
+
+/// `git@host:path` as an address with a scheme.
+fn address(clone: &str) -> String {
+    match clone.split_once(':') {
+        Some((host, path)) if !clone.contains("://") && !host.contains('/') => {
+            format!("ssh://{host}/{}", path.trim_start_matches('/'))
+        }
+        _ => clone.to_owned(),
+    }
+}
+
+/// A fetched tree, which may name others.
+struct RemoteWorld {
+    tree: Tree,
+    remotes: Rc<Remotes>,
+}
+
+impl World for RemoteWorld {
+    fn read(&self, path: &str) -> Result<Vec<u8>, WorldError> {
+        match self.tree.read(path.trim_start_matches('/')) {
+            Ok(bytes) => Ok(bytes.to_vec()),
+            Err(Error::NotFound(_)) => Err(WorldError::NotFound),
+            Err(error) => Err(WorldError::Failed(error.to_string())),
+        }
+    }
+
+    fn is_dir(&self, path: &str) -> bool {
+        let relative = path.trim_start_matches('/');
+        relative.is_empty() || self.tree.is_dir(relative)
+    }
+
+    fn is_file(&self, path: &str) -> bool {
+        self.tree.is_file(path.trim_start_matches('/'))
+    }
+
+    fn list_dir(&self, path: &str) -> Result<Vec<String>, WorldError> {
+        let entries = self.tree.list(path.trim_start_matches('/')).ok_or(WorldError::NotFound)?;
+        Ok(entries.iter().map(|entry| entry.name.to_string()).collect())
+    }
+
+    fn remote(&self, url: &str) -> Result<Root, WorldError> {
+        self.remotes.open(url)
+    }
+}

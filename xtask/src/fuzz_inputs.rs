@@ -1,0 +1,420 @@
+//! `cargo xtask fuzz TARGET`: inputs that are nearly right, for whatever reads what strangers write.
+//!
+//! A seed always makes the same inputs, so a finding is told by its seed. An input must neither panic nor take
+//! long, and what two ways of reading agree on for good input they must agree on for bad input too.
+
+use crate::fuzz::random::Random;
+use anyhow::bail;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+/// `cargo xtask fuzz`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// What reads: yaml, template, execute, archive, set, or all.
+    target: String,
+    /// How long each target runs.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Only the first seed, and print its input.
+    #[arg(long)]
+    once: bool,
+}
+
+/// Reads an input; what is wrong with how it was read.
+type Check = fn(&[u8]) -> Result<(), String>;
+
+struct Target {
+    name: &'static str,
+    /// What inputs are made of.
+    pieces: &'static [&'static str],
+    check: Check,
+}
+
+const TARGETS: &[Target] = &[
+    Target { name: "yaml", pieces: YAML, check: yaml },
+    Target { name: "template", pieces: TEMPLATE, check: template },
+    Target { name: "execute", pieces: TEMPLATE, check: execute },
+    Target { name: "archive", pieces: YAML, check: archive },
+    Target { name: "set", pieces: SET, check: set },
+];
+
+/// One input may take this long, also in a debug build.
+const LONGEST: Duration = Duration::from_secs(20);
+
+/// Runs. `false` when something was found.
+pub fn run(args: &Args) -> anyhow::Result<bool> {
+    let targets: Vec<&Target> =
+        TARGETS.iter().filter(|target| args.target == "all" || target.name == args.target).collect();
+    if targets.is_empty() {
+        bail!("no target named {}", args.target);
+    }
+    let mut good = true;
+    for target in targets {
+        let since = Instant::now();
+        let mut seed = args.seed;
+        loop {
+            let input = input(target, seed);
+            if args.once {
+                println!("{}", String::from_utf8_lossy(&input));
+            }
+            let start = Instant::now();
+            let result = catch_unwind(AssertUnwindSafe(|| (target.check)(&input)))
+                .unwrap_or_else(|_| Err("it panics".into()));
+            let result = match start.elapsed() > LONGEST {
+                true => Err(format!("it takes {:?}", start.elapsed())),
+                false => result,
+            };
+            if let Err(words) = result {
+                good = false;
+                println!("{} --seed {seed}: {words}", target.name);
+            }
+            seed += 1;
+            if args.once || since.elapsed().as_secs() >= args.seconds {
+                break;
+            }
+        }
+        let tried = seed - args.seed;
+        println!(
+            "{}: {tried} inputs in {} s, up to seed {}",
+            target.name,
+            since.elapsed().as_secs(),
+            seed - 1
+        );
+    }
+    Ok(good)
+}
+
+/// Pieces in a row, some many times over, then a few bytes changed.
+fn input(target: &Target, seed: u64) -> Vec<u8> {
+    let mut random = Random::new(seed);
+    let mut out = Vec::new();
+    for _ in 0..random.below(40) {
+        let piece = target.pieces[random.below(target.pieces.len())];
+        let times = if random.below(30) == 0 { 1 << random.below(15) } else { 1 };
+        out.extend(piece.as_bytes().repeat(times).iter().take(1 << 16));
+    }
+    for _ in 0..random.below(4) {
+        if out.is_empty() {
+            break;
+        }
+        let at = random.below(out.len());
+        match random.below(4) {
+            0 => out[at] = random.below(256) as u8,
+            1 => out.truncate(at),
+            2 => drop(out.remove(at)),
+            _ => out.insert(at, out[at]),
+        }
+    }
+    out
+}
+
+const YAML: &[&str] = &[
+    "a",
+    "b: ",
+    "- ",
+    "? ",
+    ": ",
+    "\n",
+    "\n  ",
+    "\n    ",
+    "# c\n",
+    " # c",
+    "'",
+    "\"",
+    "[",
+    "]",
+    "{",
+    "}",
+    ", ",
+    "&x ",
+    "*x",
+    "!!str ",
+    "!!binary ",
+    "!t ",
+    "|\n",
+    ">\n",
+    "|-\n  ",
+    ">+2\n",
+    "\\",
+    "\\u00e9",
+    "\t",
+    "\r\n",
+    "---\n",
+    "...\n",
+    "%YAML 1.1\n",
+    "%TAG ! x:\n",
+    "<<: ",
+    "~",
+    "1",
+    "-0x1f",
+    "1e3",
+    ".inf",
+    "2001-01-01",
+    "\u{85}",
+    "\u{2028}",
+    "é",
+    "😀",
+    "\u{feff}",
+    "yes",
+    "kind: X\n",
+    "metadata: {name: x}\n",
+    "a: &x {b: 1}\n",
+    "c: [*x, *x]\n",
+    "key: value\n",
+    "- - - ",
+    "\"\\x41\"",
+    "'it''s'",
+    "0777",
+    "1_000",
+    "12:30",
+    "NaN",
+    "=",
+];
+
+const TEMPLATE: &[&str] = &[
+    "{{",
+    "}}",
+    "{{-",
+    "-}}",
+    " ",
+    "\n",
+    "text",
+    ".",
+    ".Values",
+    ".Values.a",
+    ".x.y",
+    "$",
+    "$x",
+    ":=",
+    " = ",
+    "|",
+    "(",
+    ")",
+    "\"s\"",
+    "`raw`",
+    "'c'",
+    "1",
+    "-2.5",
+    "0x1F",
+    "1e3",
+    "nil",
+    "true",
+    "if ",
+    "else ",
+    "else if ",
+    "end",
+    "range ",
+    "with ",
+    "define \"t\"",
+    "template \"t\" . ",
+    "block \"b\" . ",
+    "break",
+    "continue",
+    "include \"t\" .",
+    "tpl \"{{ . }}\" .",
+    "{{ if .Values.a }}",
+    "{{ range .Values.list }}",
+    "{{ end }}",
+    "{{ . }}",
+    "{{ $x := .Values.a }}",
+    "{{ $x }}",
+    "{{ range $i, $e := until 3 }}",
+    "{{ toYaml .Values | nindent 2 }}",
+    "{{ printf \"%v %5d\" . 3 }}",
+    "{{/* c */}}",
+    "{{ define \"t\" }}",
+    "{{ with .Values.map }}",
+    "{{ else }}",
+    "quote ",
+    "default 1 ",
+    "index . 0 ",
+    "dict \"a\" 1 ",
+    "list 1 2 ",
+    "regexMatch \"a+\" \"aa\" ",
+    "len ",
+    "slice \"abc\" 1 2 ",
+    "date \"2006\" now ",
+    "semverCompare \">1\" \"2.0.0\" ",
+    "merge (dict) ",
+    "set ",
+    "get ",
+    "keys ",
+    "substr 0 2 ",
+    "trunc -1 ",
+    "splitList \",\" ",
+    "fromYaml ",
+    "toJson ",
+    "b64dec ",
+    "add 1 ",
+    "div 1 0 ",
+    "mod 1 0 ",
+    "until -5 ",
+    "seq 0 2 9 ",
+    "repeat 3 ",
+    "urlParse ",
+    "atoi ",
+    "kindOf ",
+    "fail \"x\" ",
+];
+
+const SET: &[&str] = &[
+    "a",
+    "b.c",
+    "=",
+    "1",
+    ",",
+    ".",
+    "[",
+    "]",
+    "[0]",
+    "[1]",
+    "[-1]",
+    "[99999999999]",
+    "[65537]",
+    "{",
+    "}",
+    "{1,2}",
+    "\\",
+    "\\.",
+    "\\,",
+    "null",
+    "true",
+    "\"",
+    "'",
+    " ",
+    "a.b=c",
+    "a[0].b=1",
+    "x={}",
+    "json={\"a\":1}",
+    "é",
+    "\n",
+    "0777",
+    "1e9",
+    "..",
+    "==",
+];
+
+fn yaml(input: &[u8]) -> Result<(), String> {
+    let text = String::from_utf8_lossy(input);
+    let whole = yaml::from_str(&text);
+    let some = yaml::from_str_members(&text, &["a", "kind", "metadata"]);
+    match (&whole, &some) {
+        (Err(a), Err(b)) if a.to_string() == b.to_string() => {}
+        (Ok(serde_json::Value::Object(whole)), Ok(serde_json::Value::Object(some))) => {
+            if some.iter().any(|(key, value)| whole.get(key) != Some(value))
+                || whole.contains_key("a") != some.contains_key("a")
+            {
+                return Err("a member differs when only some are read".into());
+            }
+        }
+        (Ok(a), Ok(b)) if a == b => {}
+        _ => return Err("reading some members ends otherwise than reading all".into()),
+    }
+    // Go prints the key `<<` as it is, quoted before or not, and reads it as a merge.
+    if let Ok(value) = whole
+        && !text.contains("<<")
+    {
+        let again = yaml::from_str(&yaml::to_string(&value));
+        if again.as_ref().ok() != Some(&value) {
+            return Err("what is printed does not read back".into());
+        }
+    }
+    let _strict = yaml::from_str_strict(&text);
+    if let Ok(nodes) = yaml::parse_nodes(&text) {
+        for node in &nodes {
+            let _printed = yaml::emit(node);
+        }
+    }
+    Ok(())
+}
+
+fn template(input: &[u8]) -> Result<(), String> {
+    let text = String::from_utf8_lossy(input);
+    let mut set = gotemplate::Templates::helm(false);
+    if set.parse("t", &text).is_err() {
+        return Ok(());
+    }
+    let printed = set.canonical("t").unwrap_or_default();
+    // What a definition holds is not printed with the text around it.
+    if set.names().len() > 1 {
+        return Ok(());
+    }
+    let mut again = gotemplate::Templates::helm(false);
+    // Text may look like an action once the comment between two braces is gone.
+    if again.parse("t", &printed).is_ok() && again.canonical("t").as_deref() != Some(printed.as_str()) {
+        return Err("its own form reads as another one".into());
+    }
+    Ok(())
+}
+
+fn execute(input: &[u8]) -> Result<(), String> {
+    let values = b"a: 1\nlist: [1, x, {y: z}]\nmap: {k: v}\ntext: abc\n".to_vec();
+    let files = [("values.yaml", values), ("templates/a.yaml", input.to_vec())];
+    render(&files, helm::Limits { steps: 100_000, output: 1 << 20, ..helm::Limits::default() })
+}
+
+fn render(files: &[(&str, Vec<u8>)], limits: helm::Limits) -> Result<(), String> {
+    let mut all =
+        BTreeMap::from([("Chart.yaml".to_owned(), b"apiVersion: v2\nname: x\nversion: 1.0.0\n".to_vec())]);
+    all.extend(files.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.clone())));
+    let Ok(chart) = helm::Chart::from_files(all) else { return Ok(()) };
+    let world = helm::NoCluster::new("2026-01-02T03:04:05Z".parse().map_err(|_| "no time")?, [7; 32]);
+    let options = helm::RenderOptions { limits, ..Default::default() };
+    let lean = helm::RenderOptions { heads_only: true, ..options.clone() };
+    let values = helm::Values::new();
+    let print = |options| {
+        helm::render(&chart, &values, options, &world)
+            .and_then(|rendered| rendered.to_template(&Default::default()))
+            .map_err(|error| error.to_string())
+    };
+    let random = files.iter().any(|(_, bytes)| {
+        let text = String::from_utf8_lossy(bytes);
+        ["rand", "uuid", "gen", "shuffle", "bcrypt", "htpasswd", "encrypt"]
+            .iter()
+            .any(|word| text.contains(word))
+    });
+    match print(&options) == print(&lean) || random {
+        true => Ok(()),
+        false => Err("with heads alone it renders otherwise".into()),
+    }
+}
+
+/// A packed chart with the input as its files, whole and damaged.
+fn archive(input: &[u8]) -> Result<(), String> {
+    let half = input.split_at(input.len() / 2);
+    let files = [
+        helm::File::new("Chart.yaml", half.0),
+        helm::File::new("values.yaml", half.1),
+        helm::File::new("templates/a.yaml", input),
+        helm::File::new("charts/y/Chart.yaml", half.1),
+    ];
+    let mut packed = helm::chart::write_archive("x", &files, 0).map_err(|error| error.to_string())?;
+    let _whole = helm::Chart::from_archive(&packed);
+    let at = input.iter().map(|byte| usize::from(*byte)).sum::<usize>() % packed.len();
+    packed[at] ^= 1 << (input.len() % 8);
+    let _damaged = helm::Chart::from_archive(&packed);
+    packed.truncate(at);
+    let _cut = helm::Chart::from_archive(&packed);
+    Ok(())
+}
+
+fn set(input: &[u8]) -> Result<(), String> {
+    let text = String::from_utf8_lossy(input);
+    let mut values = helm::Values::new();
+    let _ = values.set(&text);
+    let _ = values.set_string(&text);
+    let _ = values.set_json(&text);
+    let _ = values.set_literal(&text);
+    let _ = values.set_file(&text, &mut |path| Ok(path.to_owned()));
+    let json = values.to_json();
+    match helm::Values::from_json(json.clone()) {
+        Ok(again) if again.to_json() == json => Ok(()),
+        Ok(_) => Err("the values read back otherwise".into()),
+        Err(_) => Ok(()),
+    }
+}
