@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use regex::Regex;
 
-use super::Version;
+use super::{Version, identifiers, run};
 use crate::fmt::quote;
 
 const MAX_LENGTH: usize = 512;
@@ -23,6 +23,13 @@ pub struct Constraint {
 struct Group {
     terms: Vec<Term>,
     prerelease: bool,
+}
+
+impl Group {
+    fn new(terms: Vec<Term>) -> Self {
+        let prerelease = terms.iter().any(|term| !term.version.pre.is_empty());
+        Group { terms, prerelease }
+    }
 }
 
 /// One comparison. Which parts of its version are left open (`1.x`) changes what it means.
@@ -66,6 +73,93 @@ fn compile() -> Option<Patterns> {
     })
 }
 
+/// The groups of a constraint that is written as nearly all are: operators and versions with spaces or commas
+/// between them, no ranges. Compiling the patterns takes longer than rendering a small chart.
+fn plain(text: &str) -> Option<Vec<Group>> {
+    let alternatives = text.split("||");
+    if alternatives.clone().count() > MAX_GROUPS {
+        return None;
+    }
+    let terms = |alternative| Some(Group::new(plain_terms(alternative)?));
+    alternatives.map(terms).collect()
+}
+
+fn plain_terms(text: &str) -> Option<Vec<Term>> {
+    const OPERATORS: [&str; 12] = [">=", "=>", "<=", "=<", "!=", "~>", "=", ">", "<", "~", "^", ""];
+    let mut terms = Vec::new();
+    let mut rest = text.trim_start_matches(' ');
+    loop {
+        let operator = OPERATORS.into_iter().find(|operator| rest.starts_with(operator))?;
+        rest = rest.get(operator.len()..)?.trim_start_matches(' ');
+        let (version, after) =
+            run(rest, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'*' | b'-' | b'+'));
+        terms.push(Term::new(operator, version, plain_version(version)?).ok()?);
+        let spaceless = after.trim_start_matches(' ');
+        rest = match spaceless.strip_prefix(',') {
+            Some(more) => more.trim_start_matches(' '),
+            None if spaceless.is_empty() => return Some(terms),
+            // Two terms stand apart.
+            None if spaceless.len() == after.len() => return None,
+            None => spaceless,
+        };
+    }
+}
+
+/// The parts of a version in a constraint: numbers or `x`, the second and third with their dots, and the
+/// prerelease with its dash.
+fn plain_version(text: &str) -> Option<[&str; 4]> {
+    let digit = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'x' | b'X' | b'*');
+    let (major, mut rest) = run(text.strip_prefix('v').unwrap_or(text), digit);
+    let mut parts = [major, "", "", ""];
+    for part in parts.iter_mut().skip(1).take(2) {
+        if let Some(after) = rest.strip_prefix('.') {
+            let (digits, more) = run(after, digit);
+            if digits.is_empty() {
+                return None;
+            }
+            (*part, rest) = (rest.get(..=digits.len())?, more);
+        }
+    }
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+    for mark in ['-', '+'] {
+        if let Some(after) = rest.strip_prefix(mark) {
+            let (name, more) = run(after, word);
+            if !identifiers(name) {
+                return None;
+            }
+            if let ('-', [.., pre]) = (mark, &mut parts) {
+                *pre = rest.get(..=name.len())?;
+            }
+            rest = more;
+        }
+    }
+    (!major.is_empty() && rest.is_empty()).then_some(parts)
+}
+
+/// The groups of any constraint, or why it is none.
+fn by_patterns(text: &str) -> Result<Vec<Group>, String> {
+    let patterns = patterns().ok_or_else(|| improper(text))?;
+    let mut rewritten = text.to_owned();
+    for range in patterns.range.captures_iter(text) {
+        let part = |index: usize| range.get(index).map_or("", |part| part.as_str());
+        rewritten = rewritten.replacen(part(0), &format!(">= {}, <= {} ", part(1), part(11)), 1);
+    }
+    let alternatives: Vec<&str> = rewritten.split("||").collect();
+    if alternatives.len() > MAX_GROUPS {
+        return Err(format!("too many constraint groups (max {MAX_GROUPS})"));
+    }
+    let mut groups = Vec::with_capacity(alternatives.len());
+    for alternative in alternatives {
+        if !patterns.valid.is_match(alternative) {
+            return Err(improper(alternative));
+        }
+        let found = patterns.find.find_iter(alternative);
+        let terms = found.map(|term| Term::parse(term.as_str(), patterns)).collect::<Result<Vec<_>, _>>()?;
+        groups.push(Group::new(terms));
+    }
+    Ok(groups)
+}
+
 fn improper(text: &str) -> String {
     format!("improper constraint: {}", quote(text))
 }
@@ -76,28 +170,10 @@ impl Constraint {
         if text.len() > MAX_LENGTH {
             return Err(format!("constraint string is too long (max {MAX_LENGTH} bytes)"));
         }
-        let patterns = patterns().ok_or_else(|| improper(text))?;
-        let mut rewritten = text.to_owned();
-        for range in patterns.range.captures_iter(text) {
-            let part = |index: usize| range.get(index).map_or("", |part| part.as_str());
-            rewritten = rewritten.replacen(part(0), &format!(">= {}, <= {} ", part(1), part(11)), 1);
+        if let Some(groups) = plain(text) {
+            return Ok(Constraint { groups, include_prerelease: false });
         }
-        let alternatives: Vec<&str> = rewritten.split("||").collect();
-        if alternatives.len() > MAX_GROUPS {
-            return Err(format!("too many constraint groups (max {MAX_GROUPS})"));
-        }
-        let mut groups = Vec::with_capacity(alternatives.len());
-        for alternative in alternatives {
-            if !patterns.valid.is_match(alternative) {
-                return Err(improper(alternative));
-            }
-            let found = patterns.find.find_iter(alternative);
-            let terms =
-                found.map(|term| Term::parse(term.as_str(), patterns)).collect::<Result<Vec<_>, _>>()?;
-            let prerelease = terms.iter().any(|term| !term.version.pre.is_empty());
-            groups.push(Group { terms, prerelease });
-        }
-        Ok(Constraint { groups, include_prerelease: false })
+        Ok(Constraint { groups: by_patterns(text)?, include_prerelease: false })
     }
 
     /// Whether `version` satisfies it. Prereleases only match where the constraint names one.
@@ -148,7 +224,13 @@ impl Term {
     fn parse(text: &str, patterns: &Patterns) -> Result<Self, String> {
         let parts = patterns.term.captures(text).ok_or_else(|| improper(text))?;
         let part = |index: usize| parts.get(index).map_or("", |part| part.as_str());
-        let (major, minor, patch, pre) = (part(3), part(4), part(5), part(6));
+        Term::new(part(1), part(2), [part(3), part(4), part(5), part(6)])
+    }
+
+    /// A comparison with the version `text`, whose parts are the numbers, the second and third with their dots, and
+    /// the prerelease with its dash.
+    fn new(operator: &str, text: &str, parts: [&str; 4]) -> Result<Self, String> {
+        let [major, minor, patch, pre] = parts;
         let (mut minor_open, mut patch_open) = (false, false);
         let mut open = true;
         let version = if is_open(major) {
@@ -161,13 +243,13 @@ impl Term {
             format!("{major}{minor}.0{pre}")
         } else {
             open = false;
-            part(2).to_owned()
+            text.to_owned()
         };
         let version = Version::parse(&version).map_err(|_| "constraint parser error".to_owned())?;
         Ok(Term {
-            operator: part(1).to_owned(),
+            operator: operator.to_owned(),
             version,
-            text: part(2).to_owned(),
+            text: text.to_owned(),
             open,
             minor_open,
             patch_open,
@@ -299,5 +381,87 @@ fn prerelease_order(a: &str, b: &str) -> Ordering {
         (true, false) => Ordering::Less,
         (false, true) => Ordering::Greater,
         (false, false) => super::compare_prerelease(a, b),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{by_patterns, plain};
+    use crate::semver::{loose, run};
+
+    /// Texts made of pieces, the same ones every time.
+    fn texts(pieces: &[&str], count: usize) -> Vec<String> {
+        let mut state = 1u64;
+        let mut below = |limit: usize| {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 33) as usize % limit
+        };
+        let mut text = |_| (0..1 + below(7)).map(|_| pieces[below(pieces.len())]).collect();
+        (0..count).map(&mut text).collect()
+    }
+
+    #[test]
+    fn what_is_plain_is_what_the_patterns_find() {
+        const PIECES: &[&str] = &[
+            ">=",
+            "<",
+            "!=",
+            "=",
+            "~",
+            "^",
+            "~>",
+            "=>",
+            " ",
+            ", ",
+            ",",
+            " || ",
+            "||",
+            " - ",
+            "1",
+            "2.3",
+            "v1.2.3",
+            "1.x",
+            "*",
+            "X.1",
+            "-0",
+            "-rc.1",
+            "+b",
+            ".",
+            "0",
+            "99999999999999999999",
+            "a",
+            "-",
+            "|",
+        ];
+        let mut plains = 0;
+        for text in texts(PIECES, 60_000) {
+            if let Some(groups) = plain(&text) {
+                plains += 1;
+                assert_eq!(
+                    Ok(format!("{groups:?}")),
+                    by_patterns(&text).map(|all| format!("{all:?}")),
+                    "{text}"
+                );
+            }
+        }
+        assert!(plains > 3_000, "{plains}");
+    }
+
+    #[test]
+    fn lenient_versions_are_those_of_the_pattern() {
+        const PATTERN: &str = r"^v?([0-9]+)(\.[0-9]+)?(\.[0-9]+)?(-([0-9A-Za-z\-]+(?:\.[0-9A-Za-z\-]+)*))?(\+([0-9A-Za-z\-]+(?:\.[0-9A-Za-z\-]+)*))?$";
+        let pattern = regex::Regex::new(PATTERN).expect("a pattern");
+        for text in texts(&["v", "1", ".", "20", "-", "+", "rc", "é", " ", "x"], 30_000) {
+            let wanted = pattern.captures(&text).map(|found| {
+                let part = |at| found.get(at).map_or("", |part: regex::Match| part.as_str()).to_owned();
+                [part(1), part(2).replace('.', ""), part(3).replace('.', ""), part(5), part(7)]
+            });
+            let got = loose(&text).map(|parts| {
+                let [major, minor, patch] = parts.numbers;
+                [major, minor, patch, parts.pre, parts.metadata].map(str::to_owned)
+            });
+            assert_eq!(wanted, got, "{text}");
+        }
+        assert_eq!(run("12a", |byte| byte.is_ascii_digit()), ("12", "a"));
     }
 }

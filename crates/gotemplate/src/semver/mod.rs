@@ -4,9 +4,6 @@ mod constraint;
 
 use std::cmp::Ordering;
 use std::fmt;
-use std::sync::OnceLock;
-
-use regex::Regex;
 
 pub use constraint::Constraint;
 
@@ -39,10 +36,44 @@ fn number(text: &str) -> Result<u64, String> {
     })
 }
 
-fn loose() -> Option<&'static Regex> {
-    static LOOSE: OnceLock<Option<Regex>> = OnceLock::new();
-    const PATTERN: &str = r"^v?([0-9]+)(\.[0-9]+)?(\.[0-9]+)?(-([0-9A-Za-z\-]+(?:\.[0-9A-Za-z\-]+)*))?(\+([0-9A-Za-z\-]+(?:\.[0-9A-Za-z\-]+)*))?$";
-    LOOSE.get_or_init(|| Regex::new(PATTERN).ok()).as_ref()
+/// What a lenient version is made of, as it stands there: numbers without dots, the rest without its mark.
+#[derive(Default)]
+struct Parts<'t> {
+    numbers: [&'t str; 3],
+    pre: &'t str,
+    metadata: &'t str,
+}
+
+/// The first bytes that are `good`, and the rest.
+fn run(text: &str, good: impl Fn(u8) -> bool) -> (&str, &str) {
+    let end = text.bytes().position(|byte| !good(byte)).unwrap_or(text.len());
+    text.split_at_checked(end).unwrap_or((text, ""))
+}
+
+/// Up to three numbers with dots between them, a prerelease, metadata. `None` when nothing else may follow.
+fn loose(text: &str) -> Option<Parts<'_>> {
+    let mut parts = Parts::default();
+    let (major, mut rest) = run(text.strip_prefix('v').unwrap_or(text), |byte| byte.is_ascii_digit());
+    let [first, more @ ..] = &mut parts.numbers;
+    *first = major;
+    for part in more {
+        if let Some(after) = rest.strip_prefix('.') {
+            (*part, rest) = run(after, |byte| byte.is_ascii_digit());
+            if part.is_empty() {
+                return None;
+            }
+        }
+    }
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+    for (mark, part) in [('-', &mut parts.pre), ('+', &mut parts.metadata)] {
+        if let Some(after) = rest.strip_prefix(mark) {
+            (*part, rest) = run(after, word);
+            if !identifiers(part) {
+                return None;
+            }
+        }
+    }
+    (!major.is_empty() && rest.is_empty()).then_some(parts)
 }
 
 impl Version {
@@ -51,20 +82,20 @@ impl Version {
         if text.len() > MAX_LENGTH {
             return Err(format!("version string is too long (max {MAX_LENGTH} bytes)"));
         }
-        let Some(parts) = loose().and_then(|regex| regex.captures(text)) else {
+        let Some(parts) = loose(text) else {
             return Err(INVALID.to_owned());
         };
-        let part = |index: usize| parts.get(index).map_or("", |part| part.as_str());
-        let segment = |index: usize| match part(index).trim_start_matches('.') {
+        let segment = |digits: &str| match digits {
             "" => Ok(0),
             digits => number(digits).map_err(|error| format!("error parsing version segment: {error}")),
         };
+        let [major, minor, patch] = parts.numbers;
         let version = Version {
-            major: segment(1)?,
-            minor: segment(2)?,
-            patch: segment(3)?,
-            pre: part(5).to_owned(),
-            metadata: part(7).to_owned(),
+            major: segment(major)?,
+            minor: segment(minor)?,
+            patch: segment(patch)?,
+            pre: parts.pre.to_owned(),
+            metadata: parts.metadata.to_owned(),
             original: text.to_owned(),
         };
         check_prerelease(&version.pre)?;
