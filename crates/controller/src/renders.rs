@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn the_room_is_bounded_and_the_oldest_go() {
-        let renders = Renders::bounded(50);
+        let renders = Renders::bounded(49);
         for (unit, text) in [("a", "one"), ("b", "two"), ("c", "three")] {
             renders.keep(unit, (), (), &rendered(text));
             assert!(renders.recall(&"a", &(), |()| true).is_some(), "it is in use");
