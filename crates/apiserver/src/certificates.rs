@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::api::write::{self, Context, Proposal};
 use crate::app::App;
 use crate::auth::{AUTHENTICATED, User};
+use crate::status::Cause;
 use crate::store::Object;
 
 /// The table of signing requests.
@@ -33,6 +34,64 @@ pub fn user_of(certificate: &CertificateDer<'_>) -> Option<User> {
     }
     groups.push(AUTHENTICATED.to_owned());
     Some(User { name, groups, ..User::default() })
+}
+
+/// Every use that can be asked for.
+const USAGES: &[&str] = &[
+    "any",
+    "cert sign",
+    "client auth",
+    "code signing",
+    "content commitment",
+    "crl sign",
+    "data encipherment",
+    "decipher only",
+    "digital signature",
+    "email protection",
+    "encipher only",
+    "ipsec end system",
+    "ipsec tunnel",
+    "ipsec user",
+    "key agreement",
+    "key encipherment",
+    "microsoft sgc",
+    "netscape sgc",
+    "ocsp signing",
+    "s/mime",
+    "server auth",
+    "signing",
+    "timestamping",
+];
+
+/// What is wrong with a new signing request.
+pub fn check(request: &Value, causes: &mut Vec<Cause>) {
+    let text = |field: &str| get_str(request, &["spec", field]).unwrap_or_default();
+    let decoded = STANDARD.decode(text("request")).unwrap_or_default();
+    if !decoded.starts_with(b"-----BEGIN CERTIFICATE REQUEST-----") {
+        let why = "PEM block type must be CERTIFICATE REQUEST";
+        causes.push(Cause::invalid("spec.request", &text("request").into(), why));
+    }
+    let usages = get(request, &["spec", "usages"]).and_then(Value::as_array);
+    if usages.is_none_or(Vec::is_empty) {
+        causes.push(Cause::required("spec.usages", ""));
+    }
+    for (index, usage) in usages.into_iter().flatten().enumerate() {
+        if !usage.as_str().is_some_and(|own| USAGES.contains(&own)) {
+            causes.push(Cause::unsupported(format!("spec.usages[{index}]"), usage, USAGES));
+        }
+    }
+    let signer = text("signerName");
+    let fits = signer.split_once('/').is_some_and(|(domain, path)| domain.contains('.') && !path.is_empty());
+    if signer.is_empty() {
+        causes.push(Cause::required("spec.signerName", ""));
+    } else if !fits {
+        let why = "must be a fully qualified domain and path of the form 'example.com/signer-name'";
+        causes.push(Cause::invalid("spec.signerName", &signer.into(), why));
+    }
+    if let Some(seconds) = get_i64(request, &["spec", "expirationSeconds"]).filter(|seconds| *seconds < 600) {
+        let why = "may not specify a duration less than 600 seconds (10 minutes)";
+        causes.push(Cause::invalid("spec.expirationSeconds", &seconds.into(), why));
+    }
 }
 
 /// Signs a request that was approved, as the controllers of a real cluster do.

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::app::App;
 use crate::catalog::Resource;
+use crate::conversion;
 use crate::store::Object;
 
 /// The text of an object in a resource's version.
@@ -12,6 +13,9 @@ pub fn text(app: &App, resource: &Resource, object: &Object) -> Bytes {
     let version = resource.api_version();
     if *resource.stored_as == *version {
         return object.json().clone();
+    }
+    if let Some(converted) = conversion::converted(resource, object) {
+        return converted.json().clone();
     }
     if resource.custom.is_some() {
         return object.json_as(&version, &resource.kind);
@@ -21,6 +25,9 @@ pub fn text(app: &App, resource: &Resource, object: &Object) -> Bytes {
 
 /// The tree of an object in a resource's version.
 pub fn tree(_app: &App, resource: &Resource, object: &Object) -> Value {
+    if let Some(converted) = conversion::converted(resource, object) {
+        return converted.value();
+    }
     let mut value = object.value();
     from_stored(resource, &mut value);
     value

@@ -11,6 +11,7 @@ use crate::api::delete::delete_object;
 use crate::api::write::{self, Context, Proposal};
 use crate::app::{App, now};
 use crate::catalog::{Catalog, Resource, Subresource, api_version};
+use crate::conversion::Conversion;
 use crate::status::{Cause, group_resource};
 use crate::store::{Draft, Object};
 
@@ -34,6 +35,8 @@ pub struct CustomVersion {
     pub preserve_unknown: bool,
     /// Whether the definition is being deleted: no new objects are taken.
     pub terminating: bool,
+    /// Who turns objects of one version into another, unless that takes no more than a name.
+    pub conversion: Option<Arc<Conversion>>,
 }
 
 /// Rebuilds the catalog after a definition was written or removed, and ends its objects when it is
@@ -113,6 +116,9 @@ pub fn resources_of(definition: &Value, parsed: schema::Crd) -> Vec<Resource> {
     let verbs = |list: &[&str]| list.iter().map(|v| Arc::from(*v)).collect::<Vec<Arc<str>>>();
     let texts = |list: &[String]| list.iter().map(|v| Arc::from(v.as_str())).collect::<Vec<Arc<str>>>();
     let kind: Arc<str> = parsed.kind.as_str().into();
+    let served = parsed.versions.iter().filter(|version| version.served && version.name != stored);
+    let others = served.map(|version| api_version(&parsed.group, &version.name).into()).collect();
+    let conversion = Conversion::of(definition, others).map(Arc::new);
     let mut resources = Vec::new();
     for version in &parsed.versions {
         if !version.served {
@@ -162,6 +168,7 @@ pub fn resources_of(definition: &Value, parsed: schema::Crd) -> Vec<Resource> {
                 version: version.clone(),
                 preserve_unknown: parsed.preserve_unknown,
                 terminating,
+                conversion: conversion.clone(),
             })),
         });
     }

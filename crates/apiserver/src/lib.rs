@@ -12,6 +12,7 @@ mod bootstrap;
 mod catalog;
 mod certificates;
 mod clusters;
+mod conversion;
 mod convert;
 mod crd;
 mod credentials;

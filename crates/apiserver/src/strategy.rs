@@ -376,6 +376,9 @@ pub fn validate(app: &App, resource: &Resource, value: &Value, old: Option<&Valu
     if &*resource.table == crate::crd::TABLE && old.is_none() {
         crate::crd::check_names(app, value, &mut causes);
     }
+    if &*resource.table == crate::certificates::TABLE && old.is_none() {
+        crate::certificates::check(value, &mut causes);
+    }
     if crate::admission::webhooks::is_configuration(&resource.table) {
         crate::admission::configuration::check(value, old, &mut causes);
     }

@@ -18,6 +18,7 @@ use crate::status::{Cause, Failure};
 /// The issuer of tokens, and their audience unless asked otherwise.
 pub const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 const MIN_SECONDS: i64 = 600;
+const MAX_SECONDS: i64 = 1 << 32;
 const DEFAULT_SECONDS: i64 = 3600;
 
 /// A good token.
@@ -45,13 +46,19 @@ pub fn create(call: &Call, body: &Bytes) -> Result<Response<Body>, Failure> {
         );
         return Err(Failure::invalid("authentication.k8s.io", "TokenRequest", "", &[cause]));
     }
+    if seconds > MAX_SECONDS {
+        let why = "may not specify a duration larger than 2^32 seconds";
+        let cause = Cause::invalid("spec.expirationSeconds", &seconds.into(), why);
+        return Err(Failure::invalid("authentication.k8s.io", "TokenRequest", "", &[cause]));
+    }
+    let bound = bound(call, &request)?;
     let mut audiences = get(&request, &["spec", "audiences"]).cloned().unwrap_or_default();
     if audiences.as_array().is_none_or(Vec::is_empty) {
         audiences = json!([ISSUER]);
     }
     let now = jiff::Timestamp::now();
     let end = now.as_second() + seconds;
-    let claims = json!({
+    let mut claims = json!({
         "aud": audiences,
         "exp": end,
         "iat": now.as_second(),
@@ -64,6 +71,9 @@ pub fn create(call: &Call, body: &Bytes) -> Result<Response<Body>, Failure> {
             "serviceaccount": {"name": call.name(), "uid": meta::uid(&account)},
         },
     });
+    if let Some((claim, name, uid)) = bound {
+        claims["kubernetes.io"][claim] = json!({"name": name, "uid": uid});
+    }
     let text = sign(&call.app, &claims)?;
     let expires = jiff::Timestamp::from_second(end).unwrap_or(now);
     set(&mut request, &["spec", "audiences"], audiences);
@@ -78,6 +88,34 @@ pub fn create(call: &Call, body: &Bytes) -> Result<Response<Body>, Failure> {
     );
     set(&mut request, &["status"], json!({"token": text, "expirationTimestamp": time_text(expires)}));
     Ok(read::answer_tree(call, StatusCode::CREATED, &request))
+}
+
+/// What a token is to end with, besides its account: the claim's name, the object's name and UID.
+fn bound(call: &Call, request: &Value) -> Result<Option<(&'static str, String, String)>, Failure> {
+    let Some(reference) = get(request, &["spec", "boundObjectRef"]).filter(|own| own.is_object()) else {
+        return Ok(None);
+    };
+    let text = |field: &str| get_str(reference, &[field]).unwrap_or_default();
+    let (namespace, name) = (call.namespace(), text("name"));
+    let (claim, plural, key) = match (text("apiVersion"), text("kind")) {
+        ("v1", "Pod") => ("pod", "pods", format!("{namespace}/{name}")),
+        ("v1", "Secret") => ("secret", "secrets", format!("{namespace}/{name}")),
+        ("v1", "Node") => ("node", "nodes", name.to_owned()),
+        (version, kind) => {
+            let why = format!("cannot bind token to object of type {version}, Kind={kind}");
+            return Err(Failure::bad_request(why));
+        }
+    };
+    let found = call.app.tree(plural, &key).ok_or_else(|| Failure::not_found("", plural, name))?;
+    let uid = meta::uid(&found).to_owned();
+    let asked = text("uid");
+    if !asked.is_empty() && asked != uid {
+        let why = format!(
+            "the UID in the bound object reference ({asked}) does not match the UID in record. The object might have been deleted and then recreated"
+        );
+        return Err(Failure::conflict("", plural, name, &why));
+    }
+    Ok(Some((claim, name.to_owned(), uid)))
 }
 
 fn key(app: &App) -> Option<signature::EcdsaKeyPair> {
@@ -127,6 +165,26 @@ pub fn verify(app: &App, text: &str, audiences: &[String]) -> Option<Verified> {
     let name = get_str(bound, &["serviceaccount", "name"])?;
     let uid = get_str(bound, &["serviceaccount", "uid"])?;
     let account = app.tree("serviceaccounts", &format!("{namespace}/{name}"))?;
-    (meta::uid(&account) == uid)
-        .then(|| Verified { user: User::service_account(namespace, name, uid), audiences: common })
+    // A token ends with what it is bound to.
+    for (claim, table) in [("pod", "pods"), ("secret", "secrets"), ("node", "nodes")] {
+        let Some(of) = bound.get(claim) else { continue };
+        let own = get_str(of, &["name"])?;
+        let key = if claim == "node" { own.to_owned() } else { format!("{namespace}/{own}") };
+        if meta::uid(&app.tree(table, &key)?) != get_str(of, &["uid"])? {
+            return None;
+        }
+    }
+    (meta::uid(&account) == uid).then(|| {
+        let mut user = User::service_account(namespace, name, uid);
+        let mut extra = |key: &str, value: Option<&str>| {
+            if let Some(value) = value {
+                user.extra.push((format!("authentication.kubernetes.io/{key}"), vec![value.to_owned()]));
+            }
+        };
+        let id = get_str(&claims, &["jti"]).map(|id| format!("JTI={id}"));
+        extra("credential-id", id.as_deref());
+        extra("pod-name", get_str(bound, &["pod", "name"]));
+        extra("pod-uid", get_str(bound, &["pod", "uid"]));
+        Verified { user, audiences: common }
+    })
 }

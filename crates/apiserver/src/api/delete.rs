@@ -13,12 +13,13 @@ use super::{Call, read};
 use crate::admission;
 use crate::app::{App, time_text};
 use crate::catalog::Resource;
+use crate::conversion;
 use crate::convert;
 use crate::respond;
 use crate::select::Selection;
 use crate::server::Body;
 use crate::status::Failure;
-use crate::store::{Draft, Durable, Expect, Object, Write};
+use crate::store::{Durable, Expect, Object, Write};
 use crate::strategy;
 
 const ATTEMPTS: usize = 64;
@@ -143,6 +144,7 @@ pub async fn delete_object(
         admission::validate(app, resource, context, None, Some(&live), warnings).await?;
         let expect = Expect::Revision(current.revision);
         let (value, gone) = next_state(resource, &live, options);
+        let converted = if gone { None } else { conversion::draft(app, resource, &value).await? };
         if options.dry_run || context.dry_run {
             return Ok(Deleted::Dry(value, gone));
         }
@@ -155,9 +157,7 @@ pub async fn delete_object(
                 Err(_) => continue,
             }
         }
-        let mut stored = value;
-        convert::to_stored(resource, &mut stored);
-        let draft = Draft::new(&stored);
+        let draft = converted.unwrap_or_else(|| conversion::plain(resource, value));
         if draft.same_as(&current) {
             return Ok(Deleted::Waiting(current, None));
         }

@@ -107,6 +107,7 @@ pub async fn dispatch(call: Call, body: Bytes) -> Result<Response<Body>, Failure
         if !subresource.verbs.iter().any(|v| **v == *verb) {
             return Err(Failure::method_not_allowed());
         }
+        crate::conversion::prepare(&call.app, &call.resource).await?;
         return subresource::dispatch(call, &subresource, verb, &body).await;
     }
     let named = call.target.name.is_some();
@@ -126,6 +127,7 @@ pub async fn dispatch(call: Call, body: Bytes) -> Result<Response<Body>, Failure
             _ => {}
         }
     }
+    crate::conversion::prepare(&call.app, &call.resource).await?;
     match verb {
         "get" => read::get(&call),
         "list" => read::list(&call),

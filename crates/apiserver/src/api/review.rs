@@ -29,7 +29,12 @@ pub fn create(call: &Call, body: &Bytes) -> Result<Response<Body>, Failure> {
     crate::types::drop_unknown(resource, &mut value, &mut problems)?;
     let status = match &*resource.name {
         "selfsubjectreviews" => json!({"userInfo": call.user.info()}),
-        "tokenreviews" => token_review(call, &value),
+        "tokenreviews" => {
+            if get_str(&value, &["spec", "token"]).unwrap_or_default().is_empty() {
+                return Err(Failure::bad_request("token is required for TokenReview in authentication"));
+            }
+            token_review(call, &value)
+        }
         "selfsubjectaccessreviews" => access(call, &call.user, &value)?,
         "localsubjectaccessreviews" | "subjectaccessreviews" => access(call, &subject(&value), &value)?,
         "selfsubjectrulesreviews" => rules(call, &value),
@@ -85,6 +90,34 @@ fn subject(value: &Value) -> User {
 fn access(call: &Call, user: &User, value: &Value) -> Result<Value, Failure> {
     let resource = get(value, &["spec", "resourceAttributes"]).filter(|v| !v.is_null());
     let path = get(value, &["spec", "nonResourceAttributes"]).filter(|v| !v.is_null());
+    let refuse = |field: &str, value: &Value, why: &str| {
+        let cause = Cause::invalid(field, value, why);
+        Err(Failure::invalid(&call.resource.group, "", "", &[cause]))
+    };
+    // As the original's own type prints.
+    let shown = |attributes: &Value| {
+        let map = attributes.as_object().into_iter().flatten();
+        let capital =
+            |key: &String| key.get(..1).unwrap_or_default().to_uppercase() + key.get(1..).unwrap_or_default();
+        Value::Object(map.map(|(key, value)| (capital(key), value.clone())).collect())
+    };
+    if &*call.resource.name != "selfsubjectaccessreviews" && user.name.is_empty() && user.groups.is_empty() {
+        return refuse("spec.user", &"".into(), "at least one of user or group must be specified");
+    }
+    if let (Some(_), Some(path)) = (resource, path) {
+        let why = "cannot be specified in combination with resourceAttributes";
+        return refuse("spec.nonResourceAttributes", &shown(path), why);
+    }
+    if &*call.resource.name == "localsubjectaccessreviews" {
+        if let Some(path) = path {
+            return refuse("spec.nonResourceAttributes", &shown(path), "disallowed on this kind of request");
+        }
+        let namespace = resource.and_then(|own| get_str(own, &["namespace"])).unwrap_or_default();
+        if resource.is_some() && namespace != call.namespace() {
+            let why = "must match metadata.namespace";
+            return refuse("spec.resourceAttributes.namespace", &namespace.into(), why);
+        }
+    }
     let (Some(found), attributes) = (match (resource, path) {
         (Some(attributes), None) => {
             let text = |field: &str| get_str(attributes, &[field]).unwrap_or_default();

@@ -14,11 +14,12 @@ use super::{Call, read};
 use crate::app::{App, now};
 use crate::auth::User;
 use crate::catalog::Resource;
+use crate::conversion;
 use crate::convert;
 use crate::respond;
 use crate::server::Body;
 use crate::status::{Cause, Failure};
-use crate::store::{Draft, Durable, Expect, Object, Write};
+use crate::store::{Durable, Expect, Object, Write};
 use crate::{admission, certificates, crd, fields, metadata, strategy, types};
 
 /// How often a write without a required revision is tried against concurrent ones.
@@ -265,6 +266,7 @@ async fn try_create(
         types::default(resource, &mut value);
     }
     admission::validate(app, resource, context, Some(&value), None, warnings).await?;
+    let converted = conversion::draft(app, resource, &value).await?;
     let _counted = admission::reserve(app, resource, context, &value, None)?;
     let reserved = strategy::allocate(app, resource, &mut value, None, context.dry_run)?;
     if context.dry_run {
@@ -273,8 +275,7 @@ async fn try_create(
         }
         return Ok(Written::Dry(value));
     }
-    convert::to_stored(resource, &mut value);
-    let draft = Draft::new(&value);
+    let draft = converted.unwrap_or_else(|| conversion::plain(resource, value));
     let key = resource.key(&namespace, &name);
     match app.store.commit(&resource.table, &key, Expect::Absent, Write::Put(draft)) {
         Ok((object, durable)) => {
@@ -386,16 +387,15 @@ pub async fn modify(
         admission::webhooks::mutate(app, resource, context, &mut value, Some(&live), warnings).await?;
         finish_update(app, resource, context, &live, &mut value)?;
         admission::validate(app, resource, context, Some(&value), Some(&live), warnings).await?;
-        let _counted = admission::reserve(app, resource, context, &value, Some(&live))?;
         fields::keep_time_when_unchanged(&live, &mut value);
+        let converted = conversion::draft(app, resource, &value).await?;
+        let _counted = admission::reserve(app, resource, context, &value, Some(&live))?;
         let gone = ends_now(resource, &live, &value);
         let reserved = strategy::allocate(app, resource, &mut value, Some(&live), context.dry_run)?;
         if context.dry_run {
             return Ok(Written::Dry(value));
         }
-        let mut stored = value;
-        convert::to_stored(resource, &mut stored);
-        let draft = Draft::new(&stored);
+        let draft = converted.unwrap_or_else(|| conversion::plain(resource, value));
         let expect = Expect::Revision(current.revision);
         if gone {
             let last = Arc::new(draft.finish(&key, current.revision));

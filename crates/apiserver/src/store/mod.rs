@@ -400,6 +400,18 @@ impl Store {
         }
     }
 
+    /// Adds a version to an object, unless it has changed meanwhile.
+    pub fn add_version(&self, table: &str, object: &Object, version: Arc<str>, draft: Draft) {
+        let fresh = Arc::new(object.with_version(version, draft));
+        let mut state = self.state.write();
+        let slot = state.tables.get_mut(table).and_then(|table| table.objects.get_mut(&*object.key));
+        if let Some(slot) = slot
+            && slot.revision == object.revision
+        {
+            *slot = fresh;
+        }
+    }
+
     /// Forgets what led to the state at `revision`: older lists are gone, and watches that would need it. A watch
     /// on a table in which nothing has changed since goes on.
     pub fn compact(&self, revision: u64) {

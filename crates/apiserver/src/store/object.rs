@@ -3,7 +3,7 @@
 //! Objects are kept as text, not as trees: a tree of a Deployment takes several times its text,
 //! reads and watches need no parsing at all, and a write parses the one object that it changes.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -21,6 +21,8 @@ pub struct Object {
     pub labels: Box<[(Box<str>, Box<str>)]>,
     /// Whether it is on its way out.
     pub ending: bool,
+    /// The same in other versions, where those were converted.
+    versions: Vec<(Arc<str>, Object)>,
     /// What can be selected by besides labels, once somebody does.
     pub fields: OnceLock<Box<Fields>>,
     /// `{"apiVersion":…,"kind":…,"metadata":{"resourceVersion":"…",…`.
@@ -39,6 +41,7 @@ pub struct Draft {
     body_at: usize,
     labels: Box<[(Box<str>, Box<str>)]>,
     ending: bool,
+    versions: Vec<(Arc<str>, Draft)>,
 }
 
 const REVISION_KEY: &[u8] = b"\"resourceVersion\":\"";
@@ -84,7 +87,7 @@ impl Draft {
         }
         tail.push(b'}');
         let ending = value.pointer("/metadata/deletionTimestamp").is_some_and(|time| !time.is_null());
-        Draft { head, tail, body_at, labels: labels_of(value), ending }
+        Draft { head, tail, body_at, labels: labels_of(value), ending, versions: Vec::new() }
     }
 
     /// Whether `object` has this very content (whatever its revision).
@@ -95,6 +98,11 @@ impl Draft {
             json.get(self.head.len()..self.head.len() + digits)
                 .is_some_and(|text| text.iter().all(u8::is_ascii_digit))
         }
+    }
+
+    /// Adds the same in another version.
+    pub fn add_version(&mut self, version: Arc<str>, draft: Draft) {
+        self.versions.push((version, draft));
     }
 
     /// The object at a revision.
@@ -109,6 +117,11 @@ impl Draft {
             key: key.into(),
             labels: self.labels,
             ending: self.ending,
+            versions: self
+                .versions
+                .into_iter()
+                .map(|(version, draft)| (version, draft.finish(key, revision)))
+                .collect(),
             fields: OnceLock::new(),
             json: json.into(),
             body_at: self.body_at as u32,
@@ -124,6 +137,19 @@ impl Object {
         let draft = Draft::new(&value);
         let object = draft.finish(key, revision);
         Some(Object { json: if object.json == json { json } else { object.json }, ..object })
+    }
+
+    /// The same in another version, if it was converted.
+    pub fn version(&self, api_version: &str) -> Option<&Object> {
+        self.versions.iter().find(|(own, _)| **own == *api_version).map(|(_, object)| object)
+    }
+
+    /// This very object, with one more version of it.
+    pub fn with_version(&self, version: Arc<str>, draft: Draft) -> Object {
+        let mut own = self.at_revision(self.revision);
+        own.versions.retain(|(known, _)| *known != version);
+        own.versions.push((version, draft.finish(&self.key, self.revision)));
+        own
     }
 
     /// The whole text.
@@ -167,6 +193,11 @@ impl Object {
             key: self.key.clone(),
             labels: self.labels.clone(),
             ending: self.ending,
+            versions: self
+                .versions
+                .iter()
+                .map(|(version, object)| (version.clone(), object.at_revision(revision)))
+                .collect(),
             fields: OnceLock::new(),
             json: json.into(),
             body_at: self.body_at,

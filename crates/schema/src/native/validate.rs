@@ -304,6 +304,11 @@ fn binding(gvk: &Gvk, object: &Value, old: Option<&Value>, errors: &mut Vec<Fiel
             serde_json::json!({"APIGroup": field("apiGroup"), "Kind": field("kind"), "Name": field("name")});
         errors.push(FieldError::invalid("roleRef", shown, "cannot change roleRef"));
     }
+    const GROUP: &str = "rbac.authorization.k8s.io";
+    let group = get_str(object, &["roleRef", "apiGroup"]).unwrap_or_default();
+    if group != GROUP {
+        errors.push(FieldError::not_supported("roleRef.apiGroup", group, &[GROUP]));
+    }
     let kind = get_str(object, &["roleRef", "kind"]).unwrap_or_default();
     let known: &[&str] =
         if gvk.kind == "ClusterRoleBinding" { &["ClusterRole"] } else { &["Role", "ClusterRole"] };
@@ -316,18 +321,30 @@ fn binding(gvk: &Gvk, object: &Value, old: Option<&Value>, errors: &mut Vec<Fiel
     let subjects = object.get("subjects").and_then(Value::as_array);
     for (index, subject) in subjects.into_iter().flatten().enumerate() {
         let path = format!("subjects[{index}]");
-        if get_str(subject, &["name"]).is_none_or(str::is_empty) {
+        let text = |field: &str| get_str(subject, &[field]).unwrap_or_default();
+        let name = text("name");
+        if name.is_empty() {
             errors.push(FieldError::required(format!("{path}.name"), ""));
         }
-        match get_str(subject, &["kind"]).unwrap_or_default() {
-            "User" | "Group" => {}
+        let mut grouped = |wanted: &str| {
+            if text("apiGroup") != wanted {
+                let at = format!("{path}.apiGroup");
+                errors.push(FieldError::not_supported(at, text("apiGroup"), &[wanted]));
+            }
+        };
+        match text("kind") {
+            "User" | "Group" => grouped(GROUP),
             "ServiceAccount" => {
-                if get_str(subject, &["namespace"]).is_none_or(str::is_empty) {
+                grouped("");
+                if let Some(why) = names::dns_subdomain(name).filter(|_| !name.is_empty()) {
+                    errors.push(FieldError::invalid(format!("{path}.name"), name, why));
+                }
+                if gvk.kind == "ClusterRoleBinding" && text("namespace").is_empty() {
                     errors.push(FieldError::required(format!("{path}.namespace"), ""));
                 }
             }
             other => {
-                let known = ["Group", "ServiceAccount", "User"];
+                let known = ["ServiceAccount", "User", "Group"];
                 errors.push(FieldError::not_supported(format!("{path}.kind"), other, &known));
             }
         }
@@ -347,6 +364,11 @@ fn role(gvk: &Gvk, object: &Value, errors: &mut Vec<FieldError>) {
         if some("nonResourceURLs") {
             if gvk.kind == "Role" {
                 let detail = "namespaced rules cannot apply to non-resource URLs";
+                let shown = rule.get("nonResourceURLs").cloned().unwrap_or_default();
+                errors.push(FieldError::invalid(format!("{path}.nonResourceURLs"), shown, detail));
+            }
+            if some("apiGroups") || some("resources") || some("resourceNames") {
+                let detail = "rules cannot apply to both regular resources and non-resource URLs";
                 let shown = rule.get("nonResourceURLs").cloned().unwrap_or_default();
                 errors.push(FieldError::invalid(format!("{path}.nonResourceURLs"), shown, detail));
             }

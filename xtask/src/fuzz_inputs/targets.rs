@@ -1,117 +1,30 @@
-//! `cargo xtask fuzz TARGET`: inputs that are nearly right, for whatever reads what strangers write.
+//! What is fuzzed, the pieces that inputs are made of, and what must hold for every input.
 //!
-//! A seed always makes the same inputs, so a finding is told by its seed. An input must neither panic nor take
-//! long, and what two ways of reading agree on for good input they must agree on for bad input too.
+//! `fuzz/` (the build with coverage) includes this file too.
 
-use crate::fuzz::random::Random;
-use anyhow::bail;
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
-
-/// `cargo xtask fuzz`.
-#[derive(clap::Args)]
-pub struct Args {
-    /// What reads: yaml, template, execute, archive, set, or all.
-    target: String,
-    /// How long each target runs.
-    #[arg(long, default_value_t = 10)]
-    seconds: u64,
-    /// The first seed.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Only the first seed, and print its input.
-    #[arg(long)]
-    once: bool,
-}
 
 /// Reads an input; what is wrong with how it was read.
-type Check = fn(&[u8]) -> Result<(), String>;
+pub type Check = fn(&[u8]) -> Result<(), String>;
 
-struct Target {
-    name: &'static str,
+/// A reader of what strangers write.
+pub struct Target {
+    /// Its name on the command line, and of its folder in `fuzz/corpus`.
+    pub name: &'static str,
     /// What inputs are made of.
-    pieces: &'static [&'static str],
-    check: Check,
+    pub pieces: &'static [&'static str],
+    /// What must hold.
+    pub check: Check,
 }
 
-const TARGETS: &[Target] = &[
+/// All of them.
+pub const TARGETS: &[Target] = &[
     Target { name: "yaml", pieces: YAML, check: yaml },
     Target { name: "template", pieces: TEMPLATE, check: template },
     Target { name: "execute", pieces: TEMPLATE, check: execute },
     Target { name: "archive", pieces: YAML, check: archive },
     Target { name: "set", pieces: SET, check: set },
 ];
-
-/// One input may take this long, also in a debug build.
-const LONGEST: Duration = Duration::from_secs(20);
-
-/// Runs. `false` when something was found.
-pub fn run(args: &Args) -> anyhow::Result<bool> {
-    let targets: Vec<&Target> =
-        TARGETS.iter().filter(|target| args.target == "all" || target.name == args.target).collect();
-    if targets.is_empty() {
-        bail!("no target named {}", args.target);
-    }
-    let mut good = true;
-    for target in targets {
-        let since = Instant::now();
-        let mut seed = args.seed;
-        loop {
-            let input = input(target, seed);
-            if args.once {
-                println!("{}", String::from_utf8_lossy(&input));
-            }
-            let start = Instant::now();
-            let result = catch_unwind(AssertUnwindSafe(|| (target.check)(&input)))
-                .unwrap_or_else(|_| Err("it panics".into()));
-            let result = match start.elapsed() > LONGEST {
-                true => Err(format!("it takes {:?}", start.elapsed())),
-                false => result,
-            };
-            if let Err(words) = result {
-                good = false;
-                println!("{} --seed {seed}: {words}", target.name);
-            }
-            seed += 1;
-            if args.once || since.elapsed().as_secs() >= args.seconds {
-                break;
-            }
-        }
-        let tried = seed - args.seed;
-        println!(
-            "{}: {tried} inputs in {} s, up to seed {}",
-            target.name,
-            since.elapsed().as_secs(),
-            seed - 1
-        );
-    }
-    Ok(good)
-}
-
-/// Pieces in a row, some many times over, then a few bytes changed.
-fn input(target: &Target, seed: u64) -> Vec<u8> {
-    let mut random = Random::new(seed);
-    let mut out = Vec::new();
-    for _ in 0..random.below(40) {
-        let piece = target.pieces[random.below(target.pieces.len())];
-        let times = if random.below(30) == 0 { 1 << random.below(15) } else { 1 };
-        out.extend(piece.as_bytes().repeat(times).iter().take(1 << 16));
-    }
-    for _ in 0..random.below(4) {
-        if out.is_empty() {
-            break;
-        }
-        let at = random.below(out.len());
-        match random.below(4) {
-            0 => out[at] = random.below(256) as u8,
-            1 => out.truncate(at),
-            2 => drop(out.remove(at)),
-            _ => out.insert(at, out[at]),
-        }
-    }
-    out
-}
 
 const YAML: &[&str] = &[
     "a",
@@ -301,23 +214,14 @@ const SET: &[&str] = &[
 
 fn yaml(input: &[u8]) -> Result<(), String> {
     let text = String::from_utf8_lossy(input);
-    let whole = yaml::from_str(&text);
-    let some = yaml::from_str_members(&text, &["a", "kind", "metadata"]);
-    match (&whole, &some) {
-        (Err(a), Err(b)) if a.to_string() == b.to_string() => {}
-        (Ok(serde_json::Value::Object(whole)), Ok(serde_json::Value::Object(some))) => {
-            if some.iter().any(|(key, value)| whole.get(key) != Some(value))
-                || whole.contains_key("a") != some.contains_key("a")
-            {
-                return Err("a member differs when only some are read".into());
-            }
-        }
-        (Ok(a), Ok(b)) if a == b => {}
-        _ => return Err("reading some members ends otherwise than reading all".into()),
-    }
-    // Go prints the key `<<` as it is, quoted before or not, and reads it as a merge.
-    if let Ok(value) = whole
+    let value = members(&text)?;
+    // Long texts are skimmed first.
+    members(&format!("#{}\n{text}", "-".repeat(2000)))?;
+    // Go prints the key `<<` as it is, quoted before or not, and reads it as a merge; and it prints the line breaks
+    // that are not ASCII as they are, and reads them as spaces.
+    if let Some(value) = value
         && !text.contains("<<")
+        && !value.to_string().contains(['\u{85}', '\u{2028}', '\u{2029}'])
     {
         let again = yaml::from_str(&yaml::to_string(&value));
         if again.as_ref().ok() != Some(&value) {
@@ -331,6 +235,25 @@ fn yaml(input: &[u8]) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Some members of a text must be those of the whole.
+fn members(text: &str) -> Result<Option<serde_json::Value>, String> {
+    let whole = yaml::from_str(text);
+    let some = yaml::from_str_members(text, &["a", "kind", "metadata"]);
+    match (&whole, &some) {
+        (Err(a), Err(b)) if a.to_string() == b.to_string() => {}
+        (Ok(serde_json::Value::Object(whole)), Ok(serde_json::Value::Object(some))) => {
+            if some.iter().any(|(key, value)| whole.get(key) != Some(value))
+                || whole.contains_key("a") != some.contains_key("a")
+            {
+                return Err("a member differs when only some are read".into());
+            }
+        }
+        (Ok(a), Ok(b)) if a == b => {}
+        _ => return Err("reading some members ends otherwise than reading all".into()),
+    }
+    Ok(whole.ok())
 }
 
 fn template(input: &[u8]) -> Result<(), String> {
