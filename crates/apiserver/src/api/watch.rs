@@ -37,7 +37,7 @@ const BATCH: usize = 256;
 const CHUNK: usize = 128 * 1024;
 /// What it costs to bring news to one watcher. Where many watch one table, each of them waits so long times their
 /// number before it looks again: what is written meanwhile comes in one chunk, and writers get their turn.
-const COST: Duration = Duration::from_micros(20);
+const COST: Duration = Duration::from_micros(50);
 /// Shorter pauses are not worth a timer.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 /// However many watch.
