@@ -8,7 +8,7 @@ const LOWER: &[u8; 17] = b"0123456789abcdefx";
 const UPPER: &[u8; 17] = b"0123456789ABCDEFX";
 
 /// The flags of one verb.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq)]
 pub(super) struct Flags {
     pub(super) width: Option<usize>,
     pub(super) precision: Option<usize>,
@@ -190,6 +190,12 @@ impl<'o> Printer<'o> {
         if self.stringer(value, verb) {
             return;
         }
+        if verb == 'v'
+            && self.flags == Flags::default()
+            && let Some(blobs) = object.blobs()
+        {
+            return self.blobs(&blobs);
+        }
         if let Some(inner) = object.underlying() {
             return self.value(&inner, verb, depth);
         }
@@ -235,6 +241,27 @@ impl<'o> Printer<'o> {
             self.value(&item, verb, depth + 1);
         }
         self.write(if sharp { "}" } else { "]" });
+    }
+
+    /// As a map of byte slices prints without flags. Charts do so by mistake, with all files they have.
+    fn blobs(&mut self, blobs: &[(&str, &[u8])]) {
+        let texts: Vec<String> = (0..=u8::MAX).map(|byte| format!("{byte} ")).collect();
+        self.write("map[");
+        for (index, (name, bytes)) in blobs.iter().enumerate() {
+            self.write(if index > 0 { " " } else { "" });
+            self.write(name);
+            self.write(":[");
+            // Most bytes take three digits or two, and a space.
+            self.out.reserve(bytes.len() * 4);
+            for byte in *bytes {
+                self.write(texts.get(usize::from(*byte)).map_or("", |text| text));
+            }
+            if !bytes.is_empty() {
+                self.out.pop();
+            }
+            self.write("]");
+        }
+        self.write("]");
     }
 
     fn list(&mut self, value: &Value, list: &List, verb: char, depth: usize) {

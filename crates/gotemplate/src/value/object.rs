@@ -62,6 +62,11 @@ pub trait Object {
         None
     }
 
+    /// The entries of a map of byte slices, by name. Printing it then makes no value of each byte.
+    fn blobs(&self) -> Option<Vec<(&str, &[u8])>> {
+        None
+    }
+
     /// The method `name`: its parameters and body. The body gets the arguments alone; it captures the
     /// receiver itself.
     fn method(&self, name: &str) -> Option<Rc<Function>> {

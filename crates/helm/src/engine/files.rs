@@ -71,6 +71,10 @@ impl Object for Files {
         Some(Value::Map(Rc::new(Map::named("engine.files", Elem::Bytes, entries))))
     }
 
+    fn blobs(&self) -> Option<Vec<(&str, &[u8])>> {
+        Some(self.0.iter().map(|(name, data)| (name.as_str(), &**data)).collect())
+    }
+
     fn method(&self, name: &str) -> Option<Rc<Function>> {
         const NAME: &[Param] = &[Param::String];
         let files = self.clone();
