@@ -50,12 +50,19 @@ pub struct NoCluster {
     now: Timestamp,
     seed: [u8; 32],
     drawn: Cell<u64>,
+    hosts: Option<fn(&str) -> String>,
 }
 
 impl NoCluster {
     /// A world at a time.
     pub fn new(now: Timestamp, seed: [u8; 32]) -> Self {
-        NoCluster { now, seed, drawn: Cell::new(0) }
+        NoCluster { now, seed, drawn: Cell::new(0), hosts: None }
+    }
+
+    /// The same with somebody who knows the addresses of hosts.
+    #[must_use]
+    pub fn with_hosts(self, hosts: fn(&str) -> String) -> Self {
+        NoCluster { hosts: Some(hosts), ..self }
     }
 }
 
@@ -70,6 +77,10 @@ impl World for NoCluster {
 
     fn now(&self) -> Timestamp {
         self.now
+    }
+
+    fn host_by_name(&self, name: &str) -> String {
+        self.hosts.map(|hosts| hosts(name)).unwrap_or_default()
     }
 }
 

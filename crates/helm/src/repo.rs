@@ -20,6 +20,8 @@ pub struct Entry {
     pub created: String,
     /// The archive's SHA-256 in hex, possibly with `sha256:` in front.
     pub digest: String,
+    /// Whether it was taken back.
+    pub removed: bool,
 }
 
 /// A repository's index.
@@ -40,6 +42,11 @@ fn fail(text: impl Into<String>) -> Error {
 }
 
 impl Index {
+    /// Puts the versions of each chart in order, newest first.
+    pub fn sort(&mut self) {
+        self.entries.values_mut().for_each(|versions| versions.sort_by(newest_first));
+    }
+
     /// Reads a whole index.
     pub fn parse(text: &str) -> Result<Index> {
         if text.is_empty() {
@@ -139,6 +146,7 @@ fn decode_versions(
             urls: decoder.strings(field(map, "urls"), "ChartVersion.entries.urls"),
             created: decoder.string(field(map, "created"), "ChartVersion.entries.created"),
             digest: decoder.string(field(map, "digest"), "ChartVersion.entries.digest"),
+            removed: decoder.boolean(field(map, "removed"), "ChartVersion.entries.removed"),
             ..Entry::default()
         };
         entry.metadata.decode(decoder, map);

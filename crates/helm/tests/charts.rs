@@ -22,7 +22,15 @@ fn what_fuzzing_found() {
     for case in cases {
         let files = case["files"].as_object().unwrap().iter();
         let files = files.map(|(path, text)| (path.clone(), text.as_str().unwrap().into())).collect();
-        match rendered(files, &Values::new()) {
+        let mut values = Values::new();
+        if let Some(text) = case["set"].as_str()
+            && let Err(error) = values.set(text)
+        {
+            let words = format!("failed parsing --set data: {error}");
+            assert_eq!(case["error"].as_str(), Some(words.as_str()), "{case:#}");
+            continue;
+        }
+        match rendered(files, &values) {
             Ok(text) => assert_eq!(case["output"].as_str(), Some(text.as_str()), "{case:#}"),
             Err(error) => assert_eq!(case["error"].as_str(), Some(error.to_string().trim_end()), "{case:#}"),
         }

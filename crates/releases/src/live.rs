@@ -28,12 +28,19 @@ pub struct Live {
     now: Timestamp,
     seed: [u8; 32],
     drawn: Cell<u64>,
+    hosts: Option<fn(&str) -> String>,
 }
 
 impl Live {
     /// The cluster at a time. Passwords that templates make are not guessable.
     pub fn new(cluster: Cluster, runtime: Handle, now: Timestamp) -> Live {
-        Live { cluster, runtime, now, seed: rand::random(), drawn: Cell::new(0) }
+        Live { cluster, runtime, now, seed: rand::random(), drawn: Cell::new(0), hosts: None }
+    }
+
+    /// The same with somebody who knows the addresses of hosts.
+    #[must_use]
+    pub fn with_hosts(self, hosts: Option<fn(&str) -> String>) -> Self {
+        Live { hosts, ..self }
     }
 }
 
@@ -61,5 +68,9 @@ impl helm::World for Live {
 
     fn now(&self) -> Timestamp {
         self.now
+    }
+
+    fn host_by_name(&self, name: &str) -> String {
+        self.hosts.map(|hosts| hosts(name)).unwrap_or_default()
     }
 }

@@ -24,6 +24,10 @@ pub struct Credentials {
     pub identity: Option<Vec<u8>>,
     /// SSH `known_hosts`.
     pub known_hosts: Option<Vec<u8>>,
+    /// A registry's identity token, which it exchanges for others.
+    pub identity_token: Option<String>,
+    /// Take any certificate of the server.
+    pub any_certificate: bool,
     /// Proxy for HTTP and HTTPS.
     pub proxy: Option<Proxy>,
 }
@@ -100,6 +104,8 @@ impl fmt::Debug for Credentials {
             ("tls.key", self.key.is_some()),
             ("identity", self.identity.is_some()),
             ("known_hosts", self.known_hosts.is_some()),
+            ("identity token", self.identity_token.is_some()),
+            ("any certificate", self.any_certificate),
             ("proxy", self.proxy.is_some()),
         ] {
             if present {

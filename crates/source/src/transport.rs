@@ -14,6 +14,9 @@ pub fn client(credentials: &Credentials, timeout: Duration) -> Result<reqwest::C
     if let Some(identity) = identity(credentials)? {
         builder = builder.identity(identity);
     }
+    if credentials.any_certificate {
+        builder = builder.danger_accept_invalid_certs(true);
+    }
     if let Some(proxy) = proxy(credentials)? {
         builder = builder.proxy(proxy);
     }
@@ -30,6 +33,9 @@ pub(crate) fn blocking(
     }
     if let Some(identity) = identity(credentials)? {
         builder = builder.identity(identity);
+    }
+    if credentials.any_certificate {
+        builder = builder.danger_accept_invalid_certs(true);
     }
     if let Some(proxy) = proxy(credentials)? {
         builder = builder.proxy(proxy);

@@ -91,6 +91,12 @@ impl Registry {
         digest
     }
 
+    /// A manifest by repository and tag.
+    pub fn manifest(&self, repository: &str, tag: &str) -> Option<Vec<u8>> {
+        let content = self.content.lock().expect("the content");
+        content.manifests.get(&(repository.to_string(), tag.to_string())).cloned()
+    }
+
     /// Replaces a blob's bytes without its name: what a damaged or lying registry would serve.
     pub fn corrupt_blobs(&self) {
         let mut content = self.content.lock().expect("the content");
@@ -136,6 +142,9 @@ fn registry_answer(request: &Request, access: &Access, shared: &Mutex<Content>) 
     if let Some(repository) = path.strip_suffix("/tags/list") {
         return tags(&content, repository, &request.query);
     }
+    if matches!(request.method.as_str(), "POST" | "PUT") {
+        return upload(&mut content, request, path);
+    }
     if let Some((repository, reference)) = path.split_once("/manifests/") {
         return match content.manifests.get(&(repository.to_string(), reference.to_string())) {
             Some(manifest) => Response::new(200, manifest.clone())
@@ -148,6 +157,29 @@ fn registry_answer(request: &Request, access: &Access, shared: &Mutex<Content>) 
         Some(bytes) => Response::new(200, bytes.clone()),
         None => Response::new(404, "{}"),
     }
+}
+
+/// Takes blobs (a POST for the place, a PUT with the bytes) and manifests.
+fn upload(content: &mut Content, request: &Request, path: &str) -> Response {
+    let created = |digest: String| Response::new(201, "").header("Docker-Content-Digest", digest);
+    if let Some((repository, reference)) = path.split_once("/manifests/") {
+        let digest = sha256(&request.body);
+        for name in [reference, &digest] {
+            content.manifests.insert((repository.to_string(), name.to_string()), request.body.clone());
+        }
+        return created(digest);
+    }
+    if request.method == "POST" && path.contains("/blobs/uploads") {
+        let place = format!("/v2/{}/1?state=x%2By", path.trim_end_matches('/'));
+        return Response::new(202, "").header("Location", place);
+    }
+    let digest = request.query.split('&').find_map(|pair| pair.strip_prefix("digest="));
+    let digest = digest.unwrap_or_default().replace("%3A", ":");
+    if !request.query.contains("state=x%2By") || digest != sha256(&request.body) {
+        return Response::new(400, r#"{"errors":[{"code":"DIGEST_INVALID"}]}"#);
+    }
+    content.blobs.insert(digest.clone(), request.body.clone());
+    created(digest)
 }
 
 /// Two tags a page, so that clients must follow the links.
@@ -214,7 +246,7 @@ impl ChartRepository {
     pub fn push(&self, name: &str, version: &str, archive: &[u8]) {
         let file = format!("{name}-{version}.tgz");
         let digest = sha256(archive).replace("sha256:", "");
-        self.files.lock().expect("the files").insert(file.clone(), archive.to_vec());
+        self.put(&file, archive);
         let mut index = self.index.lock().expect("the index");
         if !index.contains(&format!("\n  {name}:\n")) {
             index.push_str(&format!("  {name}:\n"));
@@ -223,6 +255,11 @@ impl ChartRepository {
         index.push_str(&format!(
             "  - apiVersion: v2\n    name: {name}\n    version: {version}\n    digest: {digest}\n    urls:\n    - {file}\n"
         ));
+    }
+
+    /// Serves a file beside the archives.
+    pub fn put(&self, file: &str, bytes: &[u8]) {
+        self.files.lock().expect("the files").insert(file.to_string(), bytes.to_vec());
     }
 
     /// Serves other bytes for an archive than the index promises.

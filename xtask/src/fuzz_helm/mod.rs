@@ -2,6 +2,10 @@
 //! and by ours. What differs is made smaller and printed; with `--keep` it goes to a file of test data.
 
 mod grammar;
+mod programs;
+mod random;
+mod sets;
+mod texts;
 mod words;
 
 use anyhow::Context as _;
@@ -23,6 +27,9 @@ pub struct Args {
     /// The folder of the real tools [default: ~/.cache/landfall-peers/bin]
     #[arg(long)]
     peers: Option<PathBuf>,
+    /// Compare this program of ours with the real one, with flags and whole charts, instead of the renderers alone
+    #[arg(long, value_name = "PROGRAM")]
+    program: Option<PathBuf>,
     /// Print what helm refuses, too
     #[arg(long)]
     refused: bool,
@@ -37,6 +44,9 @@ pub fn run(args: &Args) -> anyhow::Result<bool> {
     let peers = args.peers.clone().unwrap_or_else(|| home.join(".cache/landfall-peers/bin"));
     let real = Real { program: peers.join("helm"), folder: tempfile::tempdir()? };
     anyhow::ensure!(real.program.exists(), "{} is not here", real.program.display());
+    if let Some(ours) = &args.program {
+        return Ok(programs::run(&real.program, ours, args.seed, args.count)? == 0);
+    }
     let mut found = Vec::new();
     let mut failing = 0;
     for number in 0..args.count {

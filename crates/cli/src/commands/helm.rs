@@ -1,18 +1,24 @@
 //! `landfall helm`: the verbs, flags, output and exit codes of `helm`.
 
 mod act;
+mod ask;
 mod connect;
 mod dependency;
+mod env;
+mod fetch;
 mod flags;
 mod get;
+mod index;
 mod install;
 mod lint;
 mod locate;
+mod logins;
 mod look;
 mod name;
 mod output;
 mod package;
 mod pull;
+mod registry;
 mod repo;
 mod resources;
 mod rollback;
@@ -21,6 +27,7 @@ mod show;
 mod table;
 mod template;
 mod upgrade;
+mod verify;
 pub mod world;
 
 use crate::target::Target;
@@ -37,7 +44,7 @@ pub struct HelmArgs {
     #[arg(short, long, global = true, env = "HELM_NAMESPACE", value_name = "NAME")]
     namespace: Option<String>,
     /// Say more about what goes wrong
-    #[arg(long, global = true)]
+    #[arg(long, global = true, env = "HELM_DEBUG", value_parser = clap::builder::FalseyValueParser::new())]
     debug: bool,
     /// Use this context of the kubeconfig
     #[arg(long, global = true, env = "HELM_KUBECONTEXT", value_name = "NAME")]
@@ -48,6 +55,10 @@ pub struct HelmArgs {
     /// The state directory of an embedded cluster
     #[arg(long, global = true, value_name = "DIR")]
     state: Option<PathBuf>,
+    #[command(flatten)]
+    places: settings::Places,
+    #[command(flatten)]
+    cluster: Cluster,
     #[command(subcommand)]
     command: Command,
 }
@@ -101,6 +112,99 @@ enum Command {
     /// Show what is stored of a release
     #[command(subcommand)]
     Get(get::Command),
+    /// Check an archive with its provenance file
+    Verify(verify::Args),
+    /// Upload a chart to a registry
+    Push(Box<registry::PushArgs>),
+    /// Log in to a registry, or out of it
+    #[command(subcommand)]
+    Registry(registry::Command),
+    /// Make the folder of a new chart
+    Create(env::CreateArgs),
+    /// Print the settings
+    Env(env::EnvArgs),
+    /// Print the version of Helm whose behaviour this is
+    Version(env::VersionArgs),
+    /// Print a completion script for a shell
+    Completion(env::CompletionArgs),
+    /// Helm's plugins (not served)
+    Plugin(env::PluginArgs),
+}
+
+/// What of a kubeconfig is overridden.
+#[derive(Args, Clone, Debug)]
+struct Cluster {
+    /// The address of the API server
+    #[arg(long, global = true, env = "HELM_KUBEAPISERVER", value_name = "URL")]
+    kube_apiserver: Option<String>,
+    /// A token for it
+    #[arg(long, global = true, env = "HELM_KUBETOKEN", value_name = "TEXT", hide_env_values = true)]
+    kube_token: Option<String>,
+    /// Act as this user
+    #[arg(long, global = true, env = "HELM_KUBEASUSER", value_name = "NAME")]
+    kube_as_user: Option<String>,
+    /// Act as a member of this group
+    #[arg(long, global = true, env = "HELM_KUBEASGROUPS", value_name = "NAME", value_delimiter = ',')]
+    kube_as_group: Vec<String>,
+    /// Its certificate authority
+    #[arg(long, global = true, env = "HELM_KUBECAFILE", value_name = "FILE")]
+    kube_ca_file: Option<PathBuf>,
+    /// Take any certificate of it
+    #[arg(long, global = true, env = "HELM_KUBEINSECURE_SKIP_TLS_VERIFY", value_parser = clap::builder::FalseyValueParser::new())]
+    kube_insecure_skip_tls_verify: bool,
+    /// The name that its certificate must have
+    #[arg(long, global = true, env = "HELM_KUBETLS_SERVER_NAME", value_name = "NAME")]
+    kube_tls_server_name: Option<String>,
+    /// Accepted for scripts written for helm: requests are not throttled here
+    #[arg(long, global = true, env = "HELM_BURST_LIMIT", default_value_t = 100, hide = true)]
+    burst_limit: u32,
+    /// Accepted for scripts written for helm: requests are not throttled here
+    #[arg(long, global = true, env = "HELM_QPS", default_value_t = 0.0, hide = true)]
+    qps: f32,
+}
+
+impl Cluster {
+    /// Puts what was given over a configuration.
+    fn over(&self, config: &mut kube::Config) -> anyhow::Result<()> {
+        use anyhow::Context as _;
+        if let Some(url) = &self.kube_apiserver {
+            let full = if url.contains("://") { url.clone() } else { format!("https://{url}") };
+            config.cluster_url = full.parse().with_context(|| format!("--kube-apiserver {url}"))?;
+        }
+        let auth = &mut config.auth_info;
+        if let Some(token) = &self.kube_token {
+            auth.token = Some(token.clone().into());
+        }
+        if self.kube_as_user.is_some() {
+            auth.impersonate.clone_from(&self.kube_as_user);
+        }
+        if !self.kube_as_group.is_empty() {
+            auth.impersonate_groups = Some(self.kube_as_group.clone());
+        }
+        if let Some(path) = &self.kube_ca_file {
+            let pem = std::fs::read(path).with_context(|| path.display().to_string())?;
+            config.root_cert = Some(certificates(&pem).with_context(|| path.display().to_string())?);
+        }
+        config.accept_invalid_certs |= self.kube_insecure_skip_tls_verify;
+        if self.kube_tls_server_name.is_some() {
+            config.tls_server_name.clone_from(&self.kube_tls_server_name);
+        }
+        Ok(())
+    }
+
+    /// Whether an API server is named.
+    fn names_one(&self) -> bool {
+        self.kube_apiserver.is_some()
+    }
+}
+
+/// The certificates of a PEM file in DER.
+fn certificates(pem: &[u8]) -> anyhow::Result<Vec<Vec<u8>>> {
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject as _;
+    let found: Result<Vec<_>, _> =
+        CertificateDer::pem_slice_iter(pem).map(|one| one.map(|one| one.to_vec())).collect();
+    Ok(found?)
 }
 
 impl HelmArgs {
@@ -108,7 +212,14 @@ impl HelmArgs {
     pub fn reaches_out(&self) -> bool {
         !matches!(
             self.command,
-            Command::Template(_) | Command::Lint(_) | Command::Show(_) | Command::Package(_)
+            Command::Template(_)
+                | Command::Lint(_)
+                | Command::Show(_)
+                | Command::Package(_)
+                | Command::Verify(_)
+                | Command::Create(_)
+                | Command::Env(_)
+                | Command::Version(_)
         )
     }
 }
@@ -118,6 +229,7 @@ struct Settings {
     namespace: Option<String>,
     debug: bool,
     target: Target,
+    cluster: Cluster,
 }
 
 impl Settings {
@@ -129,35 +241,45 @@ impl Settings {
 
 /// Runs a verb. Failures are printed as `helm` prints them.
 pub fn run(args: HelmArgs) -> anyhow::Result<ExitCode> {
-    let settings = Settings {
+    let told = Settings {
         namespace: args.namespace.filter(|name| !name.is_empty()),
         debug: args.debug,
         target: Target { context: args.kube_context, kubeconfig: args.kubeconfig, state: args.state },
+        cluster: args.cluster,
     };
+    settings::note(args.places);
     let result = match args.command {
-        Command::Template(args) => template::run(&args, &settings),
-        Command::Lint(args) => lint::run(&args, &settings),
+        Command::Template(args) => template::run(&args, &told),
+        Command::Lint(args) => lint::run(&args, &told),
         Command::Show(command) => show::run(&command),
         Command::Package(args) => package::run(&args),
         Command::Dependency(command) => dependency::run(&command),
         Command::Pull(args) => pull::run(&args),
         Command::Repo(command) => repo::run(&command),
         Command::Search(command) => repo::search(&command),
-        Command::Install(args) => install::run(&args, &settings),
-        Command::Upgrade(args) => upgrade::run(&args, &settings),
-        Command::Rollback(args) => wait_for(rollback::rollback(&args, &settings)),
-        Command::Uninstall(args) => wait_for(rollback::uninstall(&args, &settings)),
-        Command::Test(args) => wait_for(rollback::test(&args, &settings)),
-        Command::List(args) => wait_for(look::list(&args, &settings)),
-        Command::History(args) => wait_for(look::history(&args, &settings)),
-        Command::Status(args) => wait_for(look::status(&args, &settings)),
-        Command::Get(command) => wait_for(get::run(&command, &settings)),
+        Command::Install(args) => install::run(&args, &told),
+        Command::Upgrade(args) => upgrade::run(&args, &told),
+        Command::Rollback(args) => wait_for(rollback::rollback(&args, &told)),
+        Command::Uninstall(args) => wait_for(rollback::uninstall(&args, &told)),
+        Command::Test(args) => wait_for(rollback::test(&args, &told)),
+        Command::List(args) => wait_for(look::list(&args, &told)),
+        Command::History(args) => wait_for(look::history(&args, &told)),
+        Command::Status(args) => wait_for(look::status(&args, &told)),
+        Command::Get(command) => wait_for(get::run(&command, &told)),
+        Command::Verify(args) => verify::run(&args),
+        Command::Push(args) => registry::push(&args),
+        Command::Registry(command) => registry::run(&command),
+        Command::Create(args) => env::create(&args),
+        Command::Env(args) => env::env(&args, &told),
+        Command::Version(args) => env::version(&args),
+        Command::Completion(args) => env::completion(&args),
+        Command::Plugin(args) => env::plugin(&args),
     };
     match result {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(error) => {
             eprintln!("Error: {error:#}");
-            if settings.debug
+            if told.debug
                 && let Some(error) = error.downcast_ref::<helm::Error>()
                 && !error.excerpt.is_empty()
             {
@@ -199,4 +321,55 @@ async fn stored(connection: &Connection, name: &str, revision: u64) -> anyhow::R
         revision => storage.get(revision).await?,
     };
     found.ok_or_else(|| anyhow::anyhow!("release: not found"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, CommandFactory as _};
+
+    /// Verbs whose answer is the reason why they are not served; they take any flags.
+    const REFUSED: [&str; 2] = ["plugin", "search hub"];
+
+    fn find<'c>(root: &'c Command, path: &str) -> Option<&'c Command> {
+        path.split_whitespace().try_fold(root, |command, word| command.find_subcommand(word))
+    }
+
+    fn lacking(root: &Command, path: &str, flags: &[String]) -> Vec<String> {
+        // The shells are arguments here.
+        let verb = if path.starts_with("completion") { "completion" } else { path };
+        let Some(command) = find(root, verb) else { return vec![format!("no verb {verb:?}")] };
+        let known: Vec<&clap::Arg> = root.get_arguments().chain(command.get_arguments()).collect();
+        let there = |flag: &String| {
+            let (short, long) = flag.split_once("--").unwrap_or(("", flag));
+            let short = short.trim().chars().nth(1);
+            long == "help"
+                || known
+                    .iter()
+                    .any(|arg| arg.get_long() == Some(long) && (short.is_none() || arg.get_short() == short))
+        };
+        flags.iter().filter(|flag| !there(flag)).map(|flag| format!("{path}: {flag}")).collect()
+    }
+
+    #[test]
+    fn every_verb_and_flag_of_helm_is_there() {
+        let text = include_str!("../../testdata/helm-verbs/verbs.json");
+        let verbs: serde_json::Value = serde_json::from_str(text).expect("JSON");
+        let root = super::env::Alone::command();
+        let mut missing = Vec::new();
+        for (path, facts) in verbs.as_object().expect("verbs") {
+            if REFUSED.iter().any(|refused| path.starts_with(refused)) {
+                assert!(find(&root, path.split(' ').next().unwrap_or(path)).is_some(), "{path}");
+                continue;
+            }
+            let list = |field: &str| -> Vec<String> {
+                serde_json::from_value(facts[field].clone()).expect("a list of texts")
+            };
+            missing.extend(lacking(&root, path, &list("flags")));
+            let parent = path.rsplit_once(' ').map_or("", |(parent, _)| parent);
+            for alias in list("aliases") {
+                missing.extend(lacking(&root, format!("{parent} {alias}").trim(), &[]));
+            }
+        }
+        assert!(missing.is_empty(), "{missing:#?}");
+    }
 }

@@ -2,7 +2,7 @@
 //! other commands need not be known for them.
 
 use super::{helm, kustomize, set_up};
-use clap::{Parser, Subcommand};
+use clap::{ArgAction, Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// The command line of one verb. What it says about itself is what the whole command line says.
@@ -43,13 +43,33 @@ enum Verb {
 pub fn parse() -> Option<Result<StandIn, clap::Error>> {
     let verb = std::env::args_os().nth(1)?;
     match verb.to_str()? {
-        "helm" => Some(Only::<Helm>::try_parse().map(|only| {
-            let Helm::Helm(args) = only.command;
-            StandIn { verbose: only.verbose, verb: Verb::Helm(Box::new(args)) }
-        })),
+        "helm" => Some(parse_helm()),
         "kustomize" => Some(plain_build().map_or_else(parse_kustomize, Ok)),
         _ => None,
     }
+}
+
+fn parse_helm() -> Result<StandIn, clap::Error> {
+    let mut command = taking_dashes(Only::<Helm>::command());
+    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    let only = Only::<Helm>::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+    let Helm::Helm(args) = only.command;
+    Ok(StandIn { verbose: only.verbose, verb: Verb::Helm(Box::new(args)) })
+}
+
+/// What follows a flag that needs a value is that value, also when it begins with a dash: so it is with Helm.
+fn taking_dashes(command: Command) -> Command {
+    let names: Vec<String> = command.get_subcommands().map(|inner| inner.get_name().to_owned()).collect();
+    let command = command.mut_args(|arg| {
+        let needs = arg.get_num_args().is_none_or(|count| count.min_values() > 0);
+        match arg.get_action() {
+            ArgAction::Set | ArgAction::Append if !arg.is_positional() && needs => {
+                arg.allow_hyphen_values(true)
+            }
+            _ => arg,
+        }
+    });
+    names.into_iter().fold(command, |command, name| command.mut_subcommand(name, taking_dashes))
 }
 
 fn plain_build() -> Option<StandIn> {

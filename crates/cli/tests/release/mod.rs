@@ -1,5 +1,8 @@
 //! A cluster, a chart, and the two tools on them.
 
+// Each test file uses a part of it.
+#![allow(dead_code)]
+
 use crate::harness::landfall;
 use serde_json::Value;
 use std::collections::BTreeMap;

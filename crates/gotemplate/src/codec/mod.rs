@@ -145,6 +145,10 @@ fn to_yaml_pretty(value: &Value) -> String {
 
 fn from_yaml(text: &str, wanted: &'static str) -> Result<Value, String> {
     let json = yaml::from_str(text).map_err(|error| format!("error converting YAML to JSON: {error}"))?;
+    // Helm's tool gives an empty collection for nothing, where its JSON functions give null.
+    if json.is_null() {
+        return Ok(if wanted == ANY_LIST { Value::list(Vec::new()) } else { Value::map::<&str>([]) });
+    }
     let value = Value::decoded(&json);
     json::convert(value, wanted)
         .map_err(|error| format!("error unmarshaling JSON: while decoding JSON: {error}"))

@@ -86,6 +86,12 @@ pub struct Metadata {
     /// `application`, `library` or nothing.
     #[serde(rename = "type", skip_serializing_if = "String::is_empty")]
     pub chart_type: String,
+    /// Whether one of the maintainers is null, which no chart may have.
+    #[serde(skip)]
+    pub empty_maintainer: bool,
+    /// The number of dependencies before the first that is null.
+    #[serde(skip)]
+    pub empty_dependency: Option<usize>,
 }
 
 /// A chart that another depends on.
@@ -204,9 +210,12 @@ impl Metadata {
         }
         if let Some(value) = field(map, "maintainers") {
             self.maintainers = maintainers(decoder, value);
+            let items = value.as_array().map(Vec::as_slice).unwrap_or_default();
+            self.empty_maintainer = items.iter().any(Value::is_null);
         }
         if let Some(value) = field(map, "dependencies") {
             self.dependencies = Dependency::decode_list(decoder, value, "Metadata.dependencies");
+            self.empty_dependency = value.as_array().and_then(|items| items.iter().position(Value::is_null));
         }
     }
 
@@ -240,13 +249,20 @@ impl Metadata {
         if !matches!(self.chart_type.as_str(), "" | "application" | "library") {
             return fail("chart.metadata.type must be application or library".into());
         }
+        if self.empty_maintainer {
+            return fail("maintainers must not contain empty or null nodes".into());
+        }
         self.validate_dependencies()
     }
 
     fn validate_dependencies(&self) -> Result<()> {
         let fail = |text: String| Err(Error::new(Stage::Chart, format!("validation: {text}")));
         let mut seen = BTreeSet::new();
-        for dependency in &self.dependencies {
+        const EMPTY: &str = "dependencies must not contain empty or null nodes";
+        for (number, dependency) in self.dependencies.iter().enumerate() {
+            if self.empty_dependency == Some(number) {
+                return fail(EMPTY.into());
+            }
             let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
             if !dependency.alias.chars().all(legal) {
                 let name = quote(&dependency.name);
@@ -256,6 +272,9 @@ impl Metadata {
             if !seen.insert(key) {
                 return fail(format!("more than one dependency with name or alias {}", quote(key)));
             }
+        }
+        if self.empty_dependency.is_some() {
+            return fail(EMPTY.into());
         }
         Ok(())
     }

@@ -28,7 +28,12 @@ pub(super) fn check(input: &Input<'_>, findings: &mut Findings) {
     error(is_string(&raw, "version"));
     error(version(&data));
     error(is_string(&raw, "appVersion"));
-    error(data.maintainers.iter().try_for_each(maintainer));
+    let raw_maintainers = raw.get("maintainers").and_then(Value::as_array);
+    let empty = raw_maintainers.and_then(|all| all.iter().position(Value::is_null)).unwrap_or(usize::MAX);
+    error(match data.maintainers.iter().take(empty).try_for_each(maintainer) {
+        Ok(()) if empty != usize::MAX => Err("a maintainer entry is empty".into()),
+        verdict => verdict,
+    });
     error(data.sources.iter().try_for_each(|source| match is_request_url(source) {
         true => Ok(()),
         false => Err(format!("invalid source URL '{source}'")),

@@ -225,7 +225,7 @@ impl Parser<'_, '_> {
         }
         let (rest, stop) = self.until(&['[', '.', '=']);
         if !rest.is_empty() {
-            return bad(format!("unexpected data at end of array index: {}", quote(&rest)));
+            return bad(format!("unexpected data at end of array index: {}", runes(&rest)));
         }
         match stop {
             None => Err(Stop::End),
@@ -413,4 +413,16 @@ fn conversion(value: &Value, wanted: &str) -> String {
         Value::Object(_) => "map[string]interface {}",
     };
     format!("interface conversion: interface {{}} is {found}, not {wanted}")
+}
+/// Letters as Go quotes a list of them.
+fn runes(text: &str) -> String {
+    let quoted = text.chars().map(|letter| match letter {
+        '\'' => "'\\''".to_owned(),
+        '"' => "'\"'".to_owned(),
+        letter => {
+            let inner = quote(letter.encode_utf8(&mut [0; 4]));
+            format!("'{}'", inner.get(1..inner.len().saturating_sub(1)).unwrap_or_default())
+        }
+    });
+    format!("[{}]", quoted.collect::<Vec<_>>().join(" "))
 }

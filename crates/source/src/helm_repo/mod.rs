@@ -58,6 +58,8 @@ pub struct Chart {
     pub archive: Arc<[u8]>,
     /// `sha256:…` of the archive.
     pub digest: String,
+    /// Where it was downloaded: its provenance file is beside it. A path when a map served it.
+    pub address: String,
     /// Where a map served it from: a path on this machine.
     pub mapped: Option<String>,
 }
@@ -162,6 +164,7 @@ impl Fetcher {
             version: chart.version,
             archive: chart.archive,
             digest: chart.digest,
+            address: path.display().to_string(),
             mapped: Some(path.display().to_string()),
         })
     }
@@ -186,6 +189,7 @@ impl Fetcher {
             version: artifact.revision.name.replace('_', "+"),
             digest: crate::tree::sha256(&archive),
             archive,
+            address: url,
             mapped: artifact.mapped,
         })
     }
@@ -259,7 +263,14 @@ fn checked(
     {
         return Err(mismatch(place, digest, &own));
     }
-    Ok(Chart { name: name.to_string(), version: found.version.clone(), archive, digest: own, mapped: None })
+    Ok(Chart {
+        name: name.to_string(),
+        version: found.version.clone(),
+        archive,
+        digest: own,
+        address: place.to_string(),
+        mapped: None,
+    })
 }
 
 fn mismatch(place: &str, wanted: &str, found: &str) -> Error {

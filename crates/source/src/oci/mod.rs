@@ -3,7 +3,10 @@
 mod auth;
 mod layout;
 mod mapped;
+mod push;
 mod registry;
+
+pub use push::{Blob, Push};
 
 use crate::{Artifact, Credentials, Error, Fetcher, Result, Revision, Tree, version};
 use layout::Layout;
@@ -15,6 +18,12 @@ use std::time::Duration;
 
 /// The media type of the layer that holds a Helm chart.
 pub const CHART_LAYER: &str = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
+
+/// The media type of the layer with the chart's provenance file.
+pub const PROVENANCE_LAYER: &str = "application/vnd.cncf.helm.chart.provenance.v1.prov";
+
+/// The media type of a Helm chart's metadata.
+pub const CHART_CONFIG: &str = "application/vnd.cncf.helm.config.v1+json";
 
 /// What an OCIRepository asks for.
 #[derive(Debug, Clone)]

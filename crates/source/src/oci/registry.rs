@@ -1,4 +1,4 @@
-//! The pull half of the distribution protocol.
+//! The distribution protocol: reading, and the requests that writing is made of.
 
 use super::{Request, auth};
 use crate::{Error, Fetcher, Limits, Result, transport};
@@ -20,6 +20,7 @@ pub(super) struct Registry {
     url: String,
     name: String,
     authorization: Option<String>,
+    identity_token: Option<String>,
     token: Mutex<Option<String>>,
     limits: Limits,
 }
@@ -35,10 +36,26 @@ impl Registry {
             origin: format!("{scheme}://{server}"),
             url: request.url.clone(),
             authorization: auth::authorization(&request.credentials, &host)?,
+            identity_token: request.credentials.identity_token.clone(),
             name,
             token: Mutex::default(),
             limits: *fetcher.limits(),
         })
+    }
+
+    /// A registry without a repository in mind.
+    pub(super) fn host(fetcher: &Fetcher, host: &str, request: &Request) -> Result<Self> {
+        let named = Request { url: format!("oci://{host}/-"), ..request.clone() };
+        let mut registry = Registry::open(fetcher, &named)?;
+        registry.name.clear();
+        registry.base = format!("{}/v2/", registry.origin);
+        registry.url = host.to_string();
+        Ok(registry)
+    }
+
+    /// `https://host/v2/name`.
+    pub(super) fn base(&self) -> &str {
+        &self.base
     }
 
     pub(super) async fn tags(&self) -> Result<Vec<String>> {
@@ -76,70 +93,97 @@ impl Registry {
         transport::body(response, &url, &self.url, &self.limits).await
     }
 
-    /// A next page must be of the same registry: credentials go with the request.
-    fn absolute(&self, next: &str) -> Result<String> {
+    /// An address that the registry names must be of the same registry: credentials go with the request.
+    pub(super) fn absolute(&self, next: &str) -> Result<String> {
         if next.starts_with('/') {
             return Ok(format!("{}{next}", self.origin));
         }
         if next.starts_with(&format!("{}/", self.origin)) {
             return Ok(next.to_string());
         }
-        Err(Error::Refused(format!("{}: the next page of tags is at another host: {next}", self.url)))
+        Err(Error::Refused(format!("{}: the registry leads to another host: {next}", self.url)))
     }
 
-    /// Sends a request, with the token handshake when the registry asks for it.
     async fn get(&self, url: &str, accept: Option<&str>) -> Result<reqwest::Response> {
+        let mut request = Sent::new(reqwest::Method::GET, url);
+        request.headers.extend(accept.map(|accept| (reqwest::header::ACCEPT, accept)));
+        transport::check(self.send(&request).await?, url, &self.url)
+    }
+
+    /// Sends a request, with the token handshake when the registry asks for it. The answer, whatever it is.
+    pub(super) async fn send(&self, request: &Sent<'_>) -> Result<reqwest::Response> {
         let first = self.token.lock().clone().or_else(|| self.authorization.clone());
-        let response = self.send(url, accept, first.as_deref()).await?;
+        let response = self.send_as(request, first.as_deref()).await?;
         if response.status() != reqwest::StatusCode::UNAUTHORIZED {
-            return transport::check(response, url, &self.url);
+            return Ok(response);
         }
         let asked = response.headers().get_all(reqwest::header::WWW_AUTHENTICATE).iter();
         let challenge = asked.filter_map(|value| value.to_str().ok()).find_map(auth::challenge);
-        let Some(challenge) = challenge else { return transport::check(response, url, &self.url) };
-        let token = self.fetch_token(&challenge).await?;
-        let header = format!("Bearer {token}");
-        let response = self.send(url, accept, Some(&header)).await?;
+        let Some(challenge) = challenge else { return Ok(response) };
+        let header = format!("Bearer {}", self.fetch_token(&challenge, request).await?);
+        let response = self.send_as(request, Some(&header)).await?;
         *self.token.lock() = Some(header);
-        transport::check(response, url, &self.url)
+        Ok(response)
     }
 
-    async fn send(
-        &self,
-        url: &str,
-        accept: Option<&str>,
-        authorization: Option<&str>,
-    ) -> Result<reqwest::Response> {
-        let mut request = self.client.get(url);
-        if let Some(accept) = accept {
-            request = request.header(reqwest::header::ACCEPT, accept);
+    async fn send_as(&self, sent: &Sent<'_>, authorization: Option<&str>) -> Result<reqwest::Response> {
+        let mut request = self.client.request(sent.method.clone(), sent.url);
+        for (name, value) in &sent.headers {
+            request = request.header(name, *value);
         }
         if let Some(value) = authorization {
             request = request.header(reqwest::header::AUTHORIZATION, value);
         }
-        request.send().await.map_err(|error| transport::unreachable(url, &self.url, &error))
+        if let Some(body) = sent.body {
+            request = request.body(body.to_vec());
+        }
+        request.send().await.map_err(|error| transport::unreachable(sent.url, &self.url, &error))
     }
 
-    async fn fetch_token(&self, challenge: &auth::Challenge) -> Result<String> {
+    /// An access token for an identity token.
+    async fn exchange(&self, realm: &str, service: &str, scope: &str, token: &str) -> Result<Vec<u8>> {
+        let form = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("grant_type", "refresh_token")
+            .append_pair("client_id", "landfall")
+            .append_pair("service", service)
+            .append_pair("scope", scope)
+            .append_pair("refresh_token", token)
+            .finish();
+        let request = self
+            .client
+            .post(realm)
+            .header(reqwest::header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(form);
+        let response =
+            request.send().await.map_err(|error| transport::unreachable(realm, &self.url, &error))?;
+        let response = transport::check(response, realm, &self.url)?;
+        transport::body(response, realm, &self.url, &self.limits).await
+    }
+
+    async fn fetch_token(&self, challenge: &auth::Challenge, request: &Sent<'_>) -> Result<String> {
+        let reads = matches!(request.method, reqwest::Method::GET | reqwest::Method::HEAD);
         let scope = match challenge.scope.as_str() {
-            "" => format!("repository:{}:pull", self.name),
+            "" if self.name.is_empty() => String::new(),
+            "" if reads => format!("repository:{}:pull", self.name),
+            "" => format!("repository:{}:pull,push", self.name),
             scope => scope.to_string(),
         };
         let mut url = url::Url::parse(&challenge.realm).map_err(|error| {
             Error::Refused(format!("{}: token address {:?}: {error}", self.url, challenge.realm))
         })?;
-        url.query_pairs_mut().append_pair("scope", &scope);
+        if !scope.is_empty() {
+            url.query_pairs_mut().append_pair("scope", &scope);
+        }
         if !challenge.service.is_empty() {
             url.query_pairs_mut().append_pair("service", &challenge.service);
         }
-        let bytes = transport::get(
-            &self.client,
-            url.as_str(),
-            self.authorization.as_deref(),
-            &self.url,
-            &self.limits,
-        )
-        .await?;
+        let bytes = match &self.identity_token {
+            Some(token) => self.exchange(&challenge.realm, &challenge.service, &scope, token).await?,
+            None => {
+                let known = self.authorization.as_deref();
+                transport::get(&self.client, url.as_str(), known, &self.url, &self.limits).await?
+            }
+        };
         let answer: Value = serde_json::from_slice(&bytes)
             .map_err(|error| Error::Refused(format!("{}: the token is not JSON: {error}", self.url)))?;
         let token = answer.get("token").or_else(|| answer.get("access_token")).and_then(Value::as_str);
@@ -147,6 +191,20 @@ impl Registry {
             url: self.url.clone(),
             cause: "the registry's token service gave no token".to_string(),
         })
+    }
+}
+
+/// A request to a registry.
+pub(super) struct Sent<'s> {
+    pub(super) method: reqwest::Method,
+    pub(super) url: &'s str,
+    pub(super) headers: Vec<(reqwest::header::HeaderName, &'s str)>,
+    pub(super) body: Option<&'s [u8]>,
+}
+
+impl<'s> Sent<'s> {
+    pub(super) fn new(method: reqwest::Method, url: &'s str) -> Self {
+        Sent { method, url, headers: Vec::new(), body: None }
     }
 }
 

@@ -60,6 +60,9 @@ pub struct ActFlags {
     /// Let values through that break values.schema.json
     #[arg(long)]
     pub skip_schema_validation: bool,
+    /// Let templates ask for the addresses of hosts
+    #[arg(long)]
+    pub enable_dns: bool,
     /// Labels of the stored revision
     #[arg(short, long, value_name = "KEY=VALUE", value_delimiter = ',')]
     pub labels: Vec<String>,
@@ -120,7 +123,12 @@ impl ActFlags {
             if !self.dependency_update {
                 return Err(error.into());
             }
-            super::dependency::update(path, &mut std::io::stdout())?;
+            let how = super::dependency::How {
+                access: self.chart.access.clone(),
+                keyring: self.chart.keyring.clone(),
+                ..Default::default()
+            };
+            super::dependency::update(path, &how, &mut std::io::stdout())?;
             chart = locate::chart(path)?;
         }
         Ok(chart)
@@ -178,13 +186,14 @@ impl ActFlags {
         let (chart, values, cluster) = (chart.clone(), values.clone(), connection.cluster.clone());
         let runtime = tokio::runtime::Handle::current();
         let alone = match dry_run {
-            DryRun::Client => Some(super::world::world()),
+            DryRun::Client => Some(super::world::world_with(self.enable_dns)),
             _ => None,
         };
+        let hosts = super::world::hosts(self.enable_dns);
         let work = move || match alone {
             Some(world) => helm::render(&chart, &values, &options, &world),
             None => {
-                let world = releases::Live::new(cluster, runtime, jiff::Timestamp::now());
+                let world = releases::Live::new(cluster, runtime, jiff::Timestamp::now()).with_hosts(hosts);
                 helm::render(&chart, &values, &options, &world)
             }
         };

@@ -1,7 +1,6 @@
 //! Which cluster a verb talks to, and in which namespace.
 
 use super::Settings;
-use crate::target::Target;
 use anyhow::Context as _;
 use cluster::Cluster;
 use releases::Storage;
@@ -39,11 +38,13 @@ impl Settings {
             anyhow::bail!("HELM_DRIVER={driver} is not supported: releases are kept in Secrets");
         }
         let target = &self.target;
-        let named = target.is_real() || std::env::var_os("KUBECONFIG").is_some_and(|path| !path.is_empty());
+        let named = target.is_real()
+            || self.cluster.names_one()
+            || std::env::var_os("KUBECONFIG").is_some_and(|path| !path.is_empty());
         let embedded = target.state.is_some() || !named && target.embedded_here()?;
         let (client, own) = match embedded {
             true => (target.client().await?, None),
-            false => real(target, named).await?,
+            false => real(self, named).await?,
         };
         let namespace = self.namespace.clone().or(own).unwrap_or_else(|| "default".into());
         let cluster = Cluster::new(client);
@@ -55,9 +56,12 @@ impl Settings {
     }
 }
 
-async fn real(target: &Target, named: bool) -> anyhow::Result<(kube::Client, Option<String>)> {
-    let config = match target.real_config().await {
+async fn real(told: &Settings, named: bool) -> anyhow::Result<(kube::Client, Option<String>)> {
+    let target = &told.target;
+    let mut config = match target.real_config().await {
         Ok(config) => config,
+        // The address alone is enough.
+        Err(_) if told.cluster.names_one() => kube::Config::new("https://localhost".parse()?),
         // Without any kubeconfig the only embedded cluster that runs is meant.
         Err(error) if !named => {
             let client = target.client().await;
@@ -65,6 +69,7 @@ async fn real(target: &Target, named: bool) -> anyhow::Result<(kube::Client, Opt
         }
         Err(error) => return Err(error.context("Kubernetes cluster unreachable")),
     };
+    told.cluster.over(&mut config)?;
     let namespace = config.default_namespace.clone();
     let client = kube::Client::try_from(config).context("cannot make a client from the kubeconfig")?;
     Ok((client, Some(namespace)))

@@ -1,6 +1,6 @@
 //! `landfall helm dependency`: what a chart depends on, and bringing it into `charts/`.
 
-use super::flags::ChartFlags;
+use super::flags::{Access, ChartFlags};
 use super::{locate, package, table};
 use anyhow::{Context, anyhow, bail};
 use helm::chart::Lock;
@@ -42,14 +42,52 @@ pub struct Args {
     /// Accepted for scripts written for helm: repositories have no local cache here
     #[arg(long)]
     skip_refresh: bool,
+    /// Check what is fetched with its provenance file
+    #[arg(long)]
+    verify: bool,
+    /// The public keys for that
+    #[arg(long, default_value_t = super::settings::keyring(), value_name = "FILE")]
+    keyring: String,
+    #[command(flatten)]
+    access: Access,
+}
+
+/// How strictly what is fetched is checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Check {
+    /// Not at all.
+    #[default]
+    Never,
+    /// Where there is a provenance file.
+    IfPossible,
+    /// Always.
+    Always,
+}
+
+/// How dependencies are fetched.
+#[derive(Clone, Default)]
+pub struct How {
+    /// Who one is.
+    pub access: Access,
+    /// With provenance files?
+    pub check: Check,
+    /// The keys for that.
+    pub keyring: String,
+}
+
+impl Args {
+    fn how(&self, check: Check) -> How {
+        let check = if self.verify { check } else { Check::Never };
+        How { access: self.access.clone(), check, keyring: self.keyring.clone() }
+    }
 }
 
 /// Runs the verb.
 pub fn run(command: &Command) -> anyhow::Result<()> {
     match command {
         Command::List(args) => list(&args.chart, args.max_col_width),
-        Command::Build(args) => build(&args.chart, &mut std::io::stdout()),
-        Command::Update(args) => update(&args.chart, &mut std::io::stdout()),
+        Command::Build(args) => build(&args.chart, &args.how(Check::IfPossible), &mut std::io::stdout()),
+        Command::Update(args) => update(&args.chart, &args.how(Check::Always), &mut std::io::stdout()),
     }
 }
 
@@ -139,10 +177,11 @@ fn load(path: &str) -> anyhow::Result<Chart> {
 }
 
 /// Brings what the lock file names into `charts/`; without one, updates.
-fn build(path: &str, out: &mut dyn Write) -> anyhow::Result<()> {
+fn build(path: &str, how: &How, out: &mut dyn Write) -> anyhow::Result<()> {
     let chart = load(path)?;
-    let Some(lock) = &chart.lock else { return update(path, out) };
-    let digest = Lock::digest_of(&chart.metadata.dependencies, &lock.dependencies)?;
+    let Some(lock) = &chart.lock else { return update(path, how, out) };
+    let declared = resolved(&chart.metadata.dependencies)?;
+    let digest = Lock::digest_of(&declared, &lock.dependencies)?;
     if digest != lock.digest {
         let (lock_file, file) = match chart.metadata.api_version.as_str() {
             "v1" => ("requirements.lock", "requirements.yaml"),
@@ -152,20 +191,20 @@ fn build(path: &str, out: &mut dyn Write) -> anyhow::Result<()> {
             "the lock file ({lock_file}) is out of sync with the dependencies file ({file}). Please update the dependencies"
         );
     }
-    fetch(path, &lock.dependencies, out)?;
+    fetch(path, &resolved(&lock.dependencies)?, how, out)?;
     Ok(())
 }
 
 /// Chooses versions, brings them into `charts/` and writes the lock file when it changed.
-pub fn update(path: &str, out: &mut dyn Write) -> anyhow::Result<()> {
+pub fn update(path: &str, how: &How, out: &mut dyn Write) -> anyhow::Result<()> {
     let chart = load(path)?;
-    let declared = &chart.metadata.dependencies;
-    if declared.is_empty() {
+    if chart.metadata.dependencies.is_empty() {
         return Ok(());
     }
-    let chosen = choose(path, declared)?;
-    let locked = fetch(path, &chosen, out)?;
-    let digest = Lock::digest_of(declared, &locked)?;
+    let declared = resolved(&chart.metadata.dependencies)?;
+    let chosen = choose(path, &declared, how)?;
+    let locked = fetch(path, &chosen, how, out)?;
+    let digest = Lock::digest_of(&declared, &locked)?;
     if chart.lock.as_ref().is_some_and(|old| old.digest == digest) {
         return Ok(());
     }
@@ -180,7 +219,34 @@ pub fn update(path: &str, out: &mut dyn Write) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn choose(path: &str, declared: &[Dependency]) -> anyhow::Result<Vec<Dependency>> {
+/// The dependencies with addresses instead of the names that `helm repo add` gave to repositories.
+fn resolved(declared: &[Dependency]) -> anyhow::Result<Vec<Dependency>> {
+    let mut all = declared.to_vec();
+    let mut missing = Vec::new();
+    for one in &mut all {
+        let repository = one.repository.as_str();
+        let known = repository.strip_prefix('@').or_else(|| repository.strip_prefix("alias:"));
+        match known {
+            Some(name) => match super::repo::url_of(name)? {
+                Some(url) => one.repository = url,
+                None => missing.push(repository.to_owned()),
+            },
+            None if repository.is_empty() || repository.contains("://") || repository.starts_with('/') => {}
+            None => missing.push(repository.to_owned()),
+        }
+    }
+    if missing.is_empty() {
+        return Ok(all);
+    }
+    let mut message =
+        format!("no repository definition for {}. Please add them via 'helm repo add'", missing.join(", "));
+    if missing.iter().any(|name| !name.starts_with('@') && !name.starts_with("alias:")) {
+        message.push_str("\nA repository is an address (https://charts.example.com) or the name of one that was added (@example)");
+    }
+    bail!(message)
+}
+
+fn choose(path: &str, declared: &[Dependency], how: &How) -> anyhow::Result<Vec<Dependency>> {
     let mut chosen = Vec::new();
     let mut missing = Vec::new();
     for wanted in declared {
@@ -196,7 +262,7 @@ fn choose(path: &str, declared: &[Dependency]) -> anyhow::Result<Vec<Dependency>
         if wanted.repository.is_empty() {
             local(path, &format!("charts/{}", wanted.name))?;
         } else if is_remote(&wanted.repository) {
-            let (_, chart) = download(wanted, &wanted.version)?;
+            let chart = download(wanted, &How { check: Check::Never, ..how.clone() })?.chart;
             locked.version.clone_from(&chart.metadata.version);
         } else if wanted.repository.starts_with("file://") {
             let child = Chart::from_files(locate::folder(&local(path, &wanted.repository)?)?)?;
@@ -219,26 +285,49 @@ fn choose(path: &str, declared: &[Dependency]) -> anyhow::Result<Vec<Dependency>
 }
 
 fn is_remote(repository: &str) -> bool {
-    ["http://", "https://", "oci://", "@", "alias:"].iter().any(|start| repository.starts_with(start))
+    ["http://", "https://", "oci://"].iter().any(|start| repository.starts_with(start))
 }
 
-/// The archive of a chart in a repository, and the chart.
-fn download(wanted: &Dependency, range: &str) -> anyhow::Result<(Vec<u8>, Chart)> {
+/// A chart from a repository.
+struct Download {
+    chart: Chart,
+    archive: Vec<u8>,
+    /// What is said when it could not be checked.
+    warning: String,
+}
+
+fn download(wanted: &Dependency, how: &How) -> anyhow::Result<Download> {
     let (repository, name) = (&wanted.repository, &wanted.name);
-    let mut flags = ChartFlags { version: Some(range.to_owned()), ..ChartFlags::default() };
-    let known = repository.strip_prefix('@').or_else(|| repository.strip_prefix("alias:"));
-    let reference = match known {
+    let mut flags = ChartFlags {
+        version: Some(wanted.version.clone()),
+        access: how.access.clone(),
+        ..ChartFlags::default()
+    };
+    let reference = match super::repo::name_of(repository)? {
+        _ if repository.starts_with("oci://") => format!("{}/{name}", repository.trim_end_matches('/')),
+        // An added repository may have a login.
         Some(known) => format!("{known}/{name}"),
-        None if repository.starts_with("oci://") => format!("{}/{name}", repository.trim_end_matches('/')),
         None => {
             flags.repo = Some(repository.clone());
             name.clone()
         }
     };
-    let fetched = super::wait_for(locate::fetch(&reference, &flags))
+    let fetched = super::wait_for(super::fetch::fetch(&reference, &flags, how.check != Check::Never))
         .with_context(|| format!("could not fetch {name} from {repository}"))?;
+    eprint!("{}", if how.check == Check::Never { "" } else { &fetched.said });
+    let warning = match (how.check, &fetched.provenance) {
+        (Check::IfPossible, Some(Err(error))) => {
+            format!("WARNING: Verification not found for {}: {error:#}\n", fetched.address)
+        }
+        (Check::Never, _) => String::new(),
+        _ => {
+            let address = &fetched.address;
+            fetched.verified(&how.keyring).with_context(|| format!("could not download {address}"))?;
+            String::new()
+        }
+    };
     let chart = Chart::load_archive(&fetched.archive)?.chart;
-    Ok((fetched.archive, chart))
+    Ok(Download { chart, archive: fetched.archive, warning })
 }
 
 /// The folder that a `file://` repository, or a path below the chart, names.
@@ -253,7 +342,12 @@ fn local(chart: &str, repository: &str) -> anyhow::Result<PathBuf> {
 
 /// Brings the charts into `charts/` and takes older archives of theirs away. Returns them with the versions
 /// that were found.
-fn fetch(path: &str, wanted: &[Dependency], out: &mut dyn Write) -> anyhow::Result<Vec<Dependency>> {
+fn fetch(
+    path: &str,
+    wanted: &[Dependency],
+    how: &How,
+    out: &mut dyn Write,
+) -> anyhow::Result<Vec<Dependency>> {
     let below = Path::new(path).join("charts");
     if below.exists() && !below.is_dir() {
         bail!("{:?} is not a directory", below.display().to_string());
@@ -262,7 +356,7 @@ fn fetch(path: &str, wanted: &[Dependency], out: &mut dyn Write) -> anyhow::Resu
     let mut found = Vec::new();
     let mut packed = Vec::new();
     for dependency in wanted {
-        match bring(path, &below, dependency, out) {
+        match bring(path, &below, dependency, how, out) {
             Ok((dependency, chart)) => {
                 packed.extend(chart);
                 found.push(dependency);
@@ -310,6 +404,7 @@ fn bring(
     path: &str,
     below: &Path,
     wanted: &Dependency,
+    how: &How,
     out: &mut dyn Write,
 ) -> anyhow::Result<(Dependency, Option<Packed>)> {
     let name = &wanted.name;
@@ -333,7 +428,8 @@ fn bring(
     }
     if is_remote(&wanted.repository) {
         writeln!(out, "Downloading {name} from repo {}", wanted.repository)?;
-        let (archive, chart) = download(wanted, &wanted.version)?;
+        let Download { chart, archive, warning } = download(wanted, how)?;
+        out.write_all(warning.as_bytes())?;
         let found = Dependency { version: chart.metadata.version.clone(), ..wanted.clone() };
         return Ok((found, Some(Packed { chart, archive: Some(archive) })));
     }

@@ -121,27 +121,15 @@ impl CapabilityFlags {
     }
 }
 
-/// Where a chart comes from when it is not a file.
-#[derive(clap::Args, Default)]
-pub struct ChartFlags {
-    /// The version, or a range of versions
-    #[arg(long, value_name = "RANGE")]
-    pub version: Option<String>,
-    /// Pre-releases count too
-    #[arg(long)]
-    pub devel: bool,
-    /// The address of the chart's repository
-    #[arg(long, value_name = "URL")]
-    pub repo: Option<String>,
+/// How a server is reached, and who one is to it.
+#[derive(clap::Args, Clone, Default)]
+pub struct Access {
     /// The repository's user
     #[arg(long, value_name = "NAME")]
     pub username: Option<String>,
     /// The repository's password
     #[arg(long, value_name = "TEXT")]
     pub password: Option<String>,
-    /// Send user and password to other hosts too
-    #[arg(long)]
-    pub pass_credentials: bool,
     /// Use plain HTTP for an OCI registry
     #[arg(long)]
     pub plain_http: bool,
@@ -154,6 +142,56 @@ pub struct ChartFlags {
     /// Its key
     #[arg(long, value_name = "FILE")]
     pub key_file: Option<String>,
+    /// Take any certificate of the server
+    #[arg(long)]
+    pub insecure_skip_tls_verify: bool,
+}
+
+impl Access {
+    /// As a source wants it.
+    pub fn credentials(&self) -> anyhow::Result<source::Credentials> {
+        let read = |path: &Option<String>| -> anyhow::Result<Option<Vec<u8>>> {
+            let bytes = path.as_ref().filter(|path| !path.is_empty()).map(|path| {
+                std::fs::read(path).map_err(|error| super::locate::go_error("open", path, &error))
+            });
+            bytes.transpose()
+        };
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        Ok(source::Credentials {
+            username: given(&self.username),
+            password: given(&self.password),
+            ca: read(&self.ca_file)?,
+            cert: read(&self.cert_file)?,
+            key: read(&self.key_file)?,
+            any_certificate: self.insecure_skip_tls_verify,
+            ..source::Credentials::default()
+        })
+    }
+}
+
+/// Where a chart comes from when it is not a file.
+#[derive(clap::Args, Default)]
+pub struct ChartFlags {
+    /// The version, or a range of versions
+    #[arg(long, value_name = "RANGE")]
+    pub version: Option<String>,
+    /// Pre-releases count too
+    #[arg(long)]
+    pub devel: bool,
+    /// The address of the chart's repository
+    #[arg(long, value_name = "URL")]
+    pub repo: Option<String>,
+    /// Send user and password to other hosts too
+    #[arg(long)]
+    pub pass_credentials: bool,
+    #[command(flatten)]
+    pub access: Access,
+    /// Use the chart only when its provenance file proves it
+    #[arg(long)]
+    pub verify: bool,
+    /// The public keys for that
+    #[arg(long, default_value_t = super::settings::keyring(), value_name = "FILE")]
+    pub keyring: String,
 }
 
 impl ChartFlags {
@@ -164,23 +202,5 @@ impl ChartFlags {
             None if self.devel => ">0.0.0-0",
             None => "",
         }
-    }
-
-    /// How to be let in.
-    pub fn credentials(&self) -> anyhow::Result<source::Credentials> {
-        let read = |path: &Option<String>| -> anyhow::Result<Option<Vec<u8>>> {
-            let bytes = path.as_ref().map(|path| {
-                std::fs::read(path).map_err(|error| super::locate::go_error("open", path, &error))
-            });
-            bytes.transpose()
-        };
-        Ok(source::Credentials {
-            username: self.username.clone(),
-            password: self.password.clone(),
-            ca: read(&self.ca_file)?,
-            cert: read(&self.cert_file)?,
-            key: read(&self.key_file)?,
-            ..source::Credentials::default()
-        })
     }
 }

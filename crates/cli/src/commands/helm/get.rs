@@ -4,13 +4,14 @@ use super::output::{self, Format, View};
 use super::{Settings, connect::Connection};
 use helm::{Dependency, Release};
 use serde::Serialize;
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// What of a release is shown.
 #[derive(clap::Subcommand)]
 pub enum Command {
     /// Everything
-    All(Args),
+    All(AllArgs),
     /// Its hooks
     Hooks(Args),
     /// Its manifests
@@ -31,6 +32,16 @@ pub struct Args {
     /// The revision [default: the newest]
     #[arg(long, default_value_t = 0)]
     revision: u64,
+}
+
+/// Which revision, and how it is shown.
+#[derive(clap::Args)]
+pub struct AllArgs {
+    #[command(flatten)]
+    which: Args,
+    /// A template for the output
+    #[arg(long, default_value = "", value_name = "TEMPLATE")]
+    template: String,
 }
 
 /// Which revision, in which format.
@@ -63,7 +74,11 @@ pub async fn run(command: &Command, settings: &Settings) -> anyhow::Result<()> {
     let text = match command {
         Command::All(args) => {
             let view = View { debug: true, metadata: true, ..View::default() };
-            output::release(&stored(args).await?, Format::Table, view, "")?
+            let release = stored(&args.which).await?;
+            match args.template.as_str() {
+                "" => output::release(&release, Format::Table, view, "")?,
+                template => templated(&release, template)?,
+            }
         }
         Command::Hooks(args) => {
             let release = stored(args).await?;
@@ -79,6 +94,35 @@ pub async fn run(command: &Command, settings: &Settings) -> anyhow::Result<()> {
         Command::Metadata(args) => metadata(&connection, &args.which, args.output).await?,
     };
     super::print(&text)
+}
+
+/// The release through a template, in which its fields have the names of Helm's program.
+fn templated(release: &Release, template: &str) -> anyhow::Result<String> {
+    let data = serde_json::json!({"Release": upper(serde_json::to_value(release)?, "Release")});
+    let mut templates = gotemplate::Templates::new(Default::default());
+    templates.parse("", template)?;
+    let host = gotemplate::FixedHost::new(jiff::Timestamp::now().as_second(), 0);
+    Ok(templates.execute("", &gotemplate::Value::from_json(&data), &mut gotemplate::Env::new(&host))?)
+}
+
+/// Fields with a capital, as far as they are Helm's own: values keep their names.
+fn upper(value: Value, name: &str) -> Value {
+    const INITIALS: [(&str, &str); 2] = [("apiVersion", "APIVersion"), ("url", "URL")];
+    match value {
+        Value::Object(map) if !matches!(name, "config" | "values" | "labels" | "annotations" | "schema") => {
+            let renamed = map.into_iter().map(|(key, value)| {
+                let known =
+                    INITIALS.iter().find(|(short, _)| *short == key).map(|(_, long)| (*long).to_owned());
+                let mut letters = key.chars();
+                let first = letters.next().map(|first| first.to_ascii_uppercase());
+                let field = known.unwrap_or_else(|| first.into_iter().chain(letters).collect());
+                (field, upper(value, &key))
+            });
+            Value::Object(renamed.collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(|item| upper(item, name)).collect()),
+        other => other,
+    }
 }
 
 fn values(release: &Release, args: &ValuesArgs) -> anyhow::Result<String> {

@@ -39,7 +39,9 @@ pub fn run(args: &Args, settings: &Settings) -> anyhow::Result<()> {
     let mut paths = args.paths.clone();
     if args.with_subcharts {
         for path in &args.paths {
-            inner_charts(&Path::new(path).join("charts"), &mut paths);
+            // As Go joins paths: without a `.` in front.
+            let below = Path::new(path).join("charts");
+            inner_charts(below.strip_prefix(".").unwrap_or(&below), &mut paths);
         }
     }
     let values = args.values.read()?;

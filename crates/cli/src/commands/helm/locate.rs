@@ -1,11 +1,10 @@
 //! From a chart's name on the command line to the chart.
 
 use super::flags::ChartFlags;
-use anyhow::{Context as _, anyhow, bail};
+use super::{fetch, verify};
+use anyhow::anyhow;
 use helm::chart::{Loaded, Rules};
 use helm::{Chart, Error};
-use source::Fetcher;
-use source::helm_repo::Request;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -27,10 +26,16 @@ pub fn find(name: &str, flags: &ChartFlags) -> anyhow::Result<Chart> {
     let name = name.trim();
     let local = name.starts_with(['/', '.']) || Path::new(name).exists();
     if local || flags.repo.is_none() && !name.contains('/') {
+        if flags.verify && Path::new(name).exists() {
+            verify::file(&absolute(name)?, &flags.keyring)?;
+        }
         return chart(name);
     }
-    let fetched = super::wait_for(fetch(name, flags))?;
+    let fetched = super::wait_for(fetch::fetch(name, flags, flags.verify))?;
     eprint!("{}", fetched.said);
+    if flags.verify {
+        fetched.verified(&flags.keyring)?;
+    }
     let Loaded { chart, warnings } = Chart::load_archive(&fetched.archive)?;
     for warning in warnings {
         eprintln!("{warning}");
@@ -38,99 +43,10 @@ pub fn find(name: &str, flags: &ChartFlags) -> anyhow::Result<Chart> {
     Ok(chart)
 }
 
-/// A chart's archive from a repository.
-pub struct Fetched {
-    /// The archive.
-    pub archive: Vec<u8>,
-    /// Its file name.
-    pub file: String,
-    /// What `helm` prints of it.
-    pub said: String,
-}
-
-/// Fetches a chart: `oci://…`, `https://….tgz`, `REPOSITORY/NAME` of a known repository, or a name in the
-/// repository that the flags name.
-pub async fn fetch(name: &str, flags: &ChartFlags) -> anyhow::Result<Fetched> {
-    crate::commands::set_up::now();
-    let fetcher = Fetcher::new(Default::default())?;
-    let mut request = Request::new(flags.repo.clone().unwrap_or_default());
-    request.credentials = flags.credentials()?;
-    request.pass_credentials = flags.pass_credentials;
-    request.insecure = flags.plain_http;
-    if let Some(address) = name.strip_prefix("oci://") {
-        return fetch_oci(&fetcher, &request, address, flags.range()).await;
-    }
-    if name.contains("://") {
-        request.url = name.to_owned();
-        let archive = fetcher.helm_archive(&request, name).await?;
-        let file = name.rsplit('/').next().unwrap_or(name).to_owned();
-        return Ok(Fetched { archive, file, said: String::new() });
-    }
-    let mut chart = name;
-    if flags.repo.is_none() {
-        let Some((repository, inner)) = name.split_once('/') else {
-            bail!("non-absolute URLs should be in form of repo_name/path_to_chart, got: {name}");
-        };
-        known_repository(repository, &mut request)?;
-        chart = inner;
-    }
-    let found = fetcher.helm_chart(&request, chart, flags.range()).await?;
-    let file = format!("{}-{}.tgz", found.name, found.version);
-    Ok(Fetched { archive: found.archive.to_vec(), file, said: String::new() })
-}
-
-async fn fetch_oci(
-    fetcher: &Fetcher,
-    request: &Request,
-    address: &str,
-    range: &str,
-) -> anyhow::Result<Fetched> {
-    let (place, tag) = match address.rsplit_once(':') {
-        Some((place, tag)) if !tag.contains('/') => (place, Some(tag)),
-        _ => (address, None),
-    };
-    let mut wanted = source::oci::Request::new(format!("oci://{place}"));
-    wanted.credentials = request.credentials.clone();
-    wanted.insecure = request.insecure;
-    wanted.layer = source::oci::LayerSelector {
-        media_type: Some(source::oci::CHART_LAYER.to_owned()),
-        operation: source::oci::Operation::Copy,
-    };
-    match tag {
-        Some(tag) => wanted.reference.tag = Some(tag.replace('+', "_")),
-        None => wanted.reference.semver = Some(if range.is_empty() { "*" } else { range }.to_owned()),
-    }
-    let artifact = fetcher.oci(&wanted).await?;
-    let archive = artifact.blob.as_ref().context("the artifact holds no chart")?.to_vec();
-    let version = artifact.revision.name.replace('_', "+");
-    let name = place.rsplit('/').next().unwrap_or(place);
-    Ok(Fetched {
-        archive,
-        file: format!("{name}-{version}.tgz"),
-        said: format!("Pulled: {place}:{}\nDigest: {}\n", artifact.revision.name, artifact.revision.digest),
-    })
-}
-
-/// Fills in what `helm repo add` noted of a repository.
-fn known_repository(name: &str, request: &mut Request) -> anyhow::Result<()> {
-    let file = super::settings::repositories()?;
-    let text = std::fs::read_to_string(&file).ok();
-    let Some(text) = text else { bail!("repo {name} not found") };
-    let shown = file.display().to_string();
-    let list = yaml::from_str(&text).map_err(|error| anyhow!("{shown}: {error}"))?;
-    let entries = list.get("repositories").and_then(serde_json::Value::as_array);
-    let entry = entries
-        .into_iter()
-        .flatten()
-        .find(|entry| object::get_str(entry, &["name"]) == Some(name))
-        .ok_or_else(|| anyhow!("repo {name} not found"))?;
-    let text =
-        |field: &str| object::get_str(entry, &[field]).filter(|text| !text.is_empty()).map(str::to_owned);
-    request.url = text("url").with_context(|| format!("no url found for repository {name:?} in {shown}"))?;
-    request.credentials.username = request.credentials.username.take().or_else(|| text("username"));
-    request.credentials.password = request.credentials.password.take().or_else(|| text("password"));
-    request.pass_credentials |= object::get(entry, &["pass_credentials_all"]).is_some_and(|on| on == true);
-    Ok(())
+/// A path seen from the root.
+fn absolute(path: &str) -> anyhow::Result<String> {
+    let full = std::path::absolute(path).map_err(|error| go_error("stat", path, &error))?;
+    Ok(full.display().to_string())
 }
 
 /// The chart at a path: a folder or an archive.

@@ -53,6 +53,16 @@ fn zone_name(offset: i32) -> String {
     format!("{sign}{:02}{:02}", minutes / 60, minutes % 60)
 }
 
+/// The present time as Go writes it in JSON, in the machine's zone.
+pub fn now() -> String {
+    let now = jiff::Zoned::now();
+    let zone = match now.offset().is_zero() {
+        true => "Z".to_owned(),
+        false => now.strftime("%:z").to_string(),
+    };
+    format!("{}{zone}", now.strftime("%Y-%m-%dT%H:%M:%S%.f"))
+}
+
 /// A time as C's `asctime` has it.
 pub const ANSIC: &str = "Mon Jan _2 15:04:05 2006";
 /// A time as Go prints it by itself.

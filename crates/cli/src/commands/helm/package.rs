@@ -1,6 +1,8 @@
 //! `landfall helm package`.
 
+use super::flags::Access;
 use super::locate;
+use super::verify::SignFlags;
 use anyhow::{Context, anyhow, bail};
 use helm::Chart;
 use std::path::{Path, PathBuf};
@@ -22,6 +24,10 @@ pub struct Args {
     /// Fetch the dependencies first
     #[arg(short = 'u', long)]
     dependency_update: bool,
+    #[command(flatten)]
+    sign: SignFlags,
+    #[command(flatten)]
+    access: Access,
 }
 
 /// Packs every chart.
@@ -29,10 +35,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if args.charts.is_empty() {
         bail!("need at least one argument, the path to the chart");
     }
+    args.sign.check()?;
     for path in &args.charts {
         std::fs::metadata(path).map_err(|error| locate::go_error("stat", path, &error))?;
         if args.dependency_update {
-            super::dependency::update(path, &mut std::io::sink())?;
+            let how = super::dependency::How { access: args.access.clone(), ..Default::default() };
+            super::dependency::update(path, &how, &mut std::io::sink())?;
         }
         let mut chart = Chart::from_files(locate::folder(Path::new(path))?)?;
         if let Some(version) = &args.version {
@@ -48,6 +56,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             other => PathBuf::from(other),
         };
         let file = save(&chart, &folder).context("failed to save")?;
+        if args.sign.sign {
+            args.sign.sign(&file)?;
+        }
         super::print(&format!("Successfully packaged chart and saved it to: {}\n", file.display()))?;
     }
     Ok(())

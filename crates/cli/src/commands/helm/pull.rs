@@ -1,7 +1,7 @@
 //! `landfall helm pull`.
 
 use super::flags::ChartFlags;
-use super::locate;
+use super::{fetch, locate, verify};
 use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,9 @@ pub struct Args {
     charts: Vec<String>,
     #[command(flatten)]
     flags: ChartFlags,
+    /// Fetch the provenance file too, without looking into it
+    #[arg(long)]
+    prov: bool,
     /// Unpack the archive
     #[arg(long)]
     untar: bool,
@@ -26,19 +29,34 @@ pub struct Args {
 
 /// Fetches.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    for chart in &args.charts {
-        let fetched = super::wait_for(locate::fetch(chart, &args.flags))?;
-        super::print(&fetched.said)?;
-        let folder = Path::new(&args.destination);
-        if !args.untar {
-            let file = folder.join(&fetched.file);
-            std::fs::write(&file, &fetched.archive)
-                .map_err(|error| locate::go_error("open", &file.display().to_string(), &error))?;
-            continue;
+    args.charts.iter().try_for_each(|chart| one(chart, args))
+}
+
+fn one(chart: &str, args: &Args) -> anyhow::Result<()> {
+    let wanted = args.prov || args.flags.verify;
+    let fetched = super::wait_for(fetch::fetch(chart, &args.flags, wanted))?;
+    eprint!("{}", fetched.said);
+    let folder = Path::new(&args.destination);
+    if !args.untar {
+        put(&folder.join(&fetched.file), &fetched.archive)?;
+        if let Some(Ok(provenance)) = &fetched.provenance {
+            put(&folder.join(format!("{}.prov", fetched.file)), provenance)?;
         }
-        unpack(chart, &fetched.archive, &args.untardir, folder)?;
     }
-    Ok(())
+    if args.flags.verify {
+        let verified = fetched.verified(&args.flags.keyring)?;
+        super::print(&verify::report(&verified, &fetched.archive))?;
+    } else if let Some(Err(error)) = &fetched.provenance {
+        super::print(&format!("WARNING: Verification not found for {chart}: {error:#}\n"))?;
+    }
+    match args.untar {
+        true => unpack(chart, &fetched.archive, &args.untardir, folder),
+        false => Ok(()),
+    }
+}
+
+fn put(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    std::fs::write(file, bytes).map_err(|error| locate::go_error("open", &file.display().to_string(), &error))
 }
 
 fn unpack(chart: &str, archive: &[u8], inner: &str, destination: &Path) -> anyhow::Result<()> {

@@ -3,7 +3,7 @@
 
 use super::locate::go_error;
 use super::output::Format;
-use super::{settings, table, wait_for};
+use super::{index, settings, table, wait_for};
 use anyhow::{Context, anyhow, bail};
 use helm::repo::{Entry, Index};
 use helm::version::{Constraint, Version};
@@ -22,6 +22,8 @@ pub enum Command {
     /// List them
     #[command(visible_alias = "ls")]
     List(ListArgs),
+    /// Write the index of a folder of archives
+    Index(index::Args),
     /// Forget some
     #[command(visible_alias = "rm")]
     Remove(RemoveArgs),
@@ -53,6 +55,18 @@ pub struct AddArgs {
     /// The certificate authority of the server
     #[arg(long, default_value = "", value_name = "FILE")]
     ca_file: String,
+    /// Take any certificate of the server
+    #[arg(long)]
+    insecure_skip_tls_verify: bool,
+    /// Accepted for scripts written for helm: a name that is taken is an error in any case
+    #[arg(long, hide = true)]
+    no_update: bool,
+    /// Accepted for scripts written for helm: no address is refused
+    #[arg(long, hide = true)]
+    allow_deprecated_repos: bool,
+    /// The longest that the repository may take to answer
+    #[arg(long, default_value = "2m0s", value_parser = super::output::duration, value_name = "DURATION")]
+    timeout: std::time::Duration,
     /// The client's certificate
     #[arg(long, default_value = "", value_name = "FILE")]
     cert_file: String,
@@ -83,6 +97,9 @@ pub struct UpdateArgs {
     /// Fail when one cannot be read
     #[arg(long)]
     fail_on_repo_update_fail: bool,
+    /// The longest that a repository may take to answer
+    #[arg(long, default_value = "2m0s", value_parser = super::output::duration, value_name = "DURATION")]
+    timeout: std::time::Duration,
 }
 
 /// What is searched.
@@ -91,6 +108,15 @@ pub enum Search {
     /// The indexes of the repositories that were added
     #[command(disable_version_flag = true)]
     Repo(SearchArgs),
+    /// The Artifact Hub (not served)
+    Hub(HubArgs),
+}
+
+/// Taken, so that the answer can say why.
+#[derive(clap::Args)]
+pub struct HubArgs {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    rest: Vec<String>,
 }
 
 /// What to look for.
@@ -126,6 +152,7 @@ pub fn run(command: &Command) -> anyhow::Result<()> {
     match command {
         Command::Add(args) => add(args),
         Command::List(args) => list(args),
+        Command::Index(args) => index::run(args),
         Command::Remove(args) => remove(&args.names),
         Command::Update(args) => update(args),
     }
@@ -168,12 +195,25 @@ impl Noted {
     }
 }
 
+/// The address of a repository that was added.
+pub fn url_of(name: &str) -> anyhow::Result<Option<String>> {
+    Ok(Noted::read()?.named(name).map(|entry| text(entry, "url").to_owned()))
+}
+
+/// The name under which a repository was added.
+pub fn name_of(url: &str) -> anyhow::Result<Option<String>> {
+    let noted = Noted::read()?;
+    let plain = |url: &str| url.trim_end_matches('/').to_owned();
+    let found = noted.entries().iter().find(|entry| plain(text(entry, "url")) == plain(url));
+    Ok(found.map(|entry| text(entry, "name").to_owned()))
+}
+
 fn text<'v>(entry: &'v Value, field: &str) -> &'v str {
     entry.get(field).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// Writes beside the file and moves it there: nobody ever reads half of it.
-fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+pub fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
     let shown = path.display().to_string();
@@ -200,7 +240,8 @@ fn add(args: &AddArgs) -> anyhow::Result<()> {
     }
     let name = &args.name;
     let entry = json!({
-        "caFile": args.ca_file, "certFile": args.cert_file, "insecure_skip_tls_verify": false,
+        "caFile": args.ca_file, "certFile": args.cert_file,
+        "insecure_skip_tls_verify": args.insecure_skip_tls_verify,
         "keyFile": args.key_file, "name": name, "pass_credentials_all": args.pass_credentials,
         "password": password, "url": args.url, "username": args.username,
     });
@@ -215,7 +256,7 @@ fn add(args: &AddArgs) -> anyhow::Result<()> {
         }
         return super::print(&format!("{name:?} already exists with the same configuration, skipping\n"));
     }
-    fetch_index(&entry).map_err(|error| {
+    fetch_index(&entry, args.timeout).map_err(|error| {
         anyhow!("looks like {:?} is not a valid chart repository or cannot be reached: {error:#}", args.url)
     })?;
     noted.change(|entries| match entries.iter_mut().find(|known| text(known, "name") == name) {
@@ -226,8 +267,10 @@ fn add(args: &AddArgs) -> anyhow::Result<()> {
 }
 
 /// Fetches a repository's index, checks it and keeps it where `helm` looks for it.
-fn fetch_index(entry: &Value) -> anyhow::Result<()> {
+fn fetch_index(entry: &Value, timeout: std::time::Duration) -> anyhow::Result<()> {
     let mut request = Request::new(text(entry, "url"));
+    request.timeout = timeout;
+    request.credentials.any_certificate = entry.get("insecure_skip_tls_verify").is_some_and(|on| on == true);
     let given = |field: &str| Some(text(entry, field).to_owned()).filter(|text| !text.is_empty());
     let file = |field: &str| -> anyhow::Result<Option<Vec<u8>>> {
         given(field).map(|path| std::fs::read(&path).with_context(|| path)).transpose()
@@ -328,7 +371,7 @@ fn update(args: &UpdateArgs) -> anyhow::Result<()> {
         if !args.names.is_empty() && !args.names.iter().any(|wanted| wanted == name) {
             continue;
         }
-        super::print(&match fetch_index(entry) {
+        super::print(&match fetch_index(entry, args.timeout) {
             Ok(()) => format!("...Successfully got an update from the {name:?} chart repository\n"),
             Err(error) => {
                 failed.push(url);
@@ -353,7 +396,14 @@ struct Found {
 
 /// Searches the kept indexes.
 pub fn search(command: &Search) -> anyhow::Result<()> {
-    let Search::Repo(args) = command;
+    let args = match command {
+        Search::Repo(args) => args,
+        Search::Hub(args) => bail!(
+            "search hub {}: not served: it asks a public service on the Internet; look there with a browser, or add \
+             a repository and use `search repo`",
+            args.rest.join(" ")
+        ),
+    };
     let range = match (args.version.as_str(), args.devel) {
         ("", true) => ">0.0.0-0",
         ("", false) => ">0.0.0",

@@ -1,11 +1,14 @@
 //! `landfall helm template`.
 
+use super::act::Stage;
 use super::flags::{CapabilityFlags, ChartFlags, ValueFlags};
+use super::install::said;
 use super::name::NameFlags;
 use super::{Settings, locate, world};
 use crate::commands::provenance;
 use anyhow::anyhow;
-use helm::{RenderOptions, Rendered, TemplateOptions};
+use helm::{Chart, RenderOptions, Rendered, TemplateOptions, Values};
+use releases::Policy;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -61,18 +64,64 @@ pub struct Args {
     /// Show for every line the line of the template and the values that it comes from
     #[arg(long)]
     provenance: bool,
-    /// Accepted for scripts written for helm; without a cluster it changes nothing
+    /// `server` lets templates look into the cluster
     #[arg(long, num_args = 0..=1, default_missing_value = "client", value_name = "MODE")]
     dry_run: Option<String>,
+    /// Render for the cluster, and say whether it would take the objects
+    #[arg(long)]
+    validate: bool,
+    /// Fetch missing dependencies first
+    #[arg(long)]
+    dependency_update: bool,
+    /// Let templates ask for the addresses of hosts
+    #[arg(long)]
+    enable_dns: bool,
+    #[command(flatten)]
+    rest: Rest,
+}
+
+/// Flags of `install` that `helm template` has too, and that change nothing of what is printed.
+#[derive(clap::Args)]
+#[allow(dead_code)]
+struct Rest {
+    #[arg(long, hide = true)]
+    atomic: bool,
+    #[arg(long, hide = true)]
+    create_namespace: bool,
+    #[arg(long, hide = true)]
+    description: Option<String>,
+    #[arg(long, hide = true)]
+    disable_openapi_validation: bool,
+    #[arg(long, hide = true)]
+    force: bool,
+    #[arg(long, hide = true)]
+    hide_notes: bool,
+    #[arg(short, long, hide = true)]
+    labels: Vec<String>,
+    #[arg(long, hide = true)]
+    replace: bool,
+    #[arg(long, hide = true)]
+    take_ownership: bool,
+    #[arg(long, hide = true)]
+    timeout: Option<String>,
+    #[arg(long, hide = true)]
+    wait: bool,
+    #[arg(long, hide = true)]
+    wait_for_jobs: bool,
 }
 
 /// Renders and prints.
 pub fn run(args: &Args, settings: &Settings) -> anyhow::Result<()> {
-    let world = world::world();
+    let world = world::world_with(args.enable_dns);
     let (name, path) = args.name.read("template", &world, |_| Ok("release-name".to_owned()))?;
     let values = args.values.read()?;
     let capabilities = args.capabilities.read()?;
-    let chart = locate::find(&path, &args.chart)?;
+    let mut chart = locate::find(&path, &args.chart)?;
+    if args.dependency_update && helm::check_present(&chart).is_err() {
+        let how = super::dependency::How { access: args.chart.access.clone(), ..Default::default() };
+        super::dependency::update(&path, &how, &mut std::io::stderr())?;
+        chart = locate::chart(&path)?;
+    }
     helm::check_installable(&chart)?;
     locate::warn_deprecated(&chart);
     let options = RenderOptions {
@@ -91,8 +140,12 @@ pub fn run(args: &Args, settings: &Settings) -> anyhow::Result<()> {
         let text = provenance::show(&chart, &values, &places, &options, &world, false);
         return super::print(&text?);
     }
-    let rendered = helm::render(&chart, &values, &options, &world);
-    let mut rendered = rendered.map_err(|error| locate::with_debug_hint(error, settings.debug))?;
+    let mut rendered = if args.validate || args.dry_run.as_deref() == Some("server") {
+        super::wait_for(with_cluster(args, &chart, &values, options, settings))?
+    } else {
+        let rendered = helm::render(&chart, &values, &options, &world);
+        rendered.map_err(|error| locate::with_debug_hint(error, settings.debug))?
+    };
     for warning in &rendered.warnings {
         eprintln!("{warning}");
     }
@@ -112,6 +165,38 @@ pub fn run(args: &Args, settings: &Settings) -> anyhow::Result<()> {
     // The process ends: giving tens of thousands of values back one by one would only take time.
     std::mem::forget((rendered, chart));
     Ok(())
+}
+
+/// Renders with the cluster in sight: `--validate` for its capabilities, `--dry-run=server` with lookups.
+async fn with_cluster(
+    args: &Args,
+    chart: &Chart,
+    values: &Values,
+    mut options: RenderOptions,
+    settings: &Settings,
+) -> anyhow::Result<Rendered> {
+    let connection = settings.connect().await?;
+    options.heads_only = false;
+    options.namespace.clone_from(&connection.namespace);
+    if args.validate {
+        options.capabilities = releases::capabilities(&connection.cluster).await?;
+    }
+    let stage = Stage::new(&connection, &options.release_name);
+    let lookups = args.dry_run.as_deref() == Some("server");
+    let runtime = tokio::runtime::Handle::current();
+    let live = releases::Live::new(connection.cluster.clone(), runtime, jiff::Timestamp::now())
+        .with_hosts(world::hosts(args.enable_dns));
+    let (chart, values, dns, debug) = (chart.clone(), values.clone(), args.enable_dns, settings.debug);
+    let work = move || match lookups {
+        true => helm::render(&chart, &values, &options, &live),
+        false => helm::render(&chart, &values, &options, &world::world_with(dns)),
+    };
+    let rendered = tokio::task::spawn_blocking(work).await?;
+    let rendered = rendered.map_err(|error| locate::with_debug_hint(error, debug))?;
+    if args.validate {
+        stage.actions().check(&rendered.manifests, None, &Policy::default()).await.map_err(said)?;
+    }
+    Ok(rendered)
 }
 
 /// Prints the pieces: large ones as they are, small ones together.
