@@ -101,8 +101,8 @@ fn output(path: &str, content: &str, version: Option<&KubeVersion>, findings: &m
     }
     // What the text begins like holds for all of it.
     let like_json = content.trim_start().starts_with('{');
-    for document in documents(content) {
-        let object = match read(&document, like_json) {
+    for document in documents(content, like_json) {
+        let object = match document.and_then(|document| read(&document, like_json)) {
             Ok(object) => object,
             Err(text) => {
                 findings.add(Severity::Error, path, format!("unable to parse YAML: {text}"));
@@ -152,21 +152,34 @@ fn json(document: &str) -> Result<Option<Value>, String> {
     }
 }
 
-/// Documents as the API machinery cuts them: at lines that are `---`.
-fn documents(content: &str) -> Vec<String> {
-    let mut out = vec![String::new()];
-    for line in content.split_inclusive('\n') {
-        if line.starts_with("---") {
-            out.push(String::new());
-        } else if let Some(last) = out.last_mut() {
-            last.push_str(line);
+/// Documents as the API machinery cuts them: at lines that begin with `---`. Nothing but a comment may follow
+/// there; else the document before it is never looked at.
+fn documents(content: &str, like_json: bool) -> Vec<Result<String, String>> {
+    let mut out = Vec::new();
+    let mut last = String::new();
+    let end = |document: &mut String, out: &mut Vec<Result<String, String>>| {
+        let mut document = std::mem::take(document);
+        // It reads line by line: the last one ends as well.
+        if !document.ends_with('\n') {
+            document.push('\n');
         }
+        if !document.trim().is_empty() {
+            out.push(Ok(document));
+        }
+    };
+    for line in content.split_inclusive('\n') {
+        let Some(rest) = line.strip_prefix("---") else {
+            last.push_str(line);
+            continue;
+        };
+        let rest = rest.trim();
+        if !rest.is_empty() && !rest.starts_with('#') && !like_json {
+            out.push(Err(format!("invalid Yaml document separator: {rest}")));
+            return out;
+        }
+        end(&mut last, &mut out);
     }
-    out.retain(|document| !document.trim().is_empty());
-    // It reads line by line: the last one ends as well.
-    for document in out.iter_mut().filter(|document| !document.ends_with('\n')) {
-        document.push('\n');
-    }
+    end(&mut last, &mut out);
     out
 }
 
