@@ -281,8 +281,10 @@ fn registries_hold_the_same_for_both() {
             assert!(inner.join(format!("{file}.prov")).is_file());
             let rendered = tool.works(&format!("template x {place}"), &inner);
             assert!(rendered.out.contains("color: red"), "{rendered:?}");
-            let shown = tool
-                .works(&format!("show chart oci://{host}/team{from}/hut:0.1.0+build.5 --plain-http"), &inner);
+            let shown = tool.works(
+                &format!("show chart oci://{host}/team{from}/hut --version 0.1.0+build.5 --plain-http"),
+                &inner,
+            );
             assert!(shown.out.contains("version: 0.1.0+build.5"), "{shown:?}");
         }
         let wrong = tool.run(&format!("pull oci://{host}/team0/hut --plain-http --version 7"), root);

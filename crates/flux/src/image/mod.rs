@@ -74,7 +74,8 @@ fn address(image: &str) -> Result<String, String> {
         (false, "") => ("docker.io", format!("library/{rest}")),
         (false, _) => ("docker.io", image.to_owned()),
     };
-    if path.is_empty() || path.ends_with('/') || path.contains([':', '@', ' ']) || path != path.to_lowercase() {
+    if path.is_empty() || path.ends_with('/') || path.contains([':', '@', ' ']) || path != path.to_lowercase()
+    {
         return Err(format!("image '{image}' is no name of a repository; it has no tag"));
     }
     Ok(format!("{host}/{path}"))
