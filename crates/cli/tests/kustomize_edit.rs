@@ -74,3 +74,37 @@ fn edits_as_the_real_tool() {
     }
     assert!(failed.is_empty(), "{} failed:\n{}", failed.len(), failed.join("\n"));
 }
+
+#[test]
+fn creates_as_the_real_tool() {
+    let data = data("created.json");
+    let common = files(&data["files"]);
+    let mut failed = Vec::new();
+    for case in data["cases"].as_array().expect("a list") {
+        let temp = tempfile::tempdir().expect("a folder");
+        let dir = std::fs::canonicalize(temp.path()).expect("a folder");
+        let mut input = common.clone();
+        input.extend(files(&case["files"]));
+        for (name, text) in &input {
+            let path = dir.join(name);
+            std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+            std::fs::write(path, text).expect("a file");
+        }
+        let args = case["args"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let output = Command::new(env!("CARGO_BIN_EXE_landfall"))
+            .args(["kustomize", "create"])
+            .args(args)
+            .current_dir(&dir)
+            .output()
+            .expect("landfall runs");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let made = std::fs::read_to_string(dir.join("kustomization.yaml")).ok();
+        let same = output.status.code().map(i64::from) == case["code"].as_i64()
+            && error_of(&stderr, &dir).as_deref() == case["error"].as_str()
+            && made.as_deref() == case["made"].as_str();
+        if !same {
+            failed.push(format!("{}: {stderr}{made:?}\nnot {case:#}", case["name"]));
+        }
+    }
+    assert!(failed.is_empty(), "{} failed:\n{}", failed.len(), failed.join("\n"));
+}

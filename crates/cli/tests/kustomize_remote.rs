@@ -6,6 +6,7 @@ mod harness;
 use harness::{landfall, said};
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 use testkit::remotes::{Access, GitServer, git};
 
 fn write(folder: &Path, path: &str, text: &str) {
@@ -190,4 +191,86 @@ fn a_timeout_ends_the_wait() {
     assert!(!output.status.success());
     assert!(started.elapsed() < std::time::Duration::from_secs(20), "{:?}", started.elapsed());
     drop(listener);
+}
+
+/// Serves files over HTTP, each answer held back until `together` requests are there (or a while has passed, and then
+/// the answer is that the server is too busy).
+fn serve_files(files: Vec<(&'static str, String)>, together: usize) -> (String, Arc<Mutex<Vec<String>>>) {
+    use std::io::{BufRead, BufReader, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+    let seen = asked.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { continue };
+            let (files, seen) = (files.clone(), seen.clone());
+            std::thread::spawn(move || {
+                let mut lines = BufReader::new(stream.try_clone().expect("a stream")).lines();
+                let first = lines.next().and_then(Result::ok).unwrap_or_default();
+                while lines.next().and_then(Result::ok).is_some_and(|line| !line.is_empty()) {}
+                let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
+                seen.lock().expect("a list").push(path.clone());
+                let started = std::time::Instant::now();
+                let enough = || seen.lock().expect("a list").len() >= together;
+                while !enough() && started.elapsed().as_secs() < 5 {
+                    std::thread::sleep(std::time::Duration::from_millis(5));
+                }
+                let (status, body) = match files.iter().find(|(name, _)| *name == path) {
+                    _ if !enough() => ("503 Service Unavailable", ""),
+                    Some((_, text)) => ("200 OK", text.as_str()),
+                    None => ("404 Not Found", "nothing"),
+                };
+                let length = body.len();
+                let head =
+                    format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+                let _ = stream.write_all((head + body).as_bytes());
+            });
+        }
+    });
+    (url, asked)
+}
+
+#[test]
+fn files_are_fetched_over_http() {
+    let (url, asked) =
+        serve_files(vec![("/map.yaml", map("far", "away")), ("/bad.yaml", "a: [".to_owned())], 1);
+    let remotes = tempfile::tempdir().expect("a folder");
+    let build = |resource: &str| {
+        let top = remotes.path().join("top");
+        write(&top, "kustomization.yaml", &format!("resources: ['{url}/{resource}']\n"));
+        let mut command = landfall(&["kustomize", "build", &top.to_string_lossy()]);
+        command.env("LANDFALL_CACHE", remotes.path().join("cache"));
+        command
+    };
+    assert_eq!(told(&mut build("map.yaml")), ordered("far", "away"));
+    assert_eq!(asked.lock().expect("a list").as_slice(), ["/map.yaml"]);
+    let output = build("none.yaml").output().expect("runs");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("404") && said(&output).contains("none.yaml"), "{}", said(&output));
+    let output = build("bad.yaml").output().expect("runs");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("bad.yaml"), "{}", said(&output));
+}
+
+#[test]
+fn what_several_kustomizations_name_is_fetched_at_the_same_time() {
+    let names = ["/a.yaml", "/b.yaml", "/c.yaml"];
+    let files = names.map(|name| (name, map(name.trim_start_matches('/').trim_end_matches(".yaml"), "far")));
+    // No file is answered before all were asked for.
+    let (url, asked) = serve_files(files.to_vec(), 3);
+    let folder = tempfile::tempdir().expect("a folder");
+    write(folder.path(), "top/kustomization.yaml", "resources: [one, two]\n");
+    write(
+        folder.path(),
+        "top/one/kustomization.yaml",
+        &format!("resources: ['{url}/a.yaml', '{url}/b.yaml']\n"),
+    );
+    write(folder.path(), "top/two/kustomization.yaml", "resources: [deeper]\n");
+    write(folder.path(), "top/two/deeper/kustomization.yaml", &format!("resources: ['{url}/c.yaml']\n"));
+    let top = folder.path().join("top");
+    let mut command = landfall(&["kustomize", "build", &top.to_string_lossy()]);
+    let built = told(command.env("LANDFALL_CACHE", folder.path().join("cache")));
+    assert_eq!(built, ["a", "b", "c"].map(|name| ordered(name, "far")).join("---\n"));
+    assert_eq!(asked.lock().expect("a list").len(), 3, "each once");
 }

@@ -3,6 +3,7 @@
 //! [`run`] reads the kustomization of a folder through a [`World`], applies one [`Edit`] and answers the new
 //! text; writing it is the caller's work.
 
+mod create;
 mod file;
 mod fix;
 mod generators;
@@ -12,6 +13,7 @@ mod pairs;
 mod patches;
 mod set;
 
+pub use create::{Create, create};
 pub use file::KustomizationFile;
 pub(crate) use file::without_empty;
 pub use generators::{Flags, Generator};

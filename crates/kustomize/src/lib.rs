@@ -4,6 +4,7 @@
 //! but the world reaches the build: no clock, no environment, no network. A caller that wants to change
 //! a kustomization without writing it to disk (as Flux does) puts an [`Overlay`] over its world.
 
+mod ahead;
 mod crds;
 mod decode;
 pub mod edit;
@@ -166,6 +167,7 @@ pub fn build_noting(
 
 fn run(world: &dyn World, dir: &str, context: &mut target::Context<'_>) -> Result<Built, Error> {
     let options = context.options;
+    dir.clone_into(&mut context.top);
     let loader = loader::Loader::new(world, dir, options.load_restrictions)?;
     let mut target = target::Target::load(loader, context)?;
     if !target.kustomization.build_metadata.is_empty() {

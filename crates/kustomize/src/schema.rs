@@ -11,6 +11,9 @@ use std::sync::{Arc, OnceLock};
 /// The OpenAPI version that is built in.
 pub(crate) const BUILTIN_VERSION: &str = "v1.21.2";
 
+/// The built-in table.
+const BUILTIN: &str = include_str!("../data/merge-schema.txt");
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shape {
     Object,
@@ -38,15 +41,15 @@ struct Type {
 /// A type; one of the built-in table is read when it is first asked for, as few are.
 #[derive(Debug, Clone)]
 enum Slot {
-    Made(Type),
-    Text(&'static str, OnceLock<Type>),
+    Made(Box<Type>),
+    Text(&'static str, OnceLock<Box<Type>>),
 }
 
 impl Slot {
     fn get(&self) -> &Type {
         match self {
             Slot::Made(made) => made,
-            Slot::Text(text, made) => made.get_or_init(|| parse_fields(text)),
+            Slot::Text(text, made) => made.get_or_init(|| Box::new(parse_fields(text))),
         }
     }
 }
@@ -67,8 +70,6 @@ pub(crate) struct Schema {
     types: Vec<Slot>,
     /// In the order of kind and version.
     kinds: Vec<KindEntry>,
-    /// Types by the names of their definitions.
-    names: HashMap<String, usize>,
     builtin_kinds: bool,
 }
 
@@ -152,7 +153,7 @@ impl Schema {
     /// The table that is built in.
     pub fn builtin() -> &'static Arc<Schema> {
         static TABLE: OnceLock<Arc<Schema>> = OnceLock::new();
-        TABLE.get_or_init(|| Arc::new(parse_table(include_str!("../data/merge-schema.txt"))))
+        TABLE.get_or_init(|| Arc::new(parse_table(BUILTIN)))
     }
 
     /// Where the versions of a kind begin.
@@ -214,23 +215,28 @@ impl Schema {
     /// A table from an OpenAPI v2 document (JSON or YAML).
     pub fn from_openapi(text: &str, known: Known) -> Result<Schema, String> {
         let document = yaml::from_str(text).map_err(|error| error.to_string())?;
+        // Types by the names of their definitions: nobody else asks for those.
+        let mut names = match known {
+            Known::Nothing => HashMap::new(),
+            Known::BuiltinWins | Known::DocumentWins => builtin_names(),
+        };
         let mut schema = match known {
-            Known::Nothing => Schema { types: vec![Slot::Made(Type::default())], ..Schema::default() },
+            Known::Nothing => Schema { types: vec![Slot::Made(Box::default())], ..Schema::default() },
             Known::BuiltinWins | Known::DocumentWins => Schema::clone(Schema::builtin()),
         };
         let empty = serde_json::Map::new();
         let definitions = document.get("definitions").and_then(Value::as_object).unwrap_or(&empty);
         let mut mine = Vec::with_capacity(definitions.len());
         for (name, definition) in definitions {
-            let at = match schema.names.get(name) {
+            let at = match names.get(name) {
                 Some(_) if known == Known::BuiltinWins => continue,
                 Some(at) => *at,
                 None => {
-                    schema.types.push(Slot::Made(Type::default()));
+                    schema.types.push(Slot::Made(Box::default()));
                     schema.types.len() - 1
                 }
             };
-            schema.names.insert(name.clone(), at);
+            names.insert(name.clone(), at);
             mine.push((at, definition));
         }
         for (at, definition) in mine {
@@ -239,9 +245,9 @@ impl Schema {
                     entry.target = Some(at);
                 }
             }
-            let made = openapi_type(definition, &schema.names, &mut schema.types, 0);
+            let made = openapi_type(definition, &names, &mut schema.types, 0);
             if let Some(slot) = schema.types.get_mut(at) {
-                *slot = Slot::Made(made);
+                *slot = Slot::Made(Box::new(made));
             }
         }
         schema.read_scopes(&document);
@@ -349,23 +355,33 @@ fn openapi_target(
     if made.fields.is_empty() && made.rest.is_none() {
         return 0;
     }
-    types.push(Slot::Made(made));
+    types.push(Slot::Made(Box::new(made)));
     types.len() - 1
+}
+
+/// The types of the built-in table, and its kinds.
+fn sections(text: &str) -> (&str, &str) {
+    text.split_at(text.find("\nK ").map_or(text.len(), |at| at + 1))
+}
+
+/// Each type's name and the text of its fields.
+fn blocks(types: &str) -> impl Iterator<Item = (&str, &str)> {
+    // What precedes the first type says what the file is.
+    types.split("\nT ").skip(1).map(|block| block.split_once('\n').unwrap_or((block, "")))
+}
+
+/// Where the built-in types stand, by name.
+fn builtin_names() -> HashMap<String, usize> {
+    let (types, _) = sections(BUILTIN);
+    blocks(types).enumerate().map(|(at, (name, _))| (name.to_owned(), at + 1)).collect()
 }
 
 /// Reads the kinds; the fields of types stay text.
 fn parse_table(text: &'static str) -> Schema {
     let mut schema =
-        Schema { builtin_kinds: true, types: vec![Slot::Made(Type::default())], ..Schema::default() };
-    let (types, kinds) = text.split_at(text.find("\nK ").map_or(text.len(), |at| at + 1));
-    let mut blocks = types.split("\nT ");
-    // What precedes the first type says what the file is.
-    blocks.next();
-    for block in blocks {
-        let (name, fields) = block.split_once('\n').unwrap_or((block, ""));
-        schema.names.insert(name.to_owned(), schema.types.len());
-        schema.types.push(Slot::Text(fields, OnceLock::new()));
-    }
+        Schema { builtin_kinds: true, types: vec![Slot::Made(Box::default())], ..Schema::default() };
+    let (types, kinds) = sections(text);
+    schema.types.extend(blocks(types).map(|(_, fields)| Slot::Text(fields, OnceLock::new())));
     for line in kinds.lines() {
         let mut words = line.split(' ').skip(1);
         let (Some(api_version), Some(kind)) = (words.next(), words.next()) else { continue };

@@ -27,6 +27,10 @@ pub(crate) struct Context<'o> {
     /// An OpenAPI document or version has been chosen; later choices do not count.
     pub schema_chosen: bool,
     pub warnings: Vec<String>,
+    /// The folder that is built.
+    pub top: String,
+    /// What all of it names is being fetched.
+    looked_ahead: bool,
     /// What an OpenAPI document would come on top of.
     known: Known,
     /// The built-in tables.
@@ -41,6 +45,8 @@ impl<'o> Context<'o> {
             schema: Schema::builtin().clone(),
             schema_chosen: false,
             warnings: Vec::new(),
+            top: String::new(),
+            looked_ahead: false,
             known: Known::Nothing,
             tables: Rc::new(Tables::builtin()),
             depth: 0,
@@ -151,7 +157,7 @@ impl<'w> Target<'w> {
     /// Does all that this kustomization says to what has been gathered.
     pub fn accumulate(&self, context: &mut Context<'_>, acc: &mut Accumulator) -> Result<(), Error> {
         let at = |error: Error| error.in_file(self.file());
-        self.expect_remote();
+        self.expect_remote(context);
         self.accumulate_resources(context, acc, &self.kustomization.resources)
             .map_err(|error| at(error.wrap("accumulating resources").in_field("resources")))?;
         acc.map.use_schema(&context.schema);
@@ -191,19 +197,26 @@ impl<'w> Target<'w> {
         acc.add_tables(&Rc::new(crds)).map_err(|error| Error::new(error).wrap("merging CRDs"))
     }
 
-    /// Has everything remote that is named here fetched at the same time.
-    fn expect_remote(&self) {
+    /// Has everything remote that is named here fetched at the same time; the first time in a build also what the
+    /// kustomizations name that it has not come to yet.
+    fn expect_remote(&self, context: &mut Context<'_>) {
         let k = &self.kustomization;
         let lists = [&k.resources, &k.components, &k.generators, &k.transformers, &k.validators];
         let urls: Vec<&str> = lists
             .into_iter()
             .flatten()
             .map(String::as_str)
-            .filter(|path| !path.contains('\n') && crate::RepoSpec::parse(path).is_some())
+            .filter(|path| crate::ahead::is_remote(path))
             .collect();
-        if !urls.is_empty() {
-            self.loader.world().expect(&urls);
+        if urls.is_empty() {
+            return;
         }
+        let more = match std::mem::replace(&mut context.looked_ahead, true) {
+            true => Vec::new(),
+            false => crate::ahead::addresses(self.loader.world(), &context.top),
+        };
+        let all: Vec<&str> = urls.into_iter().chain(more.iter().map(String::as_str)).collect();
+        self.loader.world().expect(&all);
     }
 
     /// Adds what files, folders and addresses hold.

@@ -483,11 +483,14 @@ impl yaml::Build for Plain {
         })
     }
 
-    fn sequence(&mut self, items: Vec<Node>) -> Node {
+    fn sequence(&mut self, mut items: Vec<Node>) -> Node {
+        // Most collections are small, and lists grow to more places than those need.
+        items.shrink_to_fit();
         Node::Seq(items)
     }
 
-    fn mapping(&mut self, fields: Vec<(String, Node)>) -> Node {
+    fn mapping(&mut self, mut fields: Vec<(String, Node)>) -> Node {
+        fields.shrink_to_fit();
         Node::Map(fields)
     }
 }

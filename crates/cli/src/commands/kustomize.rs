@@ -1,6 +1,7 @@
 //! `landfall kustomize`: the verbs, flags, output and exit codes of `kustomize`.
 
 mod build;
+mod create;
 mod edit;
 mod localize;
 mod network;
@@ -20,13 +21,20 @@ pub struct KustomizeArgs {
 enum Command {
     /// Build a kustomization target from a directory or URL
     Build(Box<build::Args>),
+    /// Creates a kustomization in the current directory
+    #[command(alias = "init")]
+    Create(create::Args),
     /// Edits a kustomization file
     #[command(subcommand)]
     Edit(edit::Command),
     /// Creates a copy in which remote references are local
     Localize(localize::Args),
     /// Prints the version of Kustomize that this does as
-    Version,
+    Version {
+        /// Print it as `yaml` or `json`
+        #[arg(short, long, default_value = "", hide_default_value = true)]
+        output: String,
+    },
 }
 
 impl KustomizeArgs {
@@ -47,10 +55,8 @@ pub fn run(args: KustomizeArgs) -> anyhow::Result<ExitCode> {
         Command::Build(args) => build::run(&args),
         Command::Edit(command) => edit::run(command),
         Command::Localize(args) => localize::run(&args),
-        Command::Version => {
-            println!("{}", kustomize::VERSION);
-            Ok(())
-        }
+        Command::Create(args) => create::run(args),
+        Command::Version { output } => version(&output),
     };
     match result {
         Ok(()) => Ok(ExitCode::SUCCESS),
@@ -59,6 +65,21 @@ pub fn run(args: KustomizeArgs) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+fn version(output: &str) -> anyhow::Result<()> {
+    // What was built how is said of this program.
+    let facts = serde_json::json!({
+        "version": kustomize::VERSION,
+        "builtInto": format!("landfall {}", env!("CARGO_PKG_VERSION")),
+    });
+    match output {
+        "" => println!("{}", kustomize::VERSION),
+        "json" => println!("{}", serde_json::to_string_pretty(&facts)?),
+        "yaml" => print!("{}", yaml::to_string(&facts)),
+        _ => anyhow::bail!("--output must be 'yaml' or 'json'"),
+    }
+    Ok(())
 }
 
 /// A path from the root of the disk.

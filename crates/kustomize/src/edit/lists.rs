@@ -127,7 +127,7 @@ impl Editor<'_> {
     }
 
     /// The files that patterns match; what matches none must be a folder or the address of one.
-    fn find_or_load(&self, patterns: &[String], unverified: bool) -> Result<Vec<String>, Error> {
+    pub(super) fn find_or_load(&self, patterns: &[String], unverified: bool) -> Result<Vec<String>, Error> {
         let mut found = Vec::new();
         for pattern in patterns {
             if unverified {

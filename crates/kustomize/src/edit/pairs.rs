@@ -125,7 +125,7 @@ fn label_entry(labels: &mut Vec<Value>, how: AddPairs) -> Option<&mut Map<String
 }
 
 /// `key:value` arguments; the value may be in double quotes.
-fn parse(args: &[String], kind: &str) -> Result<BTreeMap<String, String>, Error> {
+pub(super) fn parse(args: &[String], kind: &str) -> Result<BTreeMap<String, String>, Error> {
     if args.is_empty() {
         return Err(Error::new(format!("must specify {kind}")));
     }

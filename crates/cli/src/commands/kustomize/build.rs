@@ -166,7 +166,7 @@ fn print(built: kustomize::Built) -> anyhow::Result<()> {
     let mut waiting = String::new();
     for piece in built.into_yaml_pieces() {
         waiting += &piece;
-        if waiting.len() > 64 << 10 {
+        if waiting.len() > 8 << 10 {
             out.write_all(waiting.as_bytes())?;
             waiting.clear();
         }

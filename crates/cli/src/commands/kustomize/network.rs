@@ -3,6 +3,7 @@
 
 use crate::commands::set_up;
 use futures::future::join_all;
+use futures::join;
 use kustomize::{HelmPull, RepoSpec, WorldError};
 use source::git::{Reference, Request};
 use source::{Fetcher, Maps, Tree};
@@ -59,26 +60,37 @@ impl Network {
 
     /// Fetches at the same time what is going to be asked for. What fails is told when it is asked for.
     pub fn fetch_ahead(&self, urls: &[&str]) {
-        let wanted: Vec<RepoSpec> = urls
-            .iter()
-            .filter(|url| !looks_like_file(url))
-            .filter_map(|url| RepoSpec::parse(url))
-            .filter(|spec| !self.trees.borrow().contains_key(&key(spec)))
+        let (files, repositories): (Vec<&str>, Vec<&str>) = urls.iter().partition(|url| looks_like_file(url));
+        let mut seen = std::collections::HashSet::new();
+        let repositories: Vec<RepoSpec> = repositories
+            .into_iter()
+            .filter_map(RepoSpec::parse)
+            .filter(|spec| !self.trees.borrow().contains_key(&key(spec)) && seen.insert(key(spec)))
+            .collect();
+        let files: Vec<&str> = files
+            .into_iter()
+            .filter(|url| url.starts_with("http") && !names_repository(url) && self.maps.find(url).is_none())
+            .filter(|url| !self.files.borrow().contains_key(*url) && seen.insert((*url).to_owned()))
             .collect();
         // One alone gains nothing, and an address that turns out to be a file would be asked for twice.
-        if wanted.len() < 2 {
+        if repositories.len() + files.len() < 2 {
             return;
         }
         let Ok(door) = self.door() else { return };
-        let mut seen = std::collections::HashSet::new();
-        let jobs = wanted
-            .iter()
-            .filter(|spec| seen.insert(key(spec)))
-            .map(|spec| async move { (key(spec), repository(&door.fetcher, spec).await) });
-        let fetched = door.runtime.block_on(join_all(jobs));
+        let trees =
+            repositories.iter().map(|spec| async move { (key(spec), repository(&door.fetcher, spec).await) });
+        let files =
+            files.iter().map(|url| async move { ((*url).to_owned(), self.download(door, url).await) });
+        let (trees, files) = door.runtime.block_on(async { join!(join_all(trees), join_all(files)) });
         // A file may stand where no repository is: what failed is tried again when it is asked for.
-        let brought = fetched.into_iter().filter(|(_, tree)| tree.is_ok());
-        self.trees.borrow_mut().extend(brought);
+        self.trees.borrow_mut().extend(trees.into_iter().filter(|(_, tree)| tree.is_ok()));
+        self.files.borrow_mut().extend(files.into_iter().filter(|(_, file)| file.is_ok()));
+    }
+
+    async fn download(&self, door: &Door, url: &str) -> Fetched<Vec<u8>> {
+        let address = self.maps.redirect(url).unwrap_or_else(|| url.to_owned());
+        let request = source::helm_repo::Request::new(&address);
+        door.fetcher.helm_archive(&request, &address).await.map_err(told)
     }
 
     /// The tree of a repository.
@@ -123,9 +135,7 @@ impl Network {
                 .map_err(|error| told(format!("{url} (mapped): {}: {error}", path.display())));
         }
         let door = self.door()?;
-        let address = self.maps.redirect(url).unwrap_or_else(|| url.to_owned());
-        let request = source::helm_repo::Request::new(&address);
-        door.runtime.block_on(door.fetcher.helm_archive(&request, &address)).map_err(told)
+        door.runtime.block_on(self.download(door, url))
     }
 
     /// A chart's files.
