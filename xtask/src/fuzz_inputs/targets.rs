@@ -217,11 +217,12 @@ fn yaml(input: &[u8]) -> Result<(), String> {
     let value = members(&text)?;
     // Long texts are skimmed first.
     members(&format!("#{}\n{text}", "-".repeat(2000)))?;
-    // Go prints the key `<<` as it is, quoted before or not, and reads it as a merge; and it prints the line breaks
-    // that are not ASCII as they are, and reads them as spaces.
+    // Go prints the key `<<` as it is, quoted before or not, and reads it as a merge; it prints the line breaks that
+    // are not ASCII as they are, and reads them as spaces; and it reads the -0 of JSON as 0.
     if let Some(value) = value
         && !text.contains("<<")
         && !value.to_string().contains(['\u{85}', '\u{2028}', '\u{2029}'])
+        && !value.to_string().contains("-0.0")
     {
         let again = yaml::from_str(&yaml::to_string(&value));
         if again.as_ref().ok() != Some(&value) {
