@@ -32,6 +32,15 @@ impl KubeApi {
     /// # Panics
     /// When it is installed but does not start.
     pub fn start() -> Option<KubeApi> {
+        KubeApi::start_without(&[])
+    }
+
+    /// As [`KubeApi::start`], with these admission plugins switched off, beside the ones that would ask for
+    /// what no test has (service accounts are made by a controller).
+    ///
+    /// # Panics
+    /// As [`KubeApi::start`].
+    pub fn start_without(admission: &[&str]) -> Option<KubeApi> {
         let (Some(api), Some(etcd)) = (peer("kube-apiserver"), peer("etcd")) else {
             let thread = std::thread::current();
             let name = thread.name().unwrap_or("test");
@@ -73,7 +82,11 @@ impl KubeApi {
             .args([flag("service-account-key-file", &key), flag("service-account-signing-key-file", &key)])
             .args(["--service-account-issuer=https://kubernetes.default.svc", "--authorization-mode=RBAC"])
             .args([flag("token-auth-file", &tokens), "--service-cluster-ip-range=10.0.0.0/16".to_owned()])
-            .args(["--allow-privileged", "--disable-admission-plugins=ServiceAccount"])
+            .arg("--allow-privileged")
+            .arg(format!(
+                "--disable-admission-plugins={}",
+                [&["ServiceAccount"], admission].concat().join(",")
+            ))
             .stdout(Stdio::null())
             .stderr(log("apiserver.log"))
             .spawn()
