@@ -1,14 +1,15 @@
 //! Carrying out a plan: stages of server-side apply, then deletions.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cluster::{Apply, Cluster, Delete, Error, ErrorKind, PatchKind, PatchOptions, Propagation};
-use controller::{Context, Judgement, WaitError, aspect, wait_for};
+use controller::{Cause, Context, Judgement, WaitError, aspect, wait_for};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use object::{Gvk, Key, Value, meta};
-use plan::{Action, ObjectRef, Plan, Step};
+use plan::{Action, Marks, ObjectRef, Plan, Request, Step};
 use serde_json::json;
 
 use crate::common::{FORCE_AT, REQUESTED_AT, RESET_AT};
@@ -60,12 +61,22 @@ pub struct Report {
 impl Report {
     /// One line for each object that changed.
     pub fn log(&self) -> String {
+        self.lines().join("\n")
+    }
+
+    /// A line for each object that changed.
+    pub fn lines(&self) -> Vec<String> {
         let changed =
             self.entries.iter().filter(|(_, change)| !matches!(change, Change::Unchanged | Change::Skipped));
-        changed
-            .map(|(target, change)| format!("{} {}", target.key, change.as_str()))
-            .collect::<Vec<_>>()
-            .join("\n")
+        changed.map(|(target, change)| format!("{} {}", target.key, change.as_str())).collect()
+    }
+
+    /// Where to look: the first thing that failed.
+    pub fn cause(&self) -> Cause {
+        let first = self.errors.first();
+        let mut cause = Cause::new(first.map(|(key, error)| format!("{key}: {error}")).unwrap_or_default());
+        cause.object = first.map(|(key, _)| key.clone());
+        cause
     }
 
     /// One line that names what failed.
@@ -78,6 +89,20 @@ impl Report {
 fn failure_line(key: &Key, error: &Error) -> String {
     let reason = if error.reason.is_empty() { String::new() } else { format!(" ({})", error.reason) };
     format!("{key} apply failed{reason}: {}", error.message)
+}
+
+/// What is to be applied.
+pub struct Desired<'a> {
+    /// The marks of the owner.
+    pub marks: &'a Marks,
+    /// The objects, as [`Applier::prepare`] left them.
+    pub objects: Vec<Value>,
+    /// What was applied before.
+    pub inventory: &'a [ObjectRef],
+    /// Does the plan name what is no longer desired?
+    pub prune: bool,
+    /// Is an object made anew where it cannot be changed?
+    pub force: bool,
 }
 
 /// Who applies, and with what rights.
@@ -123,6 +148,58 @@ impl Applier<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Plans and applies what is `desired`, without deleting anything. Whatever anybody does to these objects from
+    /// now on is looked at, unless the pass was preempted. An error says why there is no plan.
+    pub async fn carry_out(&self, desired: Desired<'_>) -> Result<(Plan, Report), String> {
+        let store = self.context.cluster.store().clone();
+        let seen = RefCell::new(BTreeMap::new());
+        let plan = plan::plan(Request {
+            marks: desired.marks,
+            desired: desired.objects,
+            live: &|key| {
+                let live = store.get(key);
+                seen.borrow_mut().insert(key.clone(), aspect::declared(live.as_ref()));
+                live
+            },
+            would_change: &|live, desired| self.memory.would_change(&store, self.manager, live, desired),
+            inventory: desired.inventory,
+            prune: desired.prune,
+            force: desired.force,
+            custom_stages: &[],
+        })?;
+        let mut report = self.apply(&plan).await;
+        if !report.preempted {
+            let mut seen = seen.into_inner();
+            seen.append(&mut report.seen);
+            for key in plan.inventory().iter().map(|entry| &entry.key) {
+                self.context.follow(key, aspect::declared, seen.get(key).map_or("absent", String::as_str));
+            }
+        }
+        Ok((plan, report))
+    }
+
+    /// The deletions of what is in the inventory and not among the `desired` any more. An error says why there is no
+    /// plan.
+    pub fn deletions(
+        &self,
+        marks: &Marks,
+        desired: Vec<Value>,
+        inventory: &[ObjectRef],
+    ) -> Result<Vec<Step>, String> {
+        let store = self.context.cluster.store().clone();
+        let plan = plan::plan(Request {
+            marks,
+            desired,
+            live: &|key| store.get(key),
+            would_change: &|_, _| false,
+            inventory,
+            prune: true,
+            force: false,
+            custom_stages: &[],
+        })?;
+        Ok(plan.deletions)
     }
 
     /// Applies the stages of a plan. A failed object does not stop the others of its stage; a failed stage

@@ -58,16 +58,17 @@ pub struct Reference {
     pub name: String,
 }
 
+/// The namespace that part of a spec names, or the object's own.
+pub fn namespace_of<'a>(object: &'a Value, given: &'a str) -> &'a str {
+    if given.is_empty() { meta::namespace(object).unwrap_or_default() } else { given }
+}
+
 /// The reference at a path.
 pub fn reference(object: &Value, path: &[&str]) -> Option<Reference> {
     let found = get(object, path).filter(|found| found.is_object())?;
-    let namespace = match str_at(found, &["namespace"]) {
-        "" => meta::namespace(object).unwrap_or_default(),
-        given => given,
-    };
     Some(Reference {
         kind: str_at(found, &["kind"]).to_owned(),
-        namespace: namespace.to_owned(),
+        namespace: namespace_of(object, str_at(found, &["namespace"])).to_owned(),
         name: str_at(found, &["name"]).to_owned(),
     })
 }

@@ -6,8 +6,8 @@ mod status;
 
 pub use duration::{format_duration, parse_duration};
 pub use fields::{
-    Reference, bool_at, duration_at, interval, parent, reference, sorted_strings, str_at, string_map,
-    strings_at,
+    Reference, bool_at, duration_at, interval, namespace_of, parent, reference, sorted_strings, str_at,
+    string_map, strings_at,
 };
 pub use status::{Pass, condition, describe, is_current, is_true, observed, ready_of};
 
@@ -23,6 +23,11 @@ pub const FORCE_AT: &str = "reconcile.fluxcd.io/forceAt";
 pub const RESET_AT: &str = "reconcile.fluxcd.io/resetAt";
 
 use object::{Value, meta};
+
+/// `sha256:` of a text, as statuses show digests.
+pub fn sha256(text: impl AsRef<[u8]>) -> String {
+    format!("sha256:{}", hex::encode(<sha2::Sha256 as sha2::Digest>::digest(text)))
+}
 
 /// What of an object's own is a reason to run: its spec, its deletion, and what its annotations ask for.
 pub fn trigger(object: &Value) -> String {

@@ -1,7 +1,9 @@
 //! One pass over an object: its status before and after, and the writes between.
 
-use cluster::{EventNote, EventType, PatchKind, PatchOptions};
-use controller::{Context, Description, Ready};
+use std::time::Duration;
+
+use cluster::{Cluster, EventNote, EventType, PatchKind, PatchOptions};
+use controller::{Cause, Context, Description, Outcome, Ready, aspect};
 use object::{Gvk, Value, get, get_str, meta};
 use serde_json::{Map, json};
 
@@ -170,6 +172,11 @@ impl Pass {
         conditions.iter().find(|condition| str_at(condition, &["type"]) == kind)
     }
 
+    /// The line of the Ready condition.
+    pub fn ready_message(&self) -> String {
+        self.get_condition("Ready").map(|ready| str_at(ready, &["message"]).to_owned()).unwrap_or_default()
+    }
+
     fn take_conditions(&self) -> Vec<Value> {
         self.status.get("conditions").and_then(Value::as_array).cloned().unwrap_or_default()
     }
@@ -205,6 +212,55 @@ impl Pass {
         self.drop_condition("Reconciling");
         self.observe_generation();
         self.handled_request();
+    }
+
+    /// Something it needs is not there yet.
+    pub fn wait(&mut self, reason: &str, message: &str) {
+        self.condition("Ready", "False", reason, message);
+        self.condition("Reconciling", "True", "ProgressingWithRetry", message);
+        self.handled_request();
+    }
+
+    /// It failed, for good with `stalled`: the conditions say so, and an event unless `before`, the line of the
+    /// pass before, said the same.
+    pub fn refuse(&mut self, reason: &str, message: &str, stalled: bool, before: &str) {
+        if stalled {
+            self.stall(reason, message);
+        } else {
+            self.fail(reason, message);
+            self.observe_generation();
+        }
+        if before != message {
+            self.event(EventType::Warning, reason, message, "");
+        }
+    }
+
+    /// What a pass comes to when the API may have failed it; it is then repeated after a pause.
+    pub fn outcome(&self, done: Result<Outcome, cluster::Error>, pause: Duration) -> Outcome {
+        match done {
+            Ok(outcome) => outcome,
+            Err(error) if self.context.cancel.is_cancelled() => {
+                tracing::debug!(%error, "cancelled");
+                Outcome::preempted()
+            }
+            Err(error) => Outcome::retry(pause, Cause::new(error.to_string())),
+        }
+    }
+
+    /// The cluster with the rights of `spec.serviceAccountName`, or of the default account; `None` when that account
+    /// is gone.
+    pub async fn impersonated(&self, default: Option<&str>) -> Result<Option<Cluster>, cluster::Error> {
+        let Some(name) = self.account(default) else { return Ok(Some(self.context.cluster.clone())) };
+        let gvk = Gvk::new("", "v1", "ServiceAccount");
+        let found = self.context.read(&gvk, self.namespace(), name, aspect::existence, false).await?;
+        let user = format!("system:serviceaccount:{}:{name}", self.namespace());
+        Ok(found.map(|_| self.context.cluster.as_user(&user)))
+    }
+
+    /// The account that it acts with, if not with our own rights.
+    pub fn account<'a>(&'a self, default: Option<&'a str>) -> Option<&'a str> {
+        let given = Some(str_at(&self.object, &["spec", "serviceAccountName"]));
+        given.filter(|name| !name.is_empty()).or(default)
     }
 
     /// Echoes the request annotation.

@@ -19,7 +19,7 @@ use futures::future::BoxFuture;
 use object::{Gvk, Key, Value, get, meta};
 use plan::ObjectRef;
 
-use crate::common::{self, duration_at, interval, reference, str_at};
+use crate::common::{self, duration_at, interval, namespace_of, reference, str_at};
 use crate::options::Shared;
 use crate::sources::source_key;
 
@@ -56,18 +56,12 @@ pub fn key(namespace: &str, name: &str) -> Key {
 
 /// The namespace that the release's objects go to.
 pub fn target_namespace(object: &Value) -> String {
-    match str_at(object, &["spec", "targetNamespace"]) {
-        "" => meta::namespace(object).unwrap_or_default().to_owned(),
-        given => given.to_owned(),
-    }
+    namespace_of(object, str_at(object, &["spec", "targetNamespace"])).to_owned()
 }
 
 /// The namespace of the release's Secrets.
 pub fn storage_namespace(object: &Value) -> String {
-    match str_at(object, &["spec", "storageNamespace"]) {
-        "" => meta::namespace(object).unwrap_or_default().to_owned(),
-        given => given.to_owned(),
-    }
+    namespace_of(object, str_at(object, &["spec", "storageNamespace"])).to_owned()
 }
 
 /// The release's name: given, or made of the target namespace and the object's name; long ones are cut.
@@ -107,10 +101,7 @@ pub fn dependencies(object: &Value) -> Vec<(Key, String)> {
     list.into_iter()
         .flatten()
         .map(|entry| {
-            let namespace = match str_at(entry, &["namespace"]) {
-                "" => meta::namespace(object).unwrap_or_default(),
-                given => given,
-            };
+            let namespace = namespace_of(object, str_at(entry, &["namespace"]));
             (key(namespace, str_at(entry, &["name"])), str_at(entry, &["readyExpr"]).to_owned())
         })
         .collect()

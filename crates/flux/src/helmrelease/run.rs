@@ -22,7 +22,8 @@ use super::{
     MANAGER, dependencies, drift, every, gvk, release_name, snapshot, storage_namespace, target_namespace,
 };
 use crate::common::{
-    FORCE_AT, Pass, REQUESTED_AT, RESET_AT, bool_at, duration_at, format_duration, is_true, observed, str_at,
+    FORCE_AT, Pass, REQUESTED_AT, RESET_AT, bool_at, duration_at, format_duration, is_true, observed, sha256,
+    str_at,
 };
 use crate::health;
 use crate::kustomization::depends::{self, Blocked};
@@ -52,14 +53,8 @@ fn failed(reason: &'static str, message: impl Into<String>) -> Stop {
 
 pub(super) async fn reconcile(shared: &Arc<Shared>, context: Context, object: Value) -> Outcome {
     let mut pass = Pass::new(context, object, MANAGER);
-    match whole(shared, &mut pass).await {
-        Ok(outcome) => outcome,
-        Err(error) if pass.context.cancel.is_cancelled() => {
-            tracing::debug!(%error, "cancelled");
-            Outcome::preempted()
-        }
-        Err(error) => Outcome::retry(every(&pass.object), Cause::new(error.to_string())),
-    }
+    let done = whole(shared, &mut pass).await;
+    pass.outcome(done, every(&pass.object))
 }
 
 async fn whole(shared: &Arc<Shared>, pass: &mut Pass) -> Result<Outcome, cluster::Error> {
@@ -70,7 +65,7 @@ async fn whole(shared: &Arc<Shared>, pass: &mut Pass) -> Result<Outcome, cluster
     if pass.is_suspended() {
         return Ok(Outcome::done());
     }
-    let before = ready_message(pass);
+    let before = pass.ready_message();
     let outcome = match steps(shared, pass).await {
         Ok(()) => Outcome::after(every(&pass.object)),
         Err(stop) => match stop {
@@ -99,9 +94,7 @@ async fn whole(shared: &Arc<Shared>, pass: &mut Pass) -> Result<Outcome, cluster
                 Outcome::retry(ceiling.unwrap_or_else(|| every(&pass.object)), cause)
             }
             Stop::Waiting { reason, message, cause } => {
-                pass.condition("Ready", "False", reason, &message);
-                pass.condition("Reconciling", "True", "ProgressingWithRetry", &message);
-                pass.handled_request();
+                pass.wait(reason, &message);
                 report(pass, &before, EventType::Normal, reason, &message);
                 Outcome::wait(shared.options.requeue_dependency, cause)
             }
@@ -114,10 +107,6 @@ async fn whole(shared: &Arc<Shared>, pass: &mut Pass) -> Result<Outcome, cluster
     };
     pass.write().await?;
     Ok(outcome)
-}
-
-fn ready_message(pass: &Pass) -> String {
-    pass.get_condition("Ready").map(|ready| str_at(ready, &["message"]).to_owned()).unwrap_or_default()
 }
 
 fn report(pass: &Pass, before: &str, event_type: EventType, reason: &str, message: &str) {
@@ -200,10 +189,7 @@ async fn steps(shared: &Arc<Shared>, pass: &mut Pass) -> Result<(), Stop> {
 fn digest_of(value: Option<&Value>) -> String {
     match value.filter(|value| !value.is_null()) {
         None => String::new(),
-        Some(value) => {
-            let digest = <sha2::Sha256 as sha2::Digest>::digest(value.to_string());
-            format!("sha256:{}", hex::encode(digest))
-        }
+        Some(value) => sha256(value.to_string()),
     }
 }
 
@@ -335,14 +321,7 @@ async fn impersonated(shared: &Shared, pass: &Pass) -> Result<Option<Cluster>, c
     if get(&pass.object, &["spec", "kubeConfig"]).is_some_and(Value::is_object) {
         return Ok(None);
     }
-    let given = Some(str_at(&pass.object, &["spec", "serviceAccountName"])).filter(|name| !name.is_empty());
-    let Some(name) = given.or(shared.options.default_service_account.as_deref()) else {
-        return Ok(Some(pass.context.cluster.clone()));
-    };
-    let gvk = Gvk::new("", "v1", "ServiceAccount");
-    let found = pass.context.read(&gvk, pass.namespace(), name, aspect::existence, false).await?;
-    let user = format!("system:serviceaccount:{}:{name}", pass.namespace());
-    Ok(found.map(|_| pass.context.cluster.as_user(&user)))
+    pass.impersonated(shared.options.default_service_account.as_deref()).await
 }
 
 fn actor<'a>(

@@ -6,7 +6,7 @@ use object::Value;
 use serde_json::json;
 
 use super::values;
-use crate::common::str_at;
+use crate::common::{sha256, str_at};
 
 /// Entries kept at most.
 const KEPT: usize = 5;
@@ -23,7 +23,7 @@ pub(super) fn digest(release: &Release) -> String {
         "chart": release.chart.metadata, "config": release.config.to_json(), "manifest": release.manifest, "hooks": hooks,
     })
     .to_string();
-    format!("sha256:{}", hex::encode(<sha2::Sha256 as sha2::Digest>::digest(text.as_bytes())))
+    sha256(text)
 }
 
 /// A release as the history shows it.

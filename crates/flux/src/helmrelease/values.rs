@@ -4,6 +4,7 @@
 //! still the spec's own map therefore changes that map, and survives the last merge; anywhere else the spec
 //! wins. Which maps are still the spec's own is what [`Mixer`] keeps track of.
 
+use crate::common::sha256;
 use std::collections::BTreeSet;
 
 use helm::Values;
@@ -165,7 +166,7 @@ pub(super) fn put(into: &mut Value, path: &str, text: &str, literal: bool) -> Re
 /// `sha256:` of the values as YAML; nothing is the digest of nothing.
 pub fn digest(values: &Values) -> String {
     let text = if values.is_empty() { String::new() } else { yaml::to_string(&values.to_json()) };
-    format!("sha256:{}", hex::encode(<sha2::Sha256 as sha2::Digest>::digest(text.as_bytes())))
+    sha256(text)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use serde_json::json;
 use source::git::{NewCommit, Reference, Request};
 
 use super::setters::{self, Change, Values};
-use super::{gvk, reference};
+use super::{Failure, gvk, reference};
 use crate::common::{self, Pass, duration_at, interval, is_true, str_at, string_map};
 use crate::options::Shared;
 use crate::sources::{git_credentials, source_gvk, source_key};
@@ -22,11 +22,7 @@ pub(crate) struct Automations {
 }
 
 fn source(object: &Value) -> (String, String) {
-    let namespace = match str_at(object, &["spec", "sourceRef", "namespace"]) {
-        "" => meta::namespace(object).unwrap_or_default(),
-        given => given,
-    };
-    (namespace.to_owned(), str_at(object, &["spec", "sourceRef", "name"]).to_owned())
+    super::referred(object, "sourceRef")
 }
 
 impl Kind for Automations {
@@ -48,17 +44,11 @@ impl Kind for Automations {
     fn reconcile(self: Arc<Self>, context: Context, object: Value) -> BoxFuture<'static, Outcome> {
         Box::pin(async move {
             let mut pass = Pass::new(context, object, "image-automation-controller");
-            match self.steps(&mut pass).await {
-                Ok(outcome) => outcome,
-                Err(_) if pass.context.cancel.is_cancelled() => Outcome::preempted(),
-                Err(error) => Outcome::retry(Duration::from_secs(300), Cause::new(error.to_string())),
-            }
+            let done = self.steps(&mut pass).await;
+            pass.outcome(done, Duration::from_secs(300))
         })
     }
 }
-
-/// Why nothing was written: reason, line, and whether only a changed spec can help.
-struct Failure(&'static str, String, bool);
 
 impl From<cluster::Error> for Failure {
     fn from(error: cluster::Error) -> Failure {
@@ -80,7 +70,7 @@ impl Automations {
             return super::rest(pass).await;
         }
         let every = interval(&pass.object, Duration::from_secs(300));
-        let before = pass.get_condition("Ready").map(|ready| str_at(ready, &["message"]).to_owned());
+        let before = pass.ready_message();
         match self.update(pass).await {
             Ok(message) => {
                 pass.succeed("Succeeded", &message);
@@ -88,15 +78,7 @@ impl Automations {
                 Ok(Outcome::after(every))
             }
             Err(Failure(reason, message, stalled)) => {
-                if stalled {
-                    pass.stall(reason, &message);
-                } else {
-                    pass.fail(reason, &message);
-                    pass.observe_generation();
-                }
-                if before.as_deref() != Some(message.as_str()) {
-                    pass.event(EventType::Warning, reason, &message, "");
-                }
+                pass.refuse(reason, &message, stalled, &before);
                 pass.write().await?;
                 Ok(Outcome::retry(every.min(Duration::from_secs(300)), Cause::new(message)))
             }

@@ -12,7 +12,7 @@ use controller::{Kind, Outcome};
 use object::{Gvk, Key, Value};
 pub(crate) use repository::adler32;
 
-use crate::common::Pass;
+use crate::common::{Pass, namespace_of, str_at};
 use crate::options::Shared;
 
 /// The group.
@@ -56,6 +56,15 @@ async fn rest(pass: &mut Pass) -> Result<Outcome, cluster::Error> {
     pass.write().await?;
     Ok(Outcome::done())
 }
+
+/// Namespace and name of what a field of the spec refers to.
+fn referred(object: &Value, field: &str) -> (String, String) {
+    let namespace = namespace_of(object, str_at(object, &["spec", field, "namespace"]));
+    (namespace.to_owned(), str_at(object, &["spec", field, "name"]).to_owned())
+}
+
+/// Why nothing came of it: reason, line, and whether only a changed spec can help.
+struct Failure(&'static str, String, bool);
 
 /// What readers of a scan depend on.
 fn scan_input(key: &Key) -> Key {

@@ -22,11 +22,7 @@ pub(crate) struct ImagePolicies {
 }
 
 fn repository(object: &Value) -> (String, String) {
-    let namespace = match str_at(object, &["spec", "imageRepositoryRef", "namespace"]) {
-        "" => meta::namespace(object).unwrap_or_default(),
-        given => given,
-    };
-    (namespace.to_owned(), str_at(object, &["spec", "imageRepositoryRef", "name"]).to_owned())
+    super::referred(object, "imageRepositoryRef")
 }
 
 impl Kind for ImagePolicies {
@@ -49,11 +45,8 @@ impl Kind for ImagePolicies {
     fn reconcile(self: Arc<Self>, context: Context, object: Value) -> BoxFuture<'static, Outcome> {
         Box::pin(async move {
             let mut pass = Pass::new(context, object, "image-reflector-controller");
-            match self.steps(&mut pass).await {
-                Ok(outcome) => outcome,
-                Err(_) if pass.context.cancel.is_cancelled() => Outcome::preempted(),
-                Err(error) => Outcome::retry(Duration::from_secs(300), Cause::new(error.to_string())),
-            }
+            let done = self.steps(&mut pass).await;
+            pass.outcome(done, Duration::from_secs(300))
         })
     }
 }
@@ -85,7 +78,7 @@ impl ImagePolicies {
         if !self.shared.options.outward {
             return super::rest(pass).await;
         }
-        let before = pass.get_condition("Ready").map(|ready| str_at(ready, &["message"]).to_owned());
+        let before = pass.ready_message();
         let outcome = match self.choose(pass).await {
             Ok(()) => match pass.object.pointer("/spec/interval").and_then(Value::as_str) {
                 Some(_) => Outcome::after(interval(&pass.object, Duration::from_secs(600))),
@@ -93,24 +86,15 @@ impl ImagePolicies {
             },
             Err(Stop::Api(error)) => return Err(error),
             Err(Stop::Waiting(reason, message, via)) => {
-                pass.condition("Ready", "False", reason, &message);
-                pass.condition("Reconciling", "True", "ProgressingWithRetry", &message);
-                pass.handled_request();
+                pass.wait(reason, &message);
                 Outcome::wait(Duration::from_secs(60), Cause { via, ..Cause::new(message) })
             }
             Err(Stop::Failed(reason, message)) => {
-                pass.fail(reason, &message);
-                pass.observe_generation();
-                if before.as_deref() != Some(message.as_str()) {
-                    pass.event(EventType::Warning, reason, &message, "");
-                }
+                pass.refuse(reason, &message, false, &before);
                 Outcome::retry(Duration::from_secs(300), Cause::new(message))
             }
             Err(Stop::Stalled(reason, message)) => {
-                pass.stall(reason, &message);
-                if before.as_deref() != Some(message.as_str()) {
-                    pass.event(EventType::Warning, reason, &message, "");
-                }
+                pass.refuse(reason, &message, true, &before);
                 Outcome { next: controller::Next::Nothing, cause: Some(Cause::new(message)) }
             }
         };

@@ -11,7 +11,7 @@ use regex::Regex;
 use serde_json::json;
 use source::oci::Request;
 
-use super::{Tags, address, canonical, gvk, scan_input};
+use super::{Failure, Tags, address, canonical, gvk, scan_input};
 use crate::common::{self, Pass, bool_at, duration_at, interval, str_at, strings_at};
 use crate::options::Shared;
 use crate::sources::credentials;
@@ -37,17 +37,11 @@ impl Kind for ImageRepositories {
     fn reconcile(self: Arc<Self>, context: Context, object: Value) -> BoxFuture<'static, Outcome> {
         Box::pin(async move {
             let mut pass = Pass::new(context, object, "image-reflector-controller");
-            match self.steps(&mut pass).await {
-                Ok(outcome) => outcome,
-                Err(_) if pass.context.cancel.is_cancelled() => Outcome::preempted(),
-                Err(error) => Outcome::retry(Duration::from_secs(300), Cause::new(error.to_string())),
-            }
+            let done = self.steps(&mut pass).await;
+            pass.outcome(done, Duration::from_secs(300))
         })
     }
 }
-
-/// Why there are no tags: the reason, the line, and whether only a changed spec can help.
-struct Failure(&'static str, String, bool);
 
 impl ImageRepositories {
     async fn steps(&self, pass: &mut Pass) -> Result<Outcome, cluster::Error> {
@@ -80,16 +74,8 @@ impl ImageRepositories {
                 Ok(Outcome::after(every))
             }
             Err(Failure(reason, message, stalled)) => {
-                let before = pass.get_condition("Ready").map(|ready| str_at(ready, &["message"]).to_owned());
-                if stalled {
-                    pass.stall(reason, &message);
-                } else {
-                    pass.fail(reason, &message);
-                    pass.observe_generation();
-                }
-                if before.as_deref() != Some(message.as_str()) {
-                    pass.event(EventType::Warning, reason, &message, "");
-                }
+                let before = pass.ready_message();
+                pass.refuse(reason, &message, stalled, &before);
                 pass.write().await?;
                 Ok(Outcome::retry(every.min(Duration::from_secs(300)), Cause::new(message)))
             }

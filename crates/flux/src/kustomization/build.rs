@@ -14,7 +14,7 @@ use super::envsubst;
 use super::images;
 use super::remote::Remotes;
 use super::world::{Looks, TreeWorld};
-use crate::common::{bool_at, str_at, string_map, strings_at};
+use crate::common::{bool_at, sha256, str_at, string_map, strings_at};
 
 /// What a build needs besides the tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,8 +97,7 @@ pub fn build(
         objects.push(finish(object, input)?);
     }
     let text: Vec<String> = objects.iter().map(yaml::to_string).collect();
-    let digest = <sha2::Sha256 as sha2::Digest>::digest(text.join("---\n"));
-    let rendered = Rendered { objects, digest: format!("sha256:{}", hex::encode(digest)) };
+    let rendered = Rendered { objects, digest: sha256(text.join("---\n")) };
     Ok((rendered, world.into_looks()))
 }
 

@@ -3,7 +3,7 @@
 use cluster::{Cluster, EventType};
 use controller::{Cause, Judgement, Outcome, wait_for};
 use object::{Key, get};
-use plan::{ObjectRef, Request};
+use plan::ObjectRef;
 
 use super::{Kustomizations, MANAGER, marks, retry, timeout};
 use crate::apply::Applier;
@@ -71,19 +71,9 @@ async fn delete(
         take_over: false,
     };
     applier.prepare(&mut [], inventory).await?;
-    let store = context.cluster.store().clone();
-    let plan = plan::plan(Request {
-        marks: &marks,
-        desired: Vec::new(),
-        live: &|key| store.get(key),
-        would_change: &|_, _| false,
-        inventory,
-        prune: true,
-        force: false,
-        custom_stages: &[],
-    });
-    let plan = plan.map_err(|error| cluster::Error::new(cluster::ErrorKind::Other, error))?;
-    let report = applier.delete(&plan.deletions).await;
+    let deletions = applier.deletions(&marks, Vec::new(), inventory);
+    let deletions = deletions.map_err(|error| cluster::Error::new(cluster::ErrorKind::Other, error))?;
+    let report = applier.delete(&deletions).await;
     if report.preempted {
         return Ok(Some(Outcome::preempted()));
     }

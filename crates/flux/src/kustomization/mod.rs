@@ -20,7 +20,7 @@ use futures::future::BoxFuture;
 use object::{Gvk, Key, Value, get, meta};
 use plan::{Marks, ObjectRef};
 
-use crate::common::{self, duration_at, interval, reference, str_at};
+use crate::common::{self, duration_at, interval, namespace_of, reference, str_at};
 use crate::options::Shared;
 use crate::sources::source_key;
 
@@ -99,10 +99,7 @@ pub fn dependencies(object: &Value) -> Vec<(Key, String)> {
     list.into_iter()
         .flatten()
         .map(|entry| {
-            let namespace = match str_at(entry, &["namespace"]) {
-                "" => meta::namespace(object).unwrap_or_default(),
-                given => given,
-            };
+            let namespace = namespace_of(object, str_at(entry, &["namespace"]));
             (key(namespace, str_at(entry, &["name"])), str_at(entry, &["readyExpr"]).to_owned())
         })
         .collect()

@@ -1,6 +1,5 @@
 //! One pass over a Kustomization.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +8,7 @@ use cluster::{Cluster, EventType};
 use controller::{Cause, Context, Outcome, Rendered, WaitError, aspect, wait_for};
 use jiff::Timestamp;
 use object::{Gvk, Key, Value, get, meta};
-use plan::{Action, ObjectRef, Plan, Request};
+use plan::{Action, ObjectRef, Plan};
 use serde_json::json;
 
 use super::build::{self, Input};
@@ -18,7 +17,7 @@ use super::history;
 use super::{
     APPROVE_DELETIONS, Kustomizations, MANAGER, depends, every, finalize, marks, retry, timeout, world,
 };
-use crate::apply::{self, Applier, Change, Report};
+use crate::apply::{self, Applier, Change, Desired, Report};
 use crate::artifacts::Offered;
 use crate::common::{Pass, bool_at, format_duration, reference, str_at, string_map};
 use crate::health;
@@ -54,14 +53,8 @@ fn failed(reason: &'static str, message: impl Into<String>) -> Stop {
 
 pub(super) async fn reconcile(kind: &Kustomizations, context: Context, object: Value) -> Outcome {
     let mut pass = Pass::new(context, object, MANAGER);
-    match whole(kind, &mut pass).await {
-        Ok(outcome) => outcome,
-        Err(error) if pass.context.cancel.is_cancelled() => {
-            tracing::debug!(%error, "cancelled");
-            Outcome::preempted()
-        }
-        Err(error) => Outcome::retry(retry(&pass.object), Cause::new(error.to_string())),
-    }
+    let done = whole(kind, &mut pass).await;
+    pass.outcome(done, retry(&pass.object))
 }
 
 async fn whole(kind: &Kustomizations, pass: &mut Pass) -> Result<Outcome, cluster::Error> {
@@ -100,8 +93,7 @@ async fn whole(kind: &Kustomizations, pass: &mut Pass) -> Result<Outcome, cluste
 }
 
 async fn stopped(kind: &Kustomizations, pass: &mut Pass, stop: Stop) -> Result<Outcome, cluster::Error> {
-    let before =
-        pass.get_condition("Ready").map(|ready| str_at(ready, &["message"]).to_owned()).unwrap_or_default();
+    let before = pass.ready_message();
     let known = str_at(&pass.object, &["status", "lastAttemptedRevision"]).to_owned();
     let revision = str_at(pass.status(), &["lastAttemptedRevision"]).to_owned();
     let (reason, message, outcome) = match stop {
@@ -119,9 +111,7 @@ async fn stopped(kind: &Kustomizations, pass: &mut Pass, stop: Stop) -> Result<O
             (reason, message, Outcome { next: controller::Next::Nothing, cause: Some(cause) })
         }
         Stop::Waiting(reason, message, cause) => {
-            pass.condition("Ready", "False", reason, &message);
-            pass.condition("Reconciling", "True", "ProgressingWithRetry", &message);
-            pass.handled_request();
+            pass.wait(reason, &message);
             (reason, message, Outcome::wait(kind.shared.options.requeue_dependency, cause))
         }
     };
@@ -162,7 +152,7 @@ async fn steps(kind: &Kustomizations, pass: &mut Pass, started: Timestamp) -> Re
     pass.set(&["lastAttemptedRevision"], json!(revision));
     let built = build(kind, pass, &offered).await?;
     let Some(cluster) = impersonated(kind, pass).await? else {
-        return Err(failed("ReconciliationFailed", service_account_missing(kind, &object)));
+        return Err(failed("ReconciliationFailed", service_account_missing(kind, pass)));
     };
     let log = |status: &'static str, pass: &mut Pass| {
         let entry = history::Outcome {
@@ -347,16 +337,11 @@ async fn variables(pass: &Pass) -> Result<Option<BTreeMap<String, String>>, Stop
     build::merge_variables(maps, &spec).map(Some).map_err(|error| failed("BuildFailed", error))
 }
 
-fn account<'a>(kind: &'a Kustomizations, object: &'a Value) -> Option<&'a str> {
-    let given = Some(str_at(object, &["spec", "serviceAccountName"])).filter(|name| !name.is_empty());
-    given.or(kind.shared.options.default_service_account.as_deref())
-}
-
-fn service_account_missing(kind: &Kustomizations, object: &Value) -> String {
-    if get(object, &["spec", "kubeConfig"]).is_some_and(Value::is_object) {
+fn service_account_missing(kind: &Kustomizations, pass: &Pass) -> String {
+    if get(&pass.object, &["spec", "kubeConfig"]).is_some_and(Value::is_object) {
         return "failed to build kube client: spec.kubeConfig is not supported yet".into();
     }
-    let name = account(kind, object).unwrap_or_default();
+    let name = pass.account(kind.shared.options.default_service_account.as_deref()).unwrap_or_default();
     format!("failed to build kube client: service account '{name}' not found")
 }
 
@@ -365,11 +350,7 @@ async fn impersonated(kind: &Kustomizations, pass: &Pass) -> Result<Option<Clust
     if get(&pass.object, &["spec", "kubeConfig"]).is_some_and(Value::is_object) {
         return Ok(None);
     }
-    let Some(name) = account(kind, &pass.object) else { return Ok(Some(pass.context.cluster.clone())) };
-    let gvk = Gvk::new("", "v1", "ServiceAccount");
-    let found = pass.context.read(&gvk, pass.namespace(), name, aspect::existence, false).await?;
-    let user = format!("system:serviceaccount:{}:{name}", pass.namespace());
-    Ok(found.map(|_| pass.context.cluster.as_user(&user)))
+    pass.impersonated(kind.shared.options.default_service_account.as_deref()).await
 }
 
 async fn apply(
@@ -394,42 +375,24 @@ async fn apply(
     let inventory = ObjectRef::parse_entries(get(&pass.object, &["status", "inventory"]))
         .map_err(|error| failed("ReconciliationFailed", error.to_string()))?;
     applier.prepare(&mut objects, &inventory).await?;
-    let store = applier.context.cluster.store().clone();
-    let seen = RefCell::new(BTreeMap::new());
-    let plan = plan::plan(Request {
-        marks: &marks,
-        desired: objects,
-        live: &|key| {
-            let live = store.get(key);
-            seen.borrow_mut().insert(key.clone(), aspect::declared(live.as_ref()));
-            live
-        },
-        would_change: &|live, desired| kind.shared.memory.would_change(&store, MANAGER, live, desired),
-        inventory: &inventory,
-        prune: bool_at(&pass.object, &["spec", "prune"]),
-        force: bool_at(&pass.object, &["spec", "force"]),
-        custom_stages: &[],
-    })
-    .map_err(|error| failed("ReconciliationFailed", error))?;
-    let mut report = applier.apply(&plan).await;
+    let (plan, report) = applier
+        .carry_out(Desired {
+            marks: &marks,
+            objects,
+            inventory: &inventory,
+            prune: bool_at(&pass.object, &["spec", "prune"]),
+            force: bool_at(&pass.object, &["spec", "force"]),
+        })
+        .await
+        .map_err(|error| failed("ReconciliationFailed", error))?;
     if report.preempted {
         return Err(Stop::Preempted);
-    }
-    // Whatever anybody does to these objects from now on is looked at.
-    let mut seen = seen.into_inner();
-    seen.append(&mut report.seen);
-    for key in plan.inventory().iter().map(|entry| &entry.key) {
-        applier.context.follow(key, aspect::declared, seen.get(key).map_or("absent", String::as_str));
     }
     let log = report.log();
     if !report.errors.is_empty() {
         let message =
             if log.is_empty() { report.error_text() } else { format!("{}\n{log}", report.error_text()) };
-        let mut cause = Cause::new(
-            report.errors.first().map(|(key, error)| format!("{key}: {error}")).unwrap_or_default(),
-        );
-        cause.object = report.errors.first().map(|(key, _)| key.clone());
-        return Err(Stop::Failed("ReconciliationFailed", message, cause));
+        return Err(Stop::Failed("ReconciliationFailed", message, report.cause()));
     }
     if !log.is_empty() {
         let revision = str_at(pass.status(), &["lastAttemptedRevision"]).to_owned();

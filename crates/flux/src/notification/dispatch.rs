@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::event::Event;
 use super::{GROUP, Options, provider};
-use crate::common::{bool_at, str_at, string_map, strings_at};
+use crate::common::{bool_at, namespace_of, str_at, string_map, strings_at};
 
 /// Deliveries at a time.
 const AT_ONCE: usize = 16;
@@ -149,10 +149,7 @@ impl Post {
         }
         let sources = get(alert, &["spec", "eventSources"]).and_then(Value::as_array);
         sources.into_iter().flatten().any(|source| {
-            let namespace = match str_at(source, &["namespace"]) {
-                "" => own,
-                given => given,
-            };
+            let namespace = namespace_of(alert, str_at(source, &["namespace"]));
             let name = str_at(source, &["name"]);
             str_at(source, &["kind"]) == about.kind
                 && (namespace == about.namespace)

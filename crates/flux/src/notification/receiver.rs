@@ -14,7 +14,9 @@ use serde_json::json;
 
 use super::receiver_gvk;
 use crate::cel;
-use crate::common::{self, Pass, REQUESTED_AT, bool_at, interval, is_true, str_at, string_map, strings_at};
+use crate::common::{
+    self, Pass, REQUESTED_AT, bool_at, interval, is_true, namespace_of, str_at, string_map, strings_at,
+};
 use crate::sources::secret_data;
 
 /// The kind.
@@ -298,10 +300,7 @@ async fn ask(
     no_cross_namespace_refs: bool,
 ) -> Result<(), String> {
     let own = meta::namespace(receiver).unwrap_or_default();
-    let namespace = match str_at(resource, &["namespace"]) {
-        "" => own,
-        given => given,
-    };
+    let namespace = namespace_of(receiver, str_at(resource, &["namespace"]));
     let name = str_at(resource, &["name"]);
     let kind = str_at(resource, &["kind"]);
     if no_cross_namespace_refs && namespace != own {

@@ -13,7 +13,7 @@ use serde_json::{Map, json};
 use source::oci::Request;
 
 use super::{every, gvk, inputs, is_disabled};
-use crate::common::{self, Pass, bool_at, str_at, strings_at};
+use crate::common::{self, Pass, bool_at, sha256, str_at, strings_at};
 use crate::options::Shared;
 use crate::sources::credentials;
 
@@ -39,11 +39,8 @@ impl Kind for Providers {
     fn reconcile(self: Arc<Self>, context: Context, object: Value) -> BoxFuture<'static, Outcome> {
         Box::pin(async move {
             let mut pass = Pass::new(context, object, super::MANAGER);
-            match self.steps(&mut pass).await {
-                Ok(outcome) => outcome,
-                Err(_) if pass.context.cancel.is_cancelled() => Outcome::preempted(),
-                Err(error) => Outcome::retry(Duration::from_secs(300), Cause::new(error.to_string())),
-            }
+            let done = self.steps(&mut pass).await;
+            pass.outcome(done, Duration::from_secs(300))
         })
     }
 }
@@ -77,23 +74,21 @@ impl Providers {
         let exported = exported.unwrap_or_else(|_| Err(passing(format!("no answer within {limit:?}"))));
         match exported {
             Ok(exported) => {
-                let text = json!(exported).to_string();
-                let digest = <sha2::Sha256 as sha2::Digest>::digest(&text);
-                pass.set(&["lastExportedRevision"], json!(format!("sha256:{}", hex::encode(digest))));
+                pass.set(&["lastExportedRevision"], json!(sha256(json!(exported).to_string())));
                 pass.set(&["exportedInputs"], json!(exported));
                 pass.succeed("ReconciliationSucceeded", "Reconciliation finished");
                 pass.write().await?;
                 Ok(Outcome::after(every(&pass.object, "reconcileEvery", Duration::from_secs(600))))
             }
             Err(Failure(why, stalled)) => {
-                let before = pass.get_condition("Ready").map(|ready| str_at(ready, &["message"]).to_owned());
+                let before = pass.ready_message();
                 if stalled {
                     pass.stall("InvalidProvider", &why);
                 } else {
                     pass.fail("ReconciliationFailed", &why);
                     pass.observe_generation();
                 }
-                if before.as_deref() != Some(why.as_str()) {
+                if before != why {
                     pass.event(EventType::Warning, "ReconciliationFailed", &why, "");
                 }
                 pass.write().await?;

@@ -1,6 +1,5 @@
 //! ResourceSet: render, apply, prune, wait.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +8,15 @@ use cluster::{Cluster, EventType, ListOptions};
 use controller::{Cause, Context, Description, Kind, Outcome, Relation, WaitError, aspect, wait_for};
 use futures::future::BoxFuture;
 use object::{Gvk, Key, Value, get, meta};
-use plan::{Action, Marks, ObjectRef, Request};
+use plan::{Action, Marks, ObjectRef};
 use serde_json::json;
 
 use super::template::Step;
 use super::{GROUP, MANAGER, every, gvk, inputs, is_disabled, template};
-use crate::apply::{self, Applier, Change};
-use crate::common::{self, Pass, format_duration, is_true, observed, parse_duration, str_at, string_map};
+use crate::apply::{self, Applier, Desired};
+use crate::common::{
+    self, Pass, format_duration, is_true, namespace_of, observed, parse_duration, sha256, str_at, string_map,
+};
 use crate::options::Shared;
 use crate::{cel, health};
 
@@ -56,11 +57,8 @@ impl Kind for ResourceSets {
     fn reconcile(self: Arc<Self>, context: Context, object: Value) -> BoxFuture<'static, Outcome> {
         Box::pin(async move {
             let mut pass = Pass::new(context, object, MANAGER);
-            match self.whole(&mut pass).await {
-                Ok(outcome) => outcome,
-                Err(_) if pass.context.cancel.is_cancelled() => Outcome::preempted(),
-                Err(error) => Outcome::retry(Duration::from_secs(300), Cause::new(error.to_string())),
-            }
+            let done = self.whole(&mut pass).await;
+            pass.outcome(done, Duration::from_secs(300))
         })
     }
 }
@@ -96,15 +94,11 @@ fn marks(object: &Value) -> Marks {
 /// What must be there before: kind, key, and the entry of the spec.
 fn dependencies(object: &Value) -> Vec<(Gvk, Key, Value)> {
     let list = get(object, &["spec", "dependsOn"]).and_then(Value::as_array);
-    let own = meta::namespace(object).unwrap_or_default();
     list.into_iter()
         .flatten()
         .map(|entry| {
             let gvk = Gvk::from_api_version(str_at(entry, &["apiVersion"]), str_at(entry, &["kind"]));
-            let namespace = match str_at(entry, &["namespace"]) {
-                "" => own,
-                given => given,
-            };
+            let namespace = namespace_of(object, str_at(entry, &["namespace"]));
             let key = Key::new(gvk.group.clone(), gvk.kind.clone(), namespace, str_at(entry, &["name"]));
             (gvk, key, entry.clone())
         })
@@ -122,15 +116,15 @@ impl ResourceSets {
             return Ok(Outcome::done());
         }
         let started = pass.context.clock().now();
-        let before = pass.get_condition("Ready").map(|ready| str_at(ready, &["message"]).to_owned());
+        let before = pass.ready_message();
         let outcome = match self.steps(pass).await {
             Ok(changed) => {
                 let took = pass.context.clock().now().duration_since(started);
                 let took = format_duration(Duration::try_from(took).unwrap_or_default());
                 // The line changes only when something was done: nobody needs a write to read how long it took.
-                let message = match before.filter(|_| !changed && is_true(&pass.object, "Ready")) {
-                    Some(before) => before,
-                    None => format!("Reconciliation finished in {took}"),
+                let message = match !changed && is_true(&pass.object, "Ready") {
+                    true => before,
+                    false => format!("Reconciliation finished in {took}"),
                 };
                 pass.succeed("ReconciliationSucceeded", &message);
                 if changed {
@@ -141,24 +135,15 @@ impl ResourceSets {
             Err(Stop::Preempted) => return Ok(Outcome::preempted()),
             Err(Stop::Api(error)) => return Err(error),
             Err(Stop::Failed(reason, message, cause)) => {
-                pass.fail(reason, &message);
-                pass.observe_generation();
-                if before.as_deref() != Some(message.as_str()) {
-                    pass.event(EventType::Warning, reason, &message, "");
-                }
+                pass.refuse(reason, &message, false, &before);
                 Outcome::retry(Duration::from_secs(300), cause)
             }
             Err(Stop::Waiting(message, cause)) => {
-                pass.condition("Ready", "False", "DependencyNotReady", &message);
-                pass.condition("Reconciling", "True", "ProgressingWithRetry", &message);
-                pass.handled_request();
+                pass.wait("DependencyNotReady", &message);
                 Outcome::wait(Duration::from_secs(30), cause)
             }
             Err(Stop::Stalled(reason, message)) => {
-                pass.stall(reason, &message);
-                if before.as_deref() != Some(message.as_str()) {
-                    pass.event(EventType::Warning, reason, &message, "");
-                }
+                pass.refuse(reason, &message, true, &before);
                 Outcome { next: controller::Next::Nothing, cause: Some(Cause::new(message)) }
             }
         };
@@ -276,15 +261,7 @@ impl ResourceSets {
     }
 
     async fn impersonated(&self, pass: &Pass) -> Result<Option<Cluster>, cluster::Error> {
-        let given =
-            Some(str_at(&pass.object, &["spec", "serviceAccountName"])).filter(|name| !name.is_empty());
-        let Some(name) = given.or(self.shared.options.default_service_account.as_deref()) else {
-            return Ok(Some(pass.context.cluster.clone()));
-        };
-        let gvk = Gvk::new("", "v1", "ServiceAccount");
-        let found = pass.context.read(&gvk, pass.namespace(), name, aspect::existence, false).await?;
-        let user = format!("system:serviceaccount:{}:{name}", pass.namespace());
-        Ok(found.map(|_| pass.context.cluster.as_user(&user)))
+        pass.impersonated(self.shared.options.default_service_account.as_deref()).await
     }
 
     /// Applies the steps one after the other; deletes what is no longer wanted when all are applied.
@@ -313,7 +290,7 @@ impl ResourceSets {
         let mut log = Vec::new();
         let all: Vec<Value> = steps.iter().flat_map(|step| step.objects.clone()).collect();
         for step in &steps {
-            let (applied, lines) = self.apply_step(pass, &applier, &marks, step).await?;
+            let (applied, lines) = self.apply_step(&applier, &marks, step).await?;
             log.extend(lines);
             let wait = common::bool_at(&pass.object, &["spec", "wait"]) || many;
             if wait {
@@ -325,8 +302,7 @@ impl ResourceSets {
         let entries: Vec<Value> = inventory.iter().map(ObjectRef::entry).collect();
         pass.set(&["inventory"], json!({"entries": entries}));
         let text: Vec<String> = steps.iter().flat_map(|step| &step.objects).map(yaml::to_string).collect();
-        let digest = <sha2::Sha256 as sha2::Digest>::digest(text.join("---\n"));
-        pass.set(&["lastAppliedRevision"], json!(format!("sha256:{}", hex::encode(digest))));
+        pass.set(&["lastAppliedRevision"], json!(sha256(text.join("---\n"))));
         if !log.is_empty() {
             pass.event(EventType::Normal, "ApplySucceeded", &log.join("\n"), "");
         }
@@ -335,7 +311,6 @@ impl ResourceSets {
 
     async fn apply_step(
         &self,
-        pass: &Pass,
         applier: &Applier<'_>,
         marks: &Marks,
         step: &Step,
@@ -345,45 +320,16 @@ impl ResourceSets {
             apply::mark_stand_ins(&mut objects);
         }
         applier.prepare(&mut objects, &[]).await?;
-        let store = applier.context.cluster.store().clone();
-        let seen = RefCell::new(BTreeMap::new());
-        let plan = plan::plan(Request {
-            marks,
-            desired: objects,
-            live: &|key| {
-                let live = store.get(key);
-                seen.borrow_mut().insert(key.clone(), aspect::declared(live.as_ref()));
-                live
-            },
-            would_change: &|live, desired| self.shared.memory.would_change(&store, MANAGER, live, desired),
-            inventory: &[],
-            prune: false,
-            force: false,
-            custom_stages: &[],
-        })
-        .map_err(|error| failed("ReconciliationFailed", error))?;
-        let mut report = applier.apply(&plan).await;
+        let desired = Desired { marks, objects, inventory: &[], prune: false, force: false };
+        let (plan, report) =
+            applier.carry_out(desired).await.map_err(|error| failed("ReconciliationFailed", error))?;
         if report.preempted {
             return Err(Stop::Preempted);
         }
-        let mut seen = seen.into_inner();
-        seen.append(&mut report.seen);
-        for key in plan.inventory().iter().map(|entry| &entry.key) {
-            pass.context.follow(key, aspect::declared, seen.get(key).map_or("absent", String::as_str));
-        }
         if !report.errors.is_empty() {
-            let mut cause = Cause::new(
-                report.errors.first().map(|(key, error)| format!("{key}: {error}")).unwrap_or_default(),
-            );
-            cause.object = report.errors.first().map(|(key, _)| key.clone());
-            return Err(Stop::Failed("ReconciliationFailed", report.error_text(), cause));
+            return Err(Stop::Failed("ReconciliationFailed", report.error_text(), report.cause()));
         }
-        let changed = report
-            .entries
-            .iter()
-            .filter(|(_, change)| !matches!(change, Change::Unchanged | Change::Skipped));
-        let lines = changed.map(|(target, change)| format!("{} {}", target.key, change.as_str())).collect();
-        Ok((plan.inventory(), lines))
+        Ok((plan.inventory(), report.lines()))
     }
 
     async fn wait(&self, pass: &mut Pass, step: &Step, applied: &[ObjectRef]) -> Result<(), Stop> {
@@ -436,24 +382,12 @@ impl ResourceSets {
         old: &[ObjectRef],
     ) -> Result<Vec<String>, Stop> {
         applier.prepare(&mut desired, old).await?;
-        let store = applier.context.cluster.store().clone();
-        let plan = plan::plan(Request {
-            marks,
-            desired,
-            live: &|key| store.get(key),
-            would_change: &|_, _| false,
-            inventory: old,
-            prune: true,
-            force: false,
-            custom_stages: &[],
-        })
-        .map_err(|error| failed("ReconciliationFailed", error))?;
-        let stale = plan.deletions.iter().filter(|step| step.action == Action::Delete).count();
+        let deletions = deletions(applier, marks, desired, old);
+        let deletions = deletions.map_err(|error| failed("ReconciliationFailed", error))?;
+        let stale = deletions.iter().filter(|step| step.action == Action::Delete).count();
         if let Err(exceeded) = self.shared.options.deletion_budget.check(stale, old.len(), None) {
             return Err(failed("PruneFailed", exceeded.to_string()));
         }
-        let mut deletions = plan.deletions;
-        deletions.sort_by_key(|step| !step.target.key.group.ends_with(".fluxcd.io"));
         let report = applier.delete(&deletions).await;
         if report.preempted {
             return Err(Stop::Preempted);
@@ -461,9 +395,8 @@ impl ResourceSets {
         if !report.errors.is_empty() {
             return Err(failed("PruneFailed", format!("prune failed: {}", report.error_text())));
         }
-        let log = report.log();
         pass.context.progress("pruned");
-        Ok(log.lines().map(str::to_owned).collect())
+        Ok(report.lines())
     }
 
     /// `copyFrom`: the data of a ConfigMap or Secret is another's.
@@ -509,20 +442,8 @@ impl ResourceSets {
                     let marks = marks(&pass.object);
                     // Deleting the set deletes all of it: the budget is for what changes by the way.
                     applier.prepare(&mut [], &inventory).await?;
-                    let store = context.cluster.store().clone();
-                    let plan = plan::plan(Request {
-                        marks: &marks,
-                        desired: Vec::new(),
-                        live: &|key| store.get(key),
-                        would_change: &|_, _| false,
-                        inventory: &inventory,
-                        prune: true,
-                        force: false,
-                        custom_stages: &[],
-                    })
-                    .map_err(|error| cluster::Error::new(cluster::ErrorKind::Other, error))?;
-                    let mut deletions = plan.deletions;
-                    deletions.sort_by_key(|step| !step.target.key.group.ends_with(".fluxcd.io"));
+                    let deletions = deletions(&applier, &marks, Vec::new(), &inventory)
+                        .map_err(|error| cluster::Error::new(cluster::ErrorKind::Other, error))?;
                     let report = applier.delete(&deletions).await;
                     if report.preempted {
                         return Ok(Outcome::preempted());
@@ -545,6 +466,18 @@ impl ResourceSets {
         pass.remove_finalizer().await?;
         Ok(Outcome::done())
     }
+}
+
+/// What is deleted, Flux's own objects first.
+fn deletions(
+    applier: &Applier<'_>,
+    marks: &Marks,
+    desired: Vec<Value>,
+    old: &[ObjectRef],
+) -> Result<Vec<plan::Step>, String> {
+    let mut deletions = applier.deletions(marks, desired, old)?;
+    deletions.sort_by_key(|step| !step.target.key.group.ends_with(".fluxcd.io"));
+    Ok(deletions)
 }
 
 /// What of a provider decides: what it exports, and whether that counts.

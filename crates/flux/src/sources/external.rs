@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use object::{Gvk, Key, Value, get, meta};
 
 use super::source_gvk;
-use crate::common::{condition, str_at};
+use crate::common::{condition, namespace_of, str_at};
 
 pub(crate) struct ExternalArtifacts;
 
@@ -25,10 +25,7 @@ impl Kind for ExternalArtifacts {
         }
         if let Some(source) = get(object, &["spec", "sourceRef"]) {
             let group = str_at(source, &["apiVersion"]).split_once('/').map_or("", |(group, _)| group);
-            let namespace = match str_at(source, &["namespace"]) {
-                "" => meta::namespace(object).unwrap_or_default(),
-                given => given,
-            };
+            let namespace = namespace_of(object, str_at(source, &["namespace"]));
             let key = Key::new(group, str_at(source, &["kind"]), namespace, str_at(source, &["name"]));
             description.edges.push((Relation::Source, key));
         }

@@ -12,7 +12,7 @@ use source::{Artifact, Copy, Revision, Strategy, Tree};
 
 use super::{LONGEST_RETRY, source_gvk, source_key};
 use crate::artifacts::Offered;
-use crate::common::{self, Pass, interval, str_at, strings_at};
+use crate::common::{self, Pass, interval, namespace_of, sha256, str_at, strings_at};
 use crate::options::{Shared, resumes};
 
 const GROUP: &str = "source.extensions.fluxcd.io";
@@ -36,10 +36,7 @@ fn sources(object: &Value) -> Vec<SourceRef> {
         .map(|entry| SourceRef {
             alias: str_at(entry, &["alias"]).to_owned(),
             kind: str_at(entry, &["kind"]).to_owned(),
-            namespace: match str_at(entry, &["namespace"]) {
-                "" => meta::namespace(object).unwrap_or_default().to_owned(),
-                given => given.to_owned(),
-            },
+            namespace: namespace_of(object, str_at(entry, &["namespace"])).to_owned(),
             name: str_at(entry, &["name"]).to_owned(),
         })
         .collect()
@@ -194,8 +191,7 @@ impl ArtifactGenerators {
         pass.set(&["inventory"], json!(inventory));
         let joined: Vec<String> =
             origins.values().map(|offered| format!("{}:{}", offered.revision, offered.digest)).collect();
-        let observed = <sha2::Sha256 as sha2::Digest>::digest(joined.join("\n"));
-        pass.set(&["observedSourcesDigest"], json!(format!("sha256:{}", hex::encode(observed))));
+        pass.set(&["observedSourcesDigest"], json!(sha256(joined.join("\n"))));
         Ok(Ok(format!("reconciliation succeeded, generated {} artifact(s)", names.len())))
     }
 

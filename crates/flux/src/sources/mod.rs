@@ -117,14 +117,8 @@ pub(crate) trait Fetch: Send + Sync + 'static {
 /// One pass over any source: finalizer, fetch, artifact, conditions.
 pub(crate) async fn reconcile(kind: &impl Fetch, context: Context, object: Value) -> Outcome {
     let mut pass = Pass::new(context, object, "source-controller");
-    match steps(kind, &mut pass).await {
-        Ok(outcome) => outcome,
-        Err(error) if pass.context.cancel.is_cancelled() => {
-            tracing::debug!(%error, "cancelled");
-            Outcome::preempted()
-        }
-        Err(error) => Outcome::retry(LONGEST_RETRY, Cause::new(error.to_string())),
-    }
+    let done = steps(kind, &mut pass).await;
+    pass.outcome(done, LONGEST_RETRY)
 }
 
 async fn steps(kind: &impl Fetch, pass: &mut Pass) -> Result<Outcome, cluster::Error> {
@@ -187,20 +181,11 @@ async fn fail(pass: &mut Pass, failure: Failure) -> Result<Outcome, cluster::Err
     if failure.resumes {
         return Ok(Outcome::wait(DEFAULT_INTERVAL, failure.cause));
     }
-    let before =
-        pass.get_condition("Ready").and_then(|ready| object::get_str(ready, &["message"])).map(str::to_owned);
+    let before = pass.ready_message();
     // All others name a fault.
     let holds = if failure.condition == "SourceVerified" { "False" } else { "True" };
     pass.condition(failure.condition, holds, &failure.reason, &failure.message);
-    if failure.stalled {
-        pass.stall(&failure.reason, &failure.message);
-    } else {
-        pass.fail(&failure.reason, &failure.message);
-        pass.observe_generation();
-    }
-    if before.as_deref() != Some(failure.message.as_str()) {
-        pass.event(EventType::Warning, &failure.reason, &failure.message, "");
-    }
+    pass.refuse(&failure.reason, &failure.message, failure.stalled, &before);
     pass.write().await?;
     let ceiling = interval(&pass.object, DEFAULT_INTERVAL).min(LONGEST_RETRY);
     Ok(Outcome::retry(ceiling, failure.cause))
