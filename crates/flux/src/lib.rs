@@ -4,7 +4,6 @@
 //! turn trees into applied objects. Spec, conditions, reasons, messages, annotations, labels, finalizers and
 //! field managers are Flux's; what runs when, and what is cancelled by what, is the engine's.
 
-mod apply;
 pub mod artifacts;
 pub mod bootstrap;
 pub mod cel;
@@ -13,17 +12,17 @@ mod health;
 pub mod helmrelease;
 pub mod image;
 pub mod kustomization;
-mod memory;
 pub mod notification;
 pub mod operator;
 pub mod options;
 pub mod sources;
-pub mod standin;
 
 use std::sync::Arc;
 
 use cluster::{Cluster, ErrorKind, ListOptions};
 use controller::Kind;
+pub use delivery::standin;
+use delivery::{apply, memory};
 use object::{Gvk, Value};
 
 pub use bootstrap::bootstrap;

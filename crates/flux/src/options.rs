@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use delivery::watches::Watches;
 use source::Fetcher;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::artifacts::{Artifacts, Offered};
+use crate::common;
 use crate::memory::Memory;
-use crate::sources::watches::Watches;
 
 /// Settings, in the words of Flux's flags.
 #[derive(Clone)]
@@ -84,6 +85,15 @@ pub fn resumes(source: &object::Value, unit: &object::Value) -> bool {
 /// something to apply comes first.
 const UNCHANGED_AT_ONCE: usize = 8;
 
+/// Annotations that ask for something once.
+const REQUESTS: &[&str] = &[
+    common::REQUESTED_AT,
+    common::FORCE_AT,
+    common::RESET_AT,
+    crate::kustomization::APPROVE_DELETIONS,
+    "kubectl.kubernetes.io/restartedAt",
+];
+
 /// What all kinds share.
 pub struct Shared {
     /// The settings.
@@ -130,7 +140,7 @@ impl Shared {
         Shared {
             options,
             artifacts: Artifacts::default(),
-            memory: Memory::default(),
+            memory: Memory::new(REQUESTS),
             watches: Arc::default(),
             unchanged: Semaphore::new(UNCHANGED_AT_ONCE),
         }

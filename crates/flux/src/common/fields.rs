@@ -1,40 +1,17 @@
 //! Reading fields of a spec, with Flux's defaults.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub use delivery::fields::{bool_at, str_at, string_map, strings_at};
 use object::{Key, Value, get, get_str, meta};
 
 use super::duration::parse_duration;
-
-/// The string at a path; absent, null and other types are empty.
-pub fn str_at<'a>(value: &'a Value, path: &[&str]) -> &'a str {
-    get_str(value, path).unwrap_or_default()
-}
-
-/// The boolean at a path; absent is false.
-pub fn bool_at(value: &Value, path: &[&str]) -> bool {
-    get(value, path).and_then(Value::as_bool).unwrap_or(false)
-}
-
-/// The strings of a list at a path.
-pub fn strings_at(value: &Value, path: &[&str]) -> Vec<String> {
-    let list = get(value, path).and_then(Value::as_array);
-    list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
-}
 
 /// The same, sorted.
 pub fn sorted_strings(value: &Value, path: &[&str]) -> Vec<String> {
     let mut strings = strings_at(value, path);
     strings.sort();
     strings
-}
-
-/// The string values of a map at a path.
-pub fn string_map(value: &Value, path: &[&str]) -> BTreeMap<String, String> {
-    let map = get(value, path).and_then(Value::as_object);
-    let pairs = map.into_iter().flatten();
-    pairs.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
 }
 
 /// The duration at a path, if it is there and readable.

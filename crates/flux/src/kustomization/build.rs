@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use controller::{Cause, Rendered};
+use delivery::remotes::Remotes;
+use delivery::world::{Looks, TreeWorld};
 use kustomize::{LoadRestrictions, Options, Overlay, World};
 use object::{Value, get, meta};
 use serde_json::json;
@@ -12,8 +14,6 @@ use source::Tree;
 use super::decrypt::{self, Keyring};
 use super::envsubst;
 use super::images;
-use super::remote::Remotes;
-use super::world::{Looks, TreeWorld};
 use crate::common::{bool_at, sha256, str_at, string_map, strings_at};
 
 /// What a build needs besides the tree.

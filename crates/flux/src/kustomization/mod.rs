@@ -8,9 +8,7 @@ mod finalize;
 mod history;
 mod images;
 mod kms;
-mod remote;
 mod run;
-mod world;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +24,8 @@ use crate::sources::source_key;
 
 pub use build::{Failure, Input, build, merge_variables};
 pub use decrypt::Keyring;
-pub use world::Looks;
+use delivery::world;
+pub use delivery::world::Looks;
 
 /// The last builds of all Kustomizations.
 pub type Renders = controller::Renders<Key, Input, Looks>;

@@ -8,7 +8,6 @@ mod git;
 mod helm_repository;
 mod oci;
 mod secrets;
-pub(crate) mod watches;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -2,32 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
 use controller::aspect;
+pub(crate) use delivery::fields::secret_data;
 use object::{Gvk, Value};
 use source::Credentials;
 
 use super::Failure;
 use crate::common::{Pass, str_at};
-
-/// The decoded data of a Secret.
-pub(crate) fn secret_data(secret: &Value) -> BTreeMap<String, Vec<u8>> {
-    let mut decoded = BTreeMap::new();
-    if let Some(data) = secret.get("data").and_then(Value::as_object) {
-        for (key, value) in data {
-            let bytes = base64::engine::general_purpose::STANDARD.decode(value.as_str().unwrap_or_default());
-            if let Ok(bytes) = bytes {
-                decoded.insert(key.clone(), bytes);
-            }
-        }
-    }
-    if let Some(data) = secret.get("stringData").and_then(Value::as_object) {
-        for (key, value) in data {
-            decoded.insert(key.clone(), value.as_str().unwrap_or_default().as_bytes().to_vec());
-        }
-    }
-    decoded
-}
 
 /// The decoded data of the Secret `name` beside the object.
 pub(super) async fn read(pass: &Pass, name: &str) -> Result<BTreeMap<String, Vec<u8>>, Failure> {

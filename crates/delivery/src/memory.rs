@@ -19,8 +19,8 @@ struct Remembered {
 }
 
 /// What was applied by whom.
-#[derive(Default)]
 pub struct Memory {
+    requests: &'static [&'static str],
     known: Mutex<HashMap<(String, Key), Remembered>>,
     /// The types of custom kinds; `None` where there is no usable definition.
     types: Mutex<HashMap<Gvk, Option<TypeRef>>>,
@@ -43,6 +43,17 @@ pub fn essence(live: &Value) -> u64 {
 }
 
 impl Memory {
+    /// Nothing applied yet. `requests` are annotations that ask for something once: they are nobody's configuration,
+    /// so whoever sets one with kubectl keeps it, and it is not taken away before it was seen.
+    pub fn new(requests: &'static [&'static str]) -> Memory {
+        Memory { requests, known: Mutex::default(), types: Mutex::default() }
+    }
+
+    /// Annotations that ask for something once.
+    pub fn requests(&self) -> &'static [&'static str] {
+        self.requests
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(String, Key), Remembered>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -80,7 +91,7 @@ impl Memory {
         }
         // Somebody wrote to it. A finalizer or a field of their own is theirs to write; what is ours, or what kubectl
         // left there, is looked at with an apply.
-        if crate::apply::holds_foreign_fields(live, manager)
+        if crate::apply::holds_foreign_fields(live, manager, self.requests)
             || self.cold_change(store, manager, live, desired)
         {
             return true;

@@ -12,10 +12,8 @@ use object::{Gvk, Key, Value, meta};
 use plan::{Action, Marks, ObjectRef, Plan, Request, Step};
 use serde_json::json;
 
-use crate::common::{FORCE_AT, REQUESTED_AT, RESET_AT};
-use crate::kustomization::APPROVE_DELETIONS;
 use crate::memory::{Memory, essence};
-use crate::{health, standin};
+use crate::standin;
 
 /// Applies in flight for one unit.
 const PIPELINE: usize = 16;
@@ -33,7 +31,7 @@ pub enum Change {
 }
 
 impl Change {
-    /// Flux's word.
+    /// The word for people.
     pub fn as_str(self) -> &'static str {
         match self {
             Change::Created => "created",
@@ -325,7 +323,8 @@ impl Applier<'_> {
         let Some(fields) = object::get(live, &["metadata", "managedFields"]).and_then(Value::as_array) else {
             return Ok(false);
         };
-        let Some(changed) = taken_over(fields, self.manager, meta::api_version(live)) else {
+        let Some(changed) = taken_over(fields, self.manager, meta::api_version(live), self.memory.requests())
+        else {
             return Ok(false);
         };
         let patch = json!([
@@ -363,7 +362,7 @@ impl Applier<'_> {
             return;
         }
         let now = self.context.clock().now().as_second();
-        match wait_for(self.context, &keys, ESTABLISH, |key, live| health::judge(key, live, &[], now)).await {
+        match wait_for(self.context, &keys, ESTABLISH, |_, live| usable(live, now)).await {
             Ok(()) => {}
             Err(WaitError::Preempted) => report.preempted = true,
             Err(WaitError::TimedOut(rest) | WaitError::Failed(rest)) => {
@@ -423,6 +422,19 @@ impl Applier<'_> {
     }
 }
 
+/// Can what was applied be used? `now` is in seconds.
+fn usable(live: Option<&Value>, now: i64) -> Judgement {
+    let Some(live) = live else { return Judgement::Pending("status: 'NotFound'".into()) };
+    let verdict = health::status(live, now);
+    let message = if verdict.message.is_empty() { String::new() } else { format!(": {}", verdict.message) };
+    let line = format!("status: '{}'{message}", verdict.status);
+    match verdict.status {
+        health::Status::Current => Judgement::Done,
+        health::Status::Failed => Judgement::Failed(line),
+        _ => Judgement::Pending(line),
+    }
+}
+
 /// Marks stand-ins among objects.
 pub fn mark_stand_ins(objects: &mut [Value]) {
     for object in objects.iter_mut().filter(|object| standin::is_stand_in(object)) {
@@ -430,20 +442,15 @@ pub fn mark_stand_ins(objects: &mut [Value]) {
     }
 }
 
-/// Annotations that ask for something once. They are nobody's configuration: whoever sets one with kubectl keeps it,
-/// and it is not taken away before it was seen.
-const REQUESTS: [&str; 5] =
-    [REQUESTED_AT, FORCE_AT, RESET_AT, APPROVE_DELETIONS, "kubectl.kubernetes.io/restartedAt"];
-
 /// Has kubectl (or we, before server-side apply) set fields of `live` that are to be taken over?
-pub(crate) fn holds_foreign_fields(live: &Value, manager: &str) -> bool {
+pub(crate) fn holds_foreign_fields(live: &Value, manager: &str, requests: &[&str]) -> bool {
     object::get(live, &["metadata", "managedFields"])
         .and_then(Value::as_array)
-        .is_some_and(|fields| taken_over(fields, manager, meta::api_version(live)).is_some())
+        .is_some_and(|fields| taken_over(fields, manager, meta::api_version(live), requests).is_some())
 }
 
 /// The managed fields with kubectl's merged into ours; `None` when there is nothing to take over.
-fn taken_over(fields: &[Value], manager: &str, api_version: &str) -> Option<Vec<Value>> {
+fn taken_over(fields: &[Value], manager: &str, api_version: &str, requests: &[&str]) -> Option<Vec<Value>> {
     let text = |entry: &Value, field: &str| object::get_str(entry, &[field]).unwrap_or_default().to_owned();
     let foreign = |entry: &Value| {
         let (name, operation) = (text(entry, "manager"), text(entry, "operation"));
@@ -469,7 +476,7 @@ fn taken_over(fields: &[Value], manager: &str, api_version: &str) -> Option<Vec<
             }
             union(&mut ours["fieldsV1"], owned);
         } else if foreign(entry) {
-            let (taken, kept) = split(owned);
+            let (taken, kept) = split(owned, requests);
             if let Some(taken) = taken {
                 found = true;
                 union(&mut ours["fieldsV1"], &taken);
@@ -488,17 +495,17 @@ fn taken_over(fields: &[Value], manager: &str, api_version: &str) -> Option<Vec<
 }
 
 /// Owned fields apart from requests, and the requests.
-fn split(owned: &Value) -> (Option<Value>, Option<Value>) {
+fn split(owned: &Value, requested: &[&str]) -> (Option<Value>, Option<Value>) {
     let Some(map) = owned.as_object().filter(|map| !map.is_empty()) else {
         return (Some(owned.clone()), None);
     };
     let (mut fields, mut requests) = (object::Map::new(), object::Map::new());
     for (key, value) in map {
-        if key.strip_prefix("f:").is_some_and(|name| REQUESTS.contains(&name)) {
+        if key.strip_prefix("f:").is_some_and(|name| requested.contains(&name)) {
             requests.insert(key.clone(), value.clone());
             continue;
         }
-        let (below, asked) = split(value);
+        let (below, asked) = split(value, requested);
         fields.extend(below.map(|below| (key.clone(), below)));
         requests.extend(asked.map(|asked| (key.clone(), asked)));
     }
@@ -517,6 +524,8 @@ fn union(into: &mut Value, from: &Value) {
 mod tests {
     use super::*;
 
+    const REQUESTS: &[&str] = &["reconcile.fluxcd.io/requestedAt"];
+
     #[test]
     fn kubectls_fields_become_ours() {
         let fields = vec![
@@ -525,10 +534,10 @@ mod tests {
                 "fieldsV1": {"f:data": {"f:b": {}}}}),
             json!({"manager": "kubectl", "operation": "Update", "subresource": "status", "fieldsV1": {"f:status": {}}}),
         ];
-        let merged = taken_over(&fields, "kustomize-controller", "v1").unwrap();
+        let merged = taken_over(&fields, "kustomize-controller", "v1", REQUESTS).unwrap();
         assert_eq!(merged.len(), 2);
         assert_eq!(merged[1]["fieldsV1"], json!({"f:data": {"f:a": {}, "f:b": {}}}));
-        assert_eq!(taken_over(&merged, "kustomize-controller", "v1"), None);
+        assert_eq!(taken_over(&merged, "kustomize-controller", "v1", REQUESTS), None);
     }
 
     #[test]
@@ -537,11 +546,11 @@ mod tests {
         let annotate = |owned: Value| {
             vec![json!({"manager": "kubectl-annotate", "operation": "Update", "fieldsV1": owned})]
         };
-        assert_eq!(taken_over(&annotate(asked.clone()), "kustomize-controller", "v1"), None);
+        assert_eq!(taken_over(&annotate(asked.clone()), "kustomize-controller", "v1", REQUESTS), None);
         let both = json!({"f:metadata": {"f:annotations": {
             "f:reconcile.fluxcd.io/requestedAt": {}, "f:note": {},
         }}});
-        let merged = taken_over(&annotate(both), "kustomize-controller", "v1").unwrap();
+        let merged = taken_over(&annotate(both), "kustomize-controller", "v1", REQUESTS).unwrap();
         assert_eq!(merged[0]["fieldsV1"], asked);
         assert_eq!(merged[1]["fieldsV1"], json!({"f:metadata": {"f:annotations": {"f:note": {}}}}));
     }

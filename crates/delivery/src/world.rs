@@ -9,7 +9,7 @@ use std::rc::Rc;
 use kustomize::{Root, World, WorldError};
 use source::{Error, Tree};
 
-use super::remote::Remotes;
+use crate::remotes::Remotes;
 
 /// One look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

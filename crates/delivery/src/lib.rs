@@ -1,0 +1,15 @@
+//! What the dialects of delivery share.
+//!
+//! Between the engine and a dialect: [`apply`] carries out plans and knows what would change nothing ([`memory`]),
+//! [`world`] shows a fetched tree to a renderer and notes what it looked at, [`watches`] wakes units when a working
+//! copy is edited, [`status`] makes small patches, [`standin`] knows the objects that would install what this
+//! program embodies. Nothing here speaks a dialect's words.
+
+pub mod apply;
+pub mod fields;
+pub mod memory;
+pub mod remotes;
+pub mod standin;
+pub mod status;
+pub mod watches;
+pub mod world;
