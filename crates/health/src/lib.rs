@@ -1,11 +1,13 @@
-//! Status of an object: kstatus and CEL.
+//! Status of an object: kstatus, CEL, and Argo CD's judgement.
 //!
 //! [`status`] is the verdict that kstatus, Flux, Helm and kpt share; [`flux_status`] is what Flux makes of it.
-//! [`HealthExprs`] are a user's own expressions in place of both.
+//! [`HealthExprs`] are a user's own expressions in place of both. [`argo`] judges as Argo CD does, with its Lua.
 
+pub mod argo;
 mod cel;
 mod kinds;
 mod kstatus;
+mod lua;
 
 pub use cel::{CelError, Expression, HealthExprs, cel_value};
 pub use kstatus::{augment, flux_status, status};

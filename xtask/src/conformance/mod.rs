@@ -4,6 +4,7 @@
 //! module and a row in [`AREAS`]. A suite that is not below the folder is left out and said so.
 
 mod api;
+mod argo;
 /// The disk as a world for kustomizations; the crate's own tests have it.
 #[path = "../../../crates/kustomize/tests/common/mod.rs"]
 pub mod disk;
@@ -51,6 +52,7 @@ const AREAS: &[Area] = &[
     ("ssa", ssa::suites),
     ("health", health::suites),
     ("api", api::suites),
+    ("argo", argo::suites),
     ("kubernetes", kubernetes::suites),
 ];
 

@@ -1,0 +1,19 @@
+//! Area `argo`: Argo CD's own cases.
+
+use super::{Case, Suite};
+use std::path::Path;
+
+#[path = "../../../crates/health/tests/argo/mod.rs"]
+mod cases;
+
+/// Every suite of the area that is below `dir`.
+pub fn suites(dir: &Path) -> anyhow::Result<Vec<Suite>> {
+    let mut suites: Vec<Suite> =
+        Case::table(dir, "argocd-health/cases.json", cases::health).into_iter().collect();
+    let lua = dir.join("argocd-lua/cases");
+    if lua.is_dir() {
+        suites.push(Suite { name: "argocd-lua/health".into(), cases: Case::all(cases::lua_health(&lua)) });
+        suites.push(Suite { name: "argocd-lua/actions".into(), cases: Case::all(cases::lua_actions(&lua)) });
+    }
+    Ok(suites)
+}
