@@ -491,6 +491,8 @@ async fn a_new_tag_becomes_a_commit() {
     let bare = folder.path().join("served.git");
     let server = GitServer::start(folder.path(), Access::Basic("git".into(), "canary-git".into()));
     let world = World::start(FILES).await;
+    let signed = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../source/testdata/signed");
+    let key = serde_json::json!(std::fs::read_to_string(signed.join("robot-secret.asc")).unwrap());
     let docker =
         serde_json::json!({"auths": {registry.host(): {"username": "me", "password": "canary-registry"}}});
     apply(
@@ -500,6 +502,8 @@ async fn a_new_tag_becomes_a_commit() {
              stringData: {{.dockerconfigjson: '{docker}'}}\n---\n\
              apiVersion: v1\nkind: Secret\nmetadata: {{name: git, namespace: default}}\n\
              stringData: {{username: git, password: canary-git}}\n---\n\
+             apiVersion: v1\nkind: Secret\nmetadata: {{name: signing, namespace: default}}\n\
+             stringData: {{passphrase: canary-passphrase, git.asc: {key}}}\n---\n\
              apiVersion: source.toolkit.fluxcd.io/v1\nkind: GitRepository\nmetadata: {{name: app, namespace: default}}\n\
              spec: {{interval: 10m, url: '{}/served.git', ref: {{branch: main}}, secretRef: {{name: git}}}}\n---\n\
              apiVersion: image.toolkit.fluxcd.io/v1\nkind: ImageRepository\nmetadata: {{name: app, namespace: default}}\n\
@@ -508,6 +512,7 @@ async fn a_new_tag_becomes_a_commit() {
              spec: {{imageRepositoryRef: {{name: app}}, policy: {{semver: {{range: 1.x}}}}, digestReflectionPolicy: IfNotPresent}}\n---\n\
              apiVersion: image.toolkit.fluxcd.io/v1\nkind: ImageUpdateAutomation\nmetadata: {{name: app, namespace: default}}\n\
              spec:\n  interval: 10m\n  sourceRef: {{kind: GitRepository, name: app}}\n  git:\n    commit:\n      \
+             signingKey: {{secretRef: {{name: signing}}}}\n      \
              author: {{name: Flux, email: flux@example.com}}\n      \
              messageTemplate: '{{{{ range .Changed.Changes }}}}{{{{ .OldValue }}}} to {{{{ .NewValue }}}};{{{{ end }}}}'\n  \
              update: {{path: ./apps, strategy: Setters}}\n",
@@ -523,6 +528,14 @@ async fn a_new_tag_becomes_a_commit() {
     assert_eq!(read(), wanted.trim_end());
     assert_eq!(git(&bare, &["log", "-1", "--format=%an %ae"]), "Flux flux@example.com");
     assert!(git(&bare, &["log", "-1", "--format=%s"]).contains("1.0.0 to 1.1.0;"));
+    let public = std::fs::read(signed.join("robot.asc")).unwrap();
+    let data = BTreeMap::from([("robot.asc".to_owned(), public)]);
+    let mut request = source::git::Request::new(format!("file://{}", bare.display()));
+    request.reference.branch = Some("main".into());
+    request.verify = Some(source::git::Verify::from_secret(source::git::Mode::Head, &data).unwrap());
+    let fetcher = source::Fetcher::new(source::Options::default()).unwrap();
+    let verified = fetcher.git(&request).await.unwrap().verified.unwrap();
+    assert!(verified.contains("- commit '"), "{verified}");
     let gvk = |kind: &str| Gvk::new("image.toolkit.fluxcd.io", "v1", kind);
     let automation = until("its status", async || {
         let live = world.cluster.get(&gvk("ImageUpdateAutomation"), "default", "app").await.unwrap()?;

@@ -1,13 +1,14 @@
-//! The door to OpenPGP: key rings, cleartext signatures, detached signatures.
+//! The door to OpenPGP: key rings, cleartext signatures, detached signatures, encrypted messages.
 //!
 //! Bytes go in, a verdict or a signature comes out; files and the clock are the caller's. Helm's provenance
-//! files are the first user; signed commits need [`KeyRing::verify`] with the signature of the commit.
+//! files, signed commits and tags, and SOPS files use it.
 //!
 //! What is accepted, and the words of a refusal, are those of the OpenPGP library that Helm and Flux are built
-//! on. RSA signatures are made by aws-lc, since the `rsa` crate does not take the same time for every key
+//! on. RSA signatures are made, and RSA messages opened, by aws-lc, since the `rsa` crate does not take the same time for every key
 //! (RUSTSEC-2023-0071); checking a signature involves no secret.
 
 mod cleartext;
+mod decrypt;
 mod packets;
 mod ring;
 mod rsa;
@@ -55,6 +56,9 @@ pub enum Error {
     /// The ring has only its public half.
     #[error("provided key is not a private key. Try providing a keyring with secret keys")]
     NotSecret,
+    /// No key of the ring opens the message.
+    #[error("openpgp: cannot decrypt: {0}")]
+    CannotDecrypt(String),
     /// The key cannot sign.
     #[error("openpgp: cannot sign: {0}")]
     CannotSign(String),

@@ -1,8 +1,8 @@
-//! RSA signatures by aws-lc: the key is handed over in PKCS #1 form.
+//! RSA by aws-lc: the key is handed over in PKCS #1 form.
 
 use crate::{Error, Result};
 use aws_lc_rs::digest::{self, Digest};
-use aws_lc_rs::rsa::KeyPair;
+use aws_lc_rs::rsa::{KeyPair, Pkcs1PrivateDecryptingKey, PrivateDecryptingKey};
 use aws_lc_rs::signature::{self, RsaEncoding};
 use num_bigint::BigUint;
 use pgp::crypto::hash::HashAlgorithm;
@@ -15,24 +15,8 @@ pub(crate) struct Pair(KeyPair);
 
 impl Pair {
     pub(crate) fn new(public: &PublicParams, secret: &pgp::crypto::rsa::SecretKey) -> Result<Pair> {
-        let mut written = Vec::new();
-        public.to_writer(&mut written).map_err(|error| Error::CannotSign(error.to_string()))?;
-        let parts = integers(&written).filter(|parts| parts.len() == 2);
-        let [n, e] = <[Vec<u8>; 2]>::try_from(parts.unwrap_or_default())
-            .map_err(|_| Error::CannotSign("the RSA key is incomplete".into()))?;
-        // OpenPGP keeps the inverse of p modulo q, PKCS #1 that of its second prime: so the primes change places.
-        let (d, p, q, inverse) = secret.to_bytes();
-        let number = |bytes: &[u8]| BigUint::from_bytes_be(bytes);
-        let reduced = |prime: &[u8]| match number(prime) {
-            prime if prime > BigUint::from(1u8) => Ok((number(&d) % (prime - 1u8)).to_bytes_be()),
-            _ => Err(Error::CannotSign("the RSA key is no key".into())),
-        };
-        let (at_q, at_p) = (reduced(&q)?, reduced(&p)?);
-        let mut body = integer(&[0]);
-        for part in [&n, &e, &d, &q, &p, &at_q, &at_p, &inverse] {
-            body.extend(integer(part));
-        }
-        KeyPair::from_der(&tagged(0x30, &body)).map(Pair).map_err(|error| {
+        let key = pkcs1(public, secret)?;
+        KeyPair::from_der(&key).map(Pair).map_err(|error| {
             Error::CannotSign(format!("RSA key: {error} (keys of 2048 to 8192 bits are allowed)"))
         })
     }
@@ -50,6 +34,55 @@ impl Pair {
         self.0.sign_digest(padding, &digest, &mut bytes).map_err(|_| failed())?;
         Ok(SignatureBytes::Mpis(vec![Mpi::from_slice(&bytes)]))
     }
+}
+
+/// A key pair that opens what was encrypted to it, in a time that does not depend on what is in it.
+pub(crate) struct Opener(Pkcs1PrivateDecryptingKey);
+
+impl Opener {
+    pub(crate) fn new(public: &PublicParams, secret: &pgp::crypto::rsa::SecretKey) -> Result<Opener> {
+        // PKCS #8: version, algorithm (rsaEncryption without parameters), key.
+        let algorithm = [0x06, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1, 0x05, 0];
+        let mut body = integer(&[0]);
+        body.extend(tagged(0x30, &algorithm));
+        body.extend(tagged(0x04, &pkcs1(public, secret)?));
+        PrivateDecryptingKey::from_pkcs8(&tagged(0x30, &body))
+            .ok()
+            .and_then(|key| Pkcs1PrivateDecryptingKey::new(key).ok())
+            .map(Opener)
+            .ok_or_else(|| Error::CannotDecrypt("RSA key: keys of 2048 to 8192 bits are allowed".into()))
+    }
+
+    pub(crate) fn open(&self, sealed: &[u8]) -> Option<Vec<u8>> {
+        let size = self.0.key_size_bytes();
+        // OpenPGP leaves leading zeros away.
+        let mut padded = vec![0; size.checked_sub(sealed.len())?];
+        padded.extend_from_slice(sealed);
+        let mut plain = vec![0; self.0.min_output_size()];
+        self.0.decrypt(&padded, &mut plain).ok().map(|plain| plain.to_vec())
+    }
+}
+
+/// The key in PKCS #1 form.
+fn pkcs1(public: &PublicParams, secret: &pgp::crypto::rsa::SecretKey) -> Result<Vec<u8>> {
+    let mut written = Vec::new();
+    public.to_writer(&mut written).map_err(|error| Error::CannotSign(error.to_string()))?;
+    let parts = integers(&written).filter(|parts| parts.len() == 2);
+    let [n, e] = <[Vec<u8>; 2]>::try_from(parts.unwrap_or_default())
+        .map_err(|_| Error::CannotSign("the RSA key is incomplete".into()))?;
+    // OpenPGP keeps the inverse of p modulo q, PKCS #1 that of its second prime: so the primes change places.
+    let (d, p, q, inverse) = secret.to_bytes();
+    let number = |bytes: &[u8]| BigUint::from_bytes_be(bytes);
+    let reduced = |prime: &[u8]| match number(prime) {
+        prime if prime > BigUint::from(1u8) => Ok((number(&d) % (prime - 1u8)).to_bytes_be()),
+        _ => Err(Error::CannotSign("the RSA key is no key".into())),
+    };
+    let (at_q, at_p) = (reduced(&q)?, reduced(&p)?);
+    let mut body = integer(&[0]);
+    for part in [&n, &e, &d, &q, &p, &at_q, &at_p, &inverse] {
+        body.extend(integer(part));
+    }
+    Ok(tagged(0x30, &body))
 }
 
 /// OpenPGP's numbers: a length in bits, and the bytes.

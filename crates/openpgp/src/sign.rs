@@ -5,7 +5,7 @@ use crate::{Error, Result, rsa};
 use pgp::composed::{ArmorOptions, DetachedSignature};
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::crypto::public_key::PublicKeyAlgorithm;
-use pgp::packet::{SecretKey, SignatureConfig, SignatureType, Subpacket, SubpacketData};
+use pgp::packet::{SignatureConfig, SignatureType, Subpacket, SubpacketData};
 use pgp::types::{
     Fingerprint, KeyDetails, KeyId, KeyVersion, Password, PlainSecretParams, PublicParams, SignatureBytes,
     SigningKey, Timestamp,
@@ -17,18 +17,47 @@ pub struct Signer<'k> {
     passphrase: Password,
 }
 
+/// What unlocking gives: the pair of an RSA key; other keys sign by themselves.
+fn pair(public: &PublicParams, plain: &PlainSecretParams) -> pgp::errors::Result<Option<Result<rsa::Pair>>> {
+    Ok(match plain {
+        PlainSecretParams::RSA(key) => Some(rsa::Pair::new(public, key)),
+        _ => None,
+    })
+}
+
 impl Key {
-    /// Unlocks the secret half; the passphrase is not looked at when it is not locked.
+    /// Unlocks the secret half of the primary key; the passphrase is not looked at when it is not locked.
     pub fn unlock(&self, passphrase: &[u8]) -> Result<Signer<'_>> {
         let secret = &self.secret.as_ref().ok_or(Error::NotSecret)?.primary_key;
         let passphrase = Password::from(passphrase);
-        let rsa = secret
-            .unlock(&passphrase, |public, plain| {
-                Ok(match plain {
-                    PlainSecretParams::RSA(key) => Some(rsa::Pair::new(public, key)),
-                    _ => None,
-                })
-            })
+        Signer::new(secret, secret.unlock(&passphrase, pair), passphrase)
+    }
+
+    /// The same of the key that signs data at a moment (seconds since 1970): the newest subkey that is meant for it,
+    /// or else the primary key.
+    pub fn unlock_to_sign(&self, passphrase: &[u8], now: i64) -> Result<Signer<'_>> {
+        let whole = self.secret.as_ref().ok_or(Error::NotSecret)?;
+        let usable = whole.secret_subkeys.iter().filter(|subkey| {
+            let id = subkey.key.fingerprint();
+            let public = self.public.public_subkeys.iter().find(|public| public.key.fingerprint() == id);
+            public.is_some_and(|public| self.may_sign(public, now))
+        });
+        let Some(subkey) = usable.max_by_key(|subkey| subkey.key.created_at()) else {
+            if !self.primary_may_sign(now) {
+                return Err(Error::CannotSign("no key is meant for signing and still holds".into()));
+            }
+            return self.unlock(passphrase);
+        };
+        let passphrase = Password::from(passphrase);
+        Signer::new(&subkey.key, subkey.key.unlock(&passphrase, pair), passphrase)
+    }
+}
+
+type Opened = pgp::errors::Result<pgp::errors::Result<Option<Result<rsa::Pair>>>>;
+
+impl<'k> Signer<'k> {
+    fn new(secret: &'k dyn SigningKey, opened: Opened, passphrase: Password) -> Result<Signer<'k>> {
+        let rsa = opened
             .and_then(|inner| inner)
             .map_err(|_| Error::Malformed("private key checksum failure".into()))?;
         Ok(Signer { key: Unlocked { secret, rsa: rsa.transpose()? }, passphrase })
@@ -67,10 +96,16 @@ impl Signer<'_> {
 }
 
 /// The key as the library wants to sign with it; RSA goes another way.
-#[derive(Debug)]
 struct Unlocked<'k> {
-    secret: &'k SecretKey,
+    secret: &'k dyn SigningKey,
     rsa: Option<rsa::Pair>,
+}
+
+// Nothing of a key is ever shown.
+impl std::fmt::Debug for Unlocked<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Unlocked({})", self.secret.fingerprint())
+    }
 }
 
 impl KeyDetails for Unlocked<'_> {

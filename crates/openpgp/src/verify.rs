@@ -1,7 +1,8 @@
 //! Whether a signature holds: who made it, for what, and whether the key may still be trusted.
 
-use crate::ring::{Key, KeyRing, made_by};
+use crate::ring::{Key, KeyRing, hex, made_by};
 use crate::{Error, Result, packets};
+use pgp::composed::SignedPublicSubKey;
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::crypto::public_key::PublicKeyAlgorithm;
 use pgp::packet::{RevocationCode, Signature, SignatureType};
@@ -14,6 +15,8 @@ pub struct Verified {
     pub names: Vec<String>,
     /// The fingerprint of its primary key in upper-case hex.
     pub fingerprint: String,
+    /// The short name of its primary key: 16 digits of upper-case hex.
+    pub key_id: String,
     /// When it was made, in seconds since 1970.
     pub created: i64,
 }
@@ -58,21 +61,45 @@ impl Key {
             return Some(self.checked(primary, data, signature, None, own, now));
         }
         for subkey in self.public.public_subkeys.iter().filter(|subkey| made_by(signature, &subkey.key)) {
-            let valid = |one: &&Signature| one.verify_subkey_binding(primary, &subkey.key).is_ok();
-            let of = |kind| subkey.signatures.iter().filter(move |one| one.typ() == Some(kind)).filter(valid);
-            let newest = of(SignatureType::SubkeyBinding).max_by_key(|one| one.created());
-            let Some(binding) = newest.filter(|binding| binding.key_flags().sign()) else { continue };
-            // The subkey must agree to belong to this key: or else anybody could claim another's signatures.
-            let agreed = binding.embedded_signature();
-            if agreed.is_none_or(|agreed| agreed.verify_primary_key_binding(&subkey.key, primary).is_err()) {
-                continue;
-            }
+            let Some(grant) = self.grant(subkey) else { continue };
             let Some(own) = own else { continue };
-            let revocations = of(SignatureType::SubkeyRevocation).collect();
-            let grant = Grant { own: binding, revocations };
             return Some(self.checked(&subkey.key, data, signature, Some(&grant), own, now));
         }
         None
+    }
+
+    /// What lets a subkey sign for this key.
+    fn grant<'k>(&'k self, subkey: &'k SignedPublicSubKey) -> Option<Grant<'k>> {
+        let primary = &self.public.primary_key;
+        let valid = |one: &&Signature| one.verify_subkey_binding(primary, &subkey.key).is_ok();
+        let of = |kind| subkey.signatures.iter().filter(move |one| one.typ() == Some(kind)).filter(valid);
+        let newest = of(SignatureType::SubkeyBinding).max_by_key(|one| one.created());
+        let own = newest.filter(|binding| binding.key_flags().sign())?;
+        // The subkey must agree to belong to this key: or else anybody could claim another's signatures.
+        own.embedded_signature()
+            .filter(|agreed| agreed.verify_primary_key_binding(&subkey.key, primary).is_ok())?;
+        Some(Grant { own, revocations: of(SignatureType::SubkeyRevocation).collect() })
+    }
+
+    /// May the primary key sign at this moment?
+    pub(crate) fn primary_may_sign(&self, now: i64) -> bool {
+        let primary = &self.public.primary_key;
+        let own = self.own_signature().filter(|own| own.key_flags().sign());
+        own.is_some_and(|own| !key_expired(primary, own, now)) && !self.revoked(now)
+    }
+
+    /// May a subkey sign at this moment?
+    pub(crate) fn may_sign(&self, subkey: &SignedPublicSubKey, now: i64) -> bool {
+        let Some(grant) = self.grant(subkey) else { return false };
+        let expired = key_expired(&subkey.key, grant.own, now) || signature_expired(grant.own, now);
+        !expired && !grant.revocations.iter().any(|one| holds(one, now)) && !self.revoked(now)
+    }
+
+    /// Was the whole key revoked?
+    fn revoked(&self, now: i64) -> bool {
+        let primary = &self.public.primary_key;
+        let revocations = self.public.details.revocation_signatures.iter();
+        revocations.filter(|one| one.verify_key(primary).is_ok()).any(|one| holds(one, now))
     }
 
     /// The certification of the name that speaks for the key.
@@ -105,12 +132,10 @@ impl Key {
         }
         signature.verify(key, data).map_err(|_| wrong(key.algorithm()))?;
         let primary = &self.public.primary_key;
-        let revoked = self.public.details.revocation_signatures.iter();
-        let revoked = revoked.filter(|one| one.verify_key(primary).is_ok());
         let taken_back = subkey.iter().flat_map(|grant| grant.revocations.iter().copied());
         let name = self.names.iter().find(|name| std::ptr::eq(&name.own, own));
         let renamed = name.iter().flat_map(|name| &name.revocations);
-        if revoked.chain(taken_back).chain(renamed).any(|one| holds(one, now)) {
+        if self.revoked(now) || taken_back.chain(renamed).any(|one| holds(one, now)) {
             return Err(Error::Revoked);
         }
         let expired =
@@ -125,6 +150,7 @@ impl Key {
         Ok(Verified {
             names: self.names().map(str::to_owned).collect(),
             fingerprint: self.fingerprint(),
+            key_id: hex(self.public.primary_key.legacy_key_id().as_ref()),
             created: signature.created().map_or(0, |time| i64::from(time.as_secs())),
         })
     }

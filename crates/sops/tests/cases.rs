@@ -7,12 +7,15 @@ use std::path::{Path, PathBuf};
 use sops::age::{self, Identity};
 use sops::{Error, Format, Keys, MasterKey};
 
-struct Ages(Vec<Identity>);
+struct Ages(Vec<Identity>, openpgp::KeyRing);
 
 impl Keys for Ages {
     fn open(&self, key: &MasterKey) -> Result<Vec<u8>, String> {
         match key {
             MasterKey::Age { enc, .. } => age::decrypt(enc.as_bytes(), &self.0),
+            MasterKey::Pgp { enc, .. } => {
+                self.1.decrypt(enc.as_bytes(), b"").map_err(|error| error.to_string())
+            }
             other => Err(format!("no {} here", other.label())),
         }
     }
@@ -24,7 +27,8 @@ fn data() -> PathBuf {
 
 fn keys(files: &[&str]) -> Ages {
     let read = |name: &&str| std::fs::read_to_string(data().join(name)).unwrap();
-    Ages(files.iter().flat_map(|name| age::identities(&read(name)).unwrap()).collect())
+    let ring = openpgp::KeyRing::parse(&std::fs::read(data().join("pgp.asc")).unwrap()).unwrap();
+    Ages(files.iter().flat_map(|name| age::identities(&read(name)).unwrap()).collect(), ring)
 }
 
 /// Folder, encrypted bytes, decrypted bytes, format.
@@ -65,7 +69,7 @@ fn as_sops_decrypts() {
             Err(error) => wrong.push(format!("{name}: {error}")),
         }
     }
-    assert!(wrong.is_empty() && all.len() >= 12, "{} of {}:\n{}", wrong.len(), all.len(), wrong.join("\n"));
+    assert!(wrong.is_empty() && all.len() >= 15, "{} of {}:\n{}", wrong.len(), all.len(), wrong.join("\n"));
 }
 
 #[test]

@@ -35,8 +35,13 @@ pub enum Error {
     #[error("{0}")]
     Refused(String),
     /// A signature is missing or does not fit.
-    #[error("{0}")]
-    Unverified(String),
+    #[error("{why}")]
+    Unverified {
+        /// Flux's word for it.
+        reason: &'static str,
+        /// Whose, and why not.
+        why: String,
+    },
     /// A local file or folder could not be read or written.
     #[error("{path}: {cause}")]
     Io {

@@ -274,14 +274,14 @@ async fn signatures_of_commits_and_tags() {
     for url in [format!("file://{}", folder.path().join("served.git").display()), remote] {
         let tag = |name: &str| Reference { tag: Some(name.into()), ..Reference::default() };
         for (reference, key, mode, wanted) in [
-            (branch("main"), "mine", Mode::Head, Ok("- commit 'sha1:")),
+            (branch("main"), "mine", Mode::Head, Ok("- commit '")),
             (branch("main"), "other", Mode::Head, Err("is not among the trusted ones")),
             (branch("unsigned"), "mine", Mode::Head, Err("the commit is not signed")),
             (branch("main"), "mine", Mode::Tag, Err("if a tag reference is not specified")),
-            (tag("v1"), "mine", Mode::Tag, Ok("- tag 'v1@sha1:")),
-            (tag("v1"), "mine", Mode::TagAndHead, Ok("- commit 'sha1:")),
+            (tag("v1"), "mine", Mode::Tag, Ok("- tag 'v1@")),
+            (tag("v1"), "mine", Mode::TagAndHead, Ok("- commit '")),
             (tag("v1"), "other", Mode::Tag, Err("is not among the trusted ones")),
-            (tag("v2"), "mine", Mode::Tag, Err("the tag is not signed")),
+            (tag("v2"), "mine", Mode::Tag, Err("since it is not signed")),
         ] {
             let mut request = on(&url, reference);
             request.verify = trusted(keys.path(), key, mode);
@@ -290,9 +290,143 @@ async fn signatures_of_commits_and_tags() {
                     let said = artifact.verified.unwrap_or_default();
                     assert!(said.contains(words) && said.contains("SHA256:"), "{said}");
                 }
-                (Err(Error::Unverified(said)), Err(words)) => assert!(said.contains(words), "{said}"),
+                (Err(Error::Unverified { why: said, .. }), Err(words)) => {
+                    assert!(said.contains(words), "{said}")
+                }
                 (found, wanted) => panic!("{mode:?}: {found:?} instead of {wanted:?}"),
             }
+        }
+    }
+}
+
+fn testdata(name: &str) -> Vec<u8> {
+    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/signed").join(name)).expect("test data")
+}
+
+/// Writes an object as Git stores it, and gives its name.
+fn object(folder: &Path, kind: &str, bytes: &[u8]) -> String {
+    let file = folder.join("object");
+    fs::write(&file, bytes).expect("written");
+    git(folder, &["hash-object", "-w", "-t", kind, "--literally", &file.to_string_lossy()])
+}
+
+#[tokio::test]
+async fn openpgp_signatures_of_commits_and_tags() {
+    use source::git::{Mode, Verify};
+    let folder = tempfile::tempdir().expect("a folder");
+    let bare = folder.path();
+    git(bare, &["init", "-q"]);
+    fs::write(bare.join("a.yaml"), "a: 1\n").expect("written");
+    git(bare, &["add", "a.yaml"]);
+    git(bare, &["write-tree"]);
+    let commit = object(bare, "commit", &testdata("commit"));
+    let changed = String::from_utf8(testdata("commit")).expect("text").replace("by a subkey", "by nobody");
+    let changed = object(bare, "commit", changed.as_bytes());
+    let tag = object(bare, "tag", &testdata("tag"));
+    for (name, id) in [("heads/main", &commit), ("heads/changed", &changed), ("tags/v1", &tag)] {
+        git(bare, &["update-ref", &format!("refs/{name}"), id]);
+    }
+    git(bare, &["update-ref", "refs/tags/light", &commit]);
+    let url = format!("file://{}", bare.display());
+    let fetcher = Fetcher::new(Options::default()).expect("a fetcher");
+    let tagged = |name: &str| Reference { tag: Some(name.into()), ..Reference::default() };
+    let no_match = "unable to verify payload with any of the given key rings: no matching key";
+    for (reference, keys, mode, wanted) in [
+        (
+            branch("main"),
+            &["mine.asc"][..],
+            Mode::Head,
+            Ok(format!("\t- commit '{commit}' with key '{MINE}'")),
+        ),
+        (branch("main"), &["other.asc", "mine.asc"], Mode::Head, Ok("- commit '".into())),
+        (branch("main"), &["other.asc"], Mode::Head, Err(("InvalidCommitSignature", no_match.to_owned()))),
+        (branch("changed"), &["mine.asc"], Mode::Head, Err(("InvalidCommitSignature", no_match.into()))),
+        (
+            branch("main"),
+            &["tag"],
+            Mode::Head,
+            Err(("InvalidCommitSignature", "unable to read armored".into())),
+        ),
+        (tagged("v1"), &["mine.asc"], Mode::Tag, Ok(format!("\t- tag 'v1@{tag}' with key '{MINE}'"))),
+        (tagged("v1"), &["mine.asc"], Mode::TagAndHead, Ok(format!("\n\t- commit '{commit}' with"))),
+        (tagged("v1"), &["other.asc"], Mode::TagAndHead, Err(("InvalidTagSignature", no_match.into()))),
+        (tagged("light"), &["mine.asc"], Mode::Tag, Err(("InvalidGitObject", "it is not signed".into()))),
+        (
+            branch("main"),
+            &["mine.asc"],
+            Mode::Tag,
+            Err(("InvalidVerificationMode", "a tag reference is not specified".into())),
+        ),
+    ] {
+        let mut request = on(&url, reference);
+        let data = keys.iter().enumerate().map(|(at, key)| (format!("{at}.asc"), testdata(key))).collect();
+        request.verify = Some(Verify::from_secret(mode, &data).expect("keys"));
+        match (fetcher.git(&request).await, wanted) {
+            (Ok(artifact), Ok(words)) => {
+                let said = artifact.verified.unwrap_or_default();
+                assert!(said.starts_with("verified signature of\n\t- ") && said.contains(&words), "{said}");
+            }
+            (Err(Error::Unverified { reason, why }), Err(wanted)) => {
+                assert!(why.contains(&wanted.1) && reason == wanted.0, "{reason} {why}");
+            }
+            (found, wanted) => panic!("{keys:?} {mode:?}: {found:?} instead of {wanted:?}"),
+        }
+    }
+}
+
+/// The short name of the key that signed `testdata/signed/commit`.
+const MINE: &str = "4C1FA8AAF0887199";
+
+/// Commits made with each kind of key hold for our own eyes and, where they are there, for ssh-keygen's and GnuPG's.
+async fn commits_are_signed(
+    fetcher: &Fetcher,
+    request: &Request,
+    bare: &Path,
+    wanted: &source::git::NewCommit,
+) {
+    use source::git::{Mode, SigningKey, Verify};
+    let keys = tempfile::tempdir().expect("a folder");
+    let mut signers = vec![("robot.asc".to_owned(), testdata("robot.asc"), {
+        let secret = testdata("robot-secret.asc");
+        let said = SigningKey::pgp(&secret, None, "signing").expect_err("locked").to_string();
+        assert!(said.contains("passphrase protected signing key without 'passphrase' field"), "{said}");
+        let said = SigningKey::pgp(&secret, Some(b"wrong"), "signing").expect_err("locked").to_string();
+        assert!(said.contains("could not decrypt private key") && !said.contains("wrong"), "{said}");
+        SigningKey::pgp(&secret, Some(b"canary-passphrase"), "signing").expect("a key")
+    })];
+    for (name, more) in
+        [("ed25519", &[][..]), ("ecdsa", &["-b", "384"]), ("rsa", &[]), ("rsa", &["-m", "PKCS8"])]
+    {
+        let file = keys.path().join(format!("{name}{}", more.len()));
+        let made = std::process::Command::new("ssh-keygen")
+            .args(
+                [&["-q", "-t", name, "-N", "", "-C", name][..], more, &["-f", &file.to_string_lossy()]]
+                    .concat(),
+            )
+            .status();
+        assert!(made.expect("ssh-keygen runs").success());
+        let key = SigningKey::ssh(&fs::read(&file).expect("a key")).expect("a key");
+        assert_eq!(format!("{key:?}"), "SigningKey(SSH)");
+        signers.push((format!("{name}.sshpub"), fs::read(file.with_extension("pub")).expect("a key"), key));
+    }
+    assert!(SigningKey::ssh(b"no key").is_err());
+    for (index, (name, public, signer)) in signers.into_iter().enumerate() {
+        let mut next = wanted.clone();
+        next.files.insert("deep/er/a.yaml".into(), format!("signed: {index}\n").into_bytes());
+        next.signer = Some(signer);
+        let pushed = fetcher.git_push(request, &next).await.expect("pushed");
+        git(bare, &["fsck", "--strict"]);
+        let mut read = request.clone();
+        let data = std::collections::BTreeMap::from([(name.clone(), public.clone())]);
+        read.verify = Some(Verify::from_secret(Mode::Head, &data).expect("keys"));
+        let artifact = fetcher.git(&read).await.expect("verified");
+        assert!(artifact.verified.is_some_and(|said| said.contains(&pushed.commit)), "{name}");
+        if name.ends_with("sshpub") {
+            let allowed = keys.path().join("allowed");
+            let line = format!("flux@example.com namespaces=\"git\" {}", String::from_utf8_lossy(&public));
+            fs::write(&allowed, line).expect("written");
+            let setting = format!("gpg.ssh.allowedSignersFile={}", allowed.display());
+            git(bare, &["-c", &setting, "verify-commit", &pushed.commit]);
         }
     }
 }
@@ -332,6 +466,7 @@ async fn commits_are_pushed() {
             targets: vec!["refs/heads/main".into()],
             force: false,
             options: Vec::new(),
+            signer: None,
         };
         let pushed = fetcher.git_push(&request, &wanted).await.expect("pushed");
         assert!(!pushed.known);
@@ -352,6 +487,7 @@ async fn commits_are_pushed() {
         let pushed = fetcher.git_push(&request, &beside).await.expect("pushed");
         assert_eq!(git(&bare, &["rev-parse", "updates^"]), again.commit);
         assert_eq!(git(&bare, &["rev-parse", "updates"]), pushed.commit);
+        commits_are_signed(&fetcher, &request, &bare, &wanted).await;
         let mut outside = wanted.clone();
         outside.files.insert("../x".into(), Vec::new());
         assert!(matches!(fetcher.git_push(&request, &outside).await, Err(Error::Refused(_))));

@@ -9,13 +9,13 @@ use controller::{Cause, Context, Description, Kind, Outcome, Relation, aspect};
 use futures::future::BoxFuture;
 use object::{Gvk, Value, get, meta};
 use serde_json::json;
-use source::git::{NewCommit, Reference, Request};
+use source::git::{NewCommit, Reference, Request, SigningKey};
 
 use super::setters::{self, Change, Values};
 use super::{Failure, gvk, reference};
 use crate::common::{self, Pass, duration_at, interval, is_true, str_at, string_map};
 use crate::options::Shared;
-use crate::sources::{git_credentials, source_gvk, source_key};
+use crate::sources::{git_credentials, secrets, source_gvk, source_key};
 
 pub(crate) struct Automations {
     pub shared: Arc<Shared>,
@@ -195,10 +195,7 @@ impl Automations {
         files: BTreeMap<String, Vec<u8>>,
         changes: &[(String, Change)],
     ) -> Result<String, Failure> {
-        if get(git, &["commit", "signingKey"]).is_some_and(Value::is_object) {
-            let why = "spec.git.commit.signingKey: commits cannot be signed yet";
-            return Err(Failure("GitOperationFailed", why.into(), true));
-        }
+        let signer = signer(pass, git).await?;
         let (checkout, push) =
             (request.reference.branch.clone(), str_at(git, &["push", "branch"]).to_owned());
         let mut targets = Vec::new();
@@ -230,6 +227,7 @@ impl Automations {
             force: checkout.as_ref() != Some(&branch),
             targets: targets.clone(),
             options,
+            signer,
         };
         let pushed = self.shared.options.fetcher.git_push(request, &commit).await;
         let pushed = pushed.map_err(|error| {
@@ -248,6 +246,32 @@ impl Automations {
         pass.event(EventType::Normal, "Succeeded", &text, "");
         Ok(format!("pushed commit '{short}' to branch '{place}'"))
     }
+}
+
+/// The key of `spec.git.commit.signingKey`.
+async fn signer(pass: &Pass, git: &Value) -> Result<Option<SigningKey>, Failure> {
+    let Some(key) = get(git, &["commit", "signingKey"]).filter(|key| key.is_object()) else {
+        return Ok(None);
+    };
+    let failed = |why: String| Failure("SourceManagerFailed", why, false);
+    let name = str_at(key, &["secretRef", "name"]);
+    let data = secrets::read(pass, name).await;
+    let data = data.map_err(|failure| {
+        failed(format!("could not find signing key secret '{name}': {}", failure.message))
+    })?;
+    let missing = |entry: &str| {
+        let article = if entry == "identity" { "an" } else { "a" };
+        failed(format!("signing key secret '{name}' does not contain {article} '{entry}' key"))
+    };
+    let made = match str_at(key, &["type"]) {
+        "" | "gpg" => {
+            let armored = data.get("git.asc").ok_or_else(|| missing("git.asc"))?;
+            SigningKey::pgp(armored, data.get("passphrase").map(Vec::as_slice), name)
+        }
+        "ssh" => SigningKey::ssh(data.get("identity").ok_or_else(|| missing("identity"))?),
+        other => return Err(failed(format!("unknown signing key type {other:?}"))),
+    };
+    made.map(Some).map_err(|error| failed(error.to_string()))
 }
 
 /// What of a policy decides: its choice.

@@ -19,6 +19,7 @@ const MARK: &str = "kustomize.toolkit.fluxcd.io/decrypt";
 /// The keys that a Kustomization may use.
 pub struct Keyring {
     ages: Vec<Identity>,
+    pgp: openpgp::KeyRing,
     remote: Remote,
     digest: String,
 }
@@ -26,7 +27,7 @@ pub struct Keyring {
 // Nothing of a key is ever shown.
 impl std::fmt::Debug for Keyring {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "Keyring({} age identities)", self.ages.len())
+        write!(out, "Keyring({} age identities, {} OpenPGP keys)", self.ages.len(), self.pgp.keys().len())
     }
 }
 
@@ -46,26 +47,34 @@ impl Keyring {
     /// With the name of the entry that holds no key.
     pub fn of_secret(data: &BTreeMap<String, Vec<u8>>, secret: &str) -> Result<Keyring, String> {
         let mut hasher = sha2::Sha256::new();
-        let mut ages = Vec::new();
+        let (mut ages, mut pgp) = (Vec::new(), openpgp::KeyRing::default());
         for (name, value) in data {
             hasher.update(name);
             hasher.update([0]);
             hasher.update(sha2::Sha256::digest(value));
+            let failed = |why: String| {
+                format!("failed to import '{name}' data from sops decryption Secret '{secret}': {why}")
+            };
             if name.ends_with(".agekey") {
                 let read = sops::age::identities(&String::from_utf8_lossy(value));
-                ages.extend(read.map_err(|why| {
-                    format!("failed to import '{name}' data from sops decryption Secret '{secret}': {why}")
-                })?);
+                ages.extend(read.map_err(failed)?);
+            } else if name.ends_with(".asc") {
+                pgp.extend(openpgp::KeyRing::parse(value).map_err(|error| failed(error.to_string()))?);
             }
         }
         let remote = Remote::of_secret(data)
             .map_err(|why| format!("failed to import data from sops decryption Secret '{secret}': {why}"))?;
-        Ok(Keyring { ages, remote, digest: hex::encode(hasher.finalize()) })
+        Ok(Keyring { ages, pgp, remote, digest: hex::encode(hasher.finalize()) })
     }
 
     /// No keys: what is encrypted fails with the keys it would need.
     pub fn empty() -> Keyring {
-        Keyring { ages: Vec::new(), remote: Remote::default(), digest: String::new() }
+        Keyring {
+            ages: Vec::new(),
+            pgp: openpgp::KeyRing::default(),
+            remote: Remote::default(),
+            digest: String::new(),
+        }
     }
 }
 
@@ -76,6 +85,12 @@ impl Keys for Keyring {
                 Err("there is no age identity (*.agekey)".into())
             }
             MasterKey::Age { enc, .. } => sops::age::decrypt(enc.as_bytes(), &self.ages),
+            MasterKey::Pgp { .. } if self.pgp.keys().is_empty() => {
+                Err("there is no OpenPGP key (*.asc)".into())
+            }
+            MasterKey::Pgp { enc, .. } => {
+                self.pgp.decrypt(enc.as_bytes(), b"").map_err(|error| error.to_string())
+            }
             other => self.remote.open(other),
         }
     }

@@ -93,8 +93,10 @@ impl Fetch for GitRepositories {
             request.verify = verification(pass).await?;
             let fetched = self.shared.options.fetcher.git(&request).await;
             let fetched = fetched.map_err(|error| match error {
-                source::Error::Unverified(why) => {
-                    Failure::new("SourceVerified", "InvalidCommitSignature", why)
+                source::Error::Unverified { reason, why } => {
+                    let failure = Failure::new("SourceVerified", reason, why);
+                    // Only another mode or another reference helps.
+                    if reason == "InvalidVerificationMode" { failure.stalled() } else { failure }
                 }
                 error => {
                     Failure::fetch("GitOperationFailed", "failed to checkout and determine revision", &error)

@@ -7,7 +7,7 @@ mod generator;
 mod git;
 mod helm_repository;
 mod oci;
-mod secrets;
+pub(crate) mod secrets;
 
 use std::sync::Arc;
 use std::time::Duration;

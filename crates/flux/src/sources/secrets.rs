@@ -11,7 +11,7 @@ use super::Failure;
 use crate::common::{Pass, str_at};
 
 /// The decoded data of the Secret `name` beside the object.
-pub(super) async fn read(pass: &Pass, name: &str) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
+pub(crate) async fn read(pass: &Pass, name: &str) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
     let gvk = Gvk::new("", "v1", "Secret");
     let failure = |why: String| Failure::new("FetchFailed", "AuthenticationFailed", why);
     let found = pass.context.read(&gvk, pass.namespace(), name, aspect::content, true).await;

@@ -4,10 +4,12 @@ mod app;
 mod push;
 pub(crate) mod read;
 mod remote;
+mod signing;
 mod ssh_signature;
 mod verify;
 
 pub use push::{NewCommit, Pushed};
+pub use signing::SigningKey;
 pub use verify::{Mode, Verify};
 
 use crate::fetcher::Inner;

@@ -29,6 +29,8 @@ pub struct NewCommit {
     pub force: bool,
     /// `--push-option`s.
     pub options: Vec<(String, String)>,
+    /// Who signs it.
+    pub signer: Option<super::SigningKey>,
 }
 
 /// What a push did.
@@ -234,11 +236,18 @@ fn prepare(
         }
     }
     let message = wanted.message.trim_end();
-    let data = format!(
-        "tree {tree}\nparent {base}\nauthor {0} {1} +0000\ncommitter {0} {1} +0000\n\n{message}\n",
+    let head = format!(
+        "tree {tree}\nparent {base}\nauthor {0} {1} +0000\ncommitter {0} {1} +0000\n",
         wanted.author.replace(['\n', '\0'], " "),
         wanted.time
     );
+    let mut data = format!("{head}\n{message}\n");
+    if let Some(signer) = &wanted.signer {
+        let signature = signer.sign(data.as_bytes(), wanted.time)?;
+        // Lines that follow the first of a header begin with a blank.
+        let signature = signature.trim_end().replace('\n', "\n ");
+        data = format!("{head}gpgsig {signature}\n\n{message}\n");
+    }
     let commit = objects.add(Kind::Commit, data.into_bytes())?;
     Ok(Ok(Prepared { objects, commit, base, folder }))
 }

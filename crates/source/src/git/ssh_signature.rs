@@ -44,10 +44,10 @@ impl PublicKey {
 }
 
 /// Reads the wire format: lengths and what they measure.
-struct Wire<'b>(&'b [u8]);
+pub(super) struct Wire<'b>(pub(super) &'b [u8]);
 
 impl<'b> Wire<'b> {
-    fn string(&mut self) -> Option<&'b [u8]> {
+    pub(super) fn string(&mut self) -> Option<&'b [u8]> {
         let (length, rest) = self.0.split_at_checked(4)?;
         let length = u32::from_be_bytes(length.try_into().ok()?) as usize;
         let (text, rest) = rest.split_at_checked(length)?;
@@ -55,16 +55,43 @@ impl<'b> Wire<'b> {
         Some(text)
     }
 
-    fn number(&mut self) -> Option<&'b [u8]> {
+    pub(super) fn number(&mut self) -> Option<&'b [u8]> {
         let bytes = self.string()?;
         let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
         bytes.get(zeros..)
     }
 }
 
-fn put(out: &mut Vec<u8>, text: &[u8]) {
+pub(super) fn put(out: &mut Vec<u8>, text: &[u8]) {
     out.extend((text.len() as u32).to_be_bytes());
     out.extend(text);
+}
+
+/// What is signed of data, with Git's name and the hash that Git uses.
+pub(super) fn message(data: &[u8]) -> Vec<u8> {
+    let mut message = b"SSHSIG".to_vec();
+    for part in [b"git".as_slice(), b"", b"sha512", &Sha512::digest(data)] {
+        put(&mut message, part);
+    }
+    message
+}
+
+/// A signature as Git stores it.
+pub(super) fn armored(public: &[u8], signed: &[u8]) -> String {
+    let mut blob = b"SSHSIG\0\0\0\x01".to_vec();
+    for part in [public, b"git", b"", b"sha512", signed] {
+        put(&mut blob, part);
+    }
+    let text = STANDARD.encode(blob);
+    let mut out = "-----BEGIN SSH SIGNATURE-----\n".to_owned();
+    let mut rest = text.as_str();
+    while !rest.is_empty() {
+        let (line, after) = rest.split_at_checked(70).unwrap_or((rest, ""));
+        out.push_str(line);
+        out.push('\n');
+        rest = after;
+    }
+    out + "-----END SSH SIGNATURE-----\n"
 }
 
 /// Which of `keys` made the signature of `data`.

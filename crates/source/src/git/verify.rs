@@ -3,7 +3,10 @@
 use super::ssh_signature::{self, PublicKey};
 use super::{Request, read};
 use crate::{Error, Result};
+use openpgp::KeyRing;
 use std::collections::BTreeMap;
+
+const PGP: &[u8] = b"-----BEGIN PGP PUBLIC KEY BLOCK-----";
 
 /// What must be signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +67,8 @@ impl Verify {
             if name.ends_with(".sshpub") {
                 let keys = ssh_signature::public_keys(&String::from_utf8_lossy(value));
                 verify.ssh.extend(keys.map_err(|why| Error::Invalid(format!("{name}: {why}")))?);
-            } else if name.ends_with(".asc") {
+            } else if name.ends_with(".asc") || value.trim_ascii_start().starts_with(PGP) {
+                // Any entry was a key ring before there were two kinds.
                 verify.pgp.push(value.clone());
             }
         }
@@ -72,6 +76,35 @@ impl Verify {
             return Err(Error::Invalid("the Secret holds no keys (*.asc, *.sshpub)".into()));
         }
         Ok(verify)
+    }
+
+    /// Who of the key rings made the signature, in Flux's words.
+    fn pgp_key_of(&self, data: &[u8], signature: &str) -> std::result::Result<String, String> {
+        let now = jiff::Timestamp::now().as_second();
+        let (mut unread, mut detail, mut asked) = (None, None, false);
+        for ring in &self.pgp {
+            match KeyRing::parse(ring) {
+                Ok(ring) if ring.keys().is_empty() => {
+                    unread = unread.or(Some("openpgp: invalid argument: no armored data found".to_owned()));
+                }
+                Ok(ring) => {
+                    asked = true;
+                    match ring.verify(data, signature.as_bytes(), now) {
+                        Ok(verified) => return Ok(verified.key_id),
+                        Err(openpgp::Error::UnknownIssuer) => {}
+                        Err(error) => detail = Some(error),
+                    }
+                }
+                Err(error) => unread = unread.or(Some(error.to_string())),
+            }
+        }
+        match (unread, asked) {
+            (Some(error), false) => Err(format!("unable to read armored key ring: {error}")),
+            _ => Err(format!(
+                "unable to verify payload with any of the given key rings: no matching key{}",
+                detail.map(|error| format!(" ({error})")).unwrap_or_default()
+            )),
+        }
     }
 
     /// The name of the key that made the signature of a text.
@@ -86,7 +119,7 @@ impl Verify {
             if self.pgp.is_empty() {
                 return Err("it is signed with OpenPGP, and no OpenPGP key is trusted".into());
             }
-            return Err("OpenPGP signatures cannot be verified yet; sign with an SSH key".into());
+            return self.pgp_key_of(data, signature);
         }
         Err("its kind of signature is not known".into())
     }
@@ -142,42 +175,55 @@ pub(super) fn check(
 ) -> Result<Option<String>> {
     let Some(verify) = &request.verify else { return Ok(None) };
     let opened = read::open(repository)?;
-    let unverified = |what: String| Error::Unverified(format!("signature verification of {what}"));
+    let unverified = |reason, why: String| Error::Unverified { reason, why };
     let mut lines = Vec::new();
     if verify.mode.tag() {
         let reference = &request.reference;
         let is_tag = reference.commit.is_none() && (reference.tag.is_some() || reference.semver.is_some())
             || reference.name.as_ref().is_some_and(|name| name.starts_with("refs/tags/"));
         if !is_tag {
-            return Err(Error::Unverified(
+            return Err(unverified(
+                "InvalidVerificationMode",
                 "cannot verify tag object's signature if a tag reference is not specified".into(),
             ));
         }
         let short = name.strip_prefix("refs/tags/").unwrap_or(name);
-        let failed =
-            |why: String| unverified(format!("tag '{short}@{}' failed: {why}", read::digest_of(commit)));
         let places = [format!("refs/tags/{short}"), format!("refs/landfall/tags/{short}")];
         let target = places.iter().find_map(|place| {
             let found = opened.try_find_reference(place.as_str()).ok()??;
             found.target().try_id().map(ToOwned::to_owned)
         });
-        let target = target.ok_or_else(|| failed("the tag is not there".into()))?;
+        let unsigned = |what: String| {
+            let why = format!("cannot verify signature of tag '{what}' since it is not signed");
+            unverified("InvalidGitObject", why)
+        };
+        let Some(target) = target else { return Err(unsigned(short.to_owned())) };
+        let what = format!("{short}@{target}");
+        let failed = |why: String| {
+            let why =
+                format!("signature verification of tag '{what}' failed: unable to verify Git tag: {why}");
+            unverified("InvalidTagSignature", why)
+        };
         let object = opened.find_object(target).map_err(|error| failed(read::explain(&error)))?;
         if object.kind != gix::object::Kind::Tag {
-            return Err(failed("it is not an annotated tag".into()));
+            return Err(unsigned(short.to_owned()));
         }
-        let (payload, signature) =
-            of_tag(&object.data).ok_or_else(|| failed("the tag is not signed".into()))?;
+        let (payload, signature) = of_tag(&object.data).ok_or_else(|| unsigned(what.clone()))?;
         let key = verify.key_of(&payload, &signature).map_err(failed)?;
-        lines.push(format!("- tag '{short}@{}' with key '{key}'", read::digest_of(commit)));
+        lines.push(format!("- tag '{what}' with key '{key}'"));
     }
     if verify.mode.head() {
-        let failed = |why: String| unverified(format!("commit '{}' failed: {why}", read::digest_of(commit)));
+        let failed = |why: String| {
+            let why = format!(
+                "signature verification of commit '{commit}' failed: unable to verify Git commit: {why}"
+            );
+            unverified("InvalidCommitSignature", why)
+        };
         let object = opened.find_object(commit).map_err(|error| failed(read::explain(&error)))?;
-        let (payload, signature) =
-            of_commit(&object.data).ok_or_else(|| failed("the commit is not signed".into()))?;
+        let (payload, signature) = of_commit(&object.data)
+            .ok_or_else(|| failed("the commit is not signed: signature is empty".into()))?;
         let key = verify.key_of(&payload, &signature).map_err(failed)?;
-        lines.push(format!("- commit '{}' with key '{key}'", read::digest_of(commit)));
+        lines.push(format!("- commit '{commit}' with key '{key}'"));
     }
     Ok(Some(format!("verified signature of\n\t{}", lines.join("\n\t"))))
 }
