@@ -12,6 +12,7 @@ pub struct Args {
 
 /// Prints the script.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    super::later::all_at_once();
     clap_complete::generate(args.shell, &mut super::Cli::command(), "landfall", &mut std::io::stdout());
     Ok(ExitCode::SUCCESS)
 }

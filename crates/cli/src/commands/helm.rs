@@ -30,6 +30,7 @@ mod upgrade;
 mod verify;
 pub mod world;
 
+use super::later::Later;
 use crate::target::Target;
 use clap::{Args, Subcommand};
 use connect::Connection;
@@ -40,6 +41,15 @@ use std::process::ExitCode;
 /// Arguments of `landfall helm`.
 #[derive(Args)]
 pub struct HelmArgs {
+    #[command(flatten)]
+    shared: Shared,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every verb takes.
+#[derive(Args)]
+struct Shared {
     /// The namespace of the release
     #[arg(short, long, global = true, env = "HELM_NAMESPACE", value_name = "NAME")]
     namespace: Option<String>,
@@ -59,76 +69,77 @@ pub struct HelmArgs {
     places: settings::Places,
     #[command(flatten)]
     cluster: Cluster,
-    #[command(subcommand)]
-    command: Command,
 }
+
+/// A verb's arguments.
+type Verb<T> = Later<T, true>;
 
 #[derive(Subcommand)]
 enum Command {
     /// Render a chart's templates and print them
     #[command(disable_version_flag = true)]
-    Template(Box<template::Args>),
+    Template(Verb<template::Args>),
     /// Look for faults in a chart
-    Lint(lint::Args),
+    Lint(Verb<lint::Args>),
     /// Show what a chart holds
     #[command(alias = "inspect", subcommand)]
-    Show(show::Command),
+    Show(Verb<show::Command>),
     /// Pack a chart's folder into an archive
     #[command(disable_version_flag = true)]
-    Package(package::Args),
+    Package(Verb<package::Args>),
     /// The charts that a chart depends on
     #[command(visible_aliases = ["dep", "dependencies"], subcommand)]
-    Dependency(dependency::Command),
+    Dependency(Verb<dependency::Command>),
     /// Fetch a chart from a repository
     #[command(visible_alias = "fetch", disable_version_flag = true)]
-    Pull(pull::Args),
+    Pull(Verb<pull::Args>),
     /// The chart repositories that go by a name
     #[command(subcommand)]
-    Repo(repo::Command),
+    Repo(Verb<repo::Command>),
     /// Look for charts
     #[command(subcommand)]
-    Search(repo::Search),
+    Search(Verb<repo::Search>),
     /// Install a chart as a release
     #[command(disable_version_flag = true)]
-    Install(Box<install::Args>),
+    Install(Verb<install::Args>),
     /// Upgrade a release
     #[command(disable_version_flag = true)]
-    Upgrade(Box<upgrade::Args>),
+    Upgrade(Verb<upgrade::Args>),
     /// Go back to an earlier revision of a release
-    Rollback(rollback::RollbackArgs),
+    Rollback(Verb<rollback::RollbackArgs>),
     /// Remove releases and their objects
     #[command(aliases = ["del", "delete", "un"])]
-    Uninstall(rollback::UninstallArgs),
+    Uninstall(Verb<rollback::UninstallArgs>),
     /// Run the tests of a release
-    Test(rollback::TestArgs),
+    Test(Verb<rollback::TestArgs>),
     /// List releases
     #[command(visible_alias = "ls")]
-    List(look::ListArgs),
+    List(Verb<look::ListArgs>),
     /// List the revisions of a release
     #[command(alias = "hist")]
-    History(look::HistoryArgs),
+    History(Verb<look::HistoryArgs>),
     /// Show how a release stands
-    Status(look::StatusArgs),
+    Status(Verb<look::StatusArgs>),
     /// Show what is stored of a release
     #[command(subcommand)]
-    Get(get::Command),
+    Get(Verb<get::Command>),
     /// Check an archive with its provenance file
-    Verify(verify::Args),
+    Verify(Verb<verify::Args>),
     /// Upload a chart to a registry
-    Push(Box<registry::PushArgs>),
+    Push(Verb<registry::PushArgs>),
     /// Log in to a registry, or out of it
     #[command(subcommand)]
-    Registry(registry::Command),
+    Registry(Verb<registry::Command>),
     /// Make the folder of a new chart
-    Create(env::CreateArgs),
+    Create(Verb<env::CreateArgs>),
     /// Print the settings
-    Env(env::EnvArgs),
+    Env(Verb<env::EnvArgs>),
     /// Print the version of Helm whose behaviour this is
-    Version(env::VersionArgs),
+    Version(Verb<env::VersionArgs>),
     /// Print a completion script for a shell
-    Completion(env::CompletionArgs),
+    Completion(Verb<env::CompletionArgs>),
     /// Helm's plugins (not served)
-    Plugin(env::PluginArgs),
+    Plugin(Verb<env::PluginArgs>),
 }
 
 /// What of a kubeconfig is overridden.
@@ -208,6 +219,13 @@ fn certificates(pem: &[u8]) -> anyhow::Result<Vec<Vec<u8>>> {
 }
 
 impl HelmArgs {
+    /// The command line of this verb alone, when there is such a verb.
+    pub fn only(verb: &std::ffi::OsStr) -> Option<clap::Command> {
+        let all = Command::augment_subcommands(clap::Command::new("helm"));
+        let verb = all.find_subcommand(verb)?.clone();
+        Some(Shared::augment_args(clap::Command::new("helm")).subcommand(verb))
+    }
+
     /// May it talk to a server before it looks for a chart?
     pub fn reaches_out(&self) -> bool {
         !matches!(
@@ -241,13 +259,14 @@ impl Settings {
 
 /// Runs a verb. Failures are printed as `helm` prints them.
 pub fn run(args: HelmArgs) -> anyhow::Result<ExitCode> {
+    let Shared { namespace, debug, kube_context, kubeconfig, state, places, cluster } = args.shared;
     let told = Settings {
-        namespace: args.namespace.filter(|name| !name.is_empty()),
-        debug: args.debug,
-        target: Target { context: args.kube_context, kubeconfig: args.kubeconfig, state: args.state },
-        cluster: args.cluster,
+        namespace: namespace.filter(|name| !name.is_empty()),
+        debug,
+        target: Target { context: kube_context, kubeconfig, state },
+        cluster,
     };
-    settings::note(args.places);
+    settings::note(places);
     let result = match args.command {
         Command::Template(args) => template::run(&args, &told),
         Command::Lint(args) => lint::run(&args, &told),
@@ -354,7 +373,8 @@ mod tests {
     fn every_verb_and_flag_of_helm_is_there() {
         let text = include_str!("../../testdata/helm-verbs/verbs.json");
         let verbs: serde_json::Value = serde_json::from_str(text).expect("JSON");
-        let root = super::env::Alone::command();
+        let mut root = super::env::Alone::command();
+        root.build();
         let mut missing = Vec::new();
         for (path, facts) in verbs.as_object().expect("verbs") {
             if REFUSED.iter().any(|refused| path.starts_with(refused)) {

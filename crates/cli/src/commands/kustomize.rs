@@ -7,6 +7,7 @@ mod localize;
 mod network;
 mod world;
 
+use super::later::Later;
 use clap::{Args, Subcommand};
 use std::process::ExitCode;
 
@@ -23,12 +24,12 @@ enum Command {
     Build(Box<build::Args>),
     /// Creates a kustomization in the current directory
     #[command(alias = "init")]
-    Create(create::Args),
+    Create(Later<create::Args>),
     /// Edits a kustomization file
     #[command(subcommand)]
-    Edit(edit::Command),
+    Edit(Later<edit::Command>),
     /// Creates a copy in which remote references are local
-    Localize(localize::Args),
+    Localize(Later<localize::Args>),
     /// Prints the version of Kustomize that this does as
     Version {
         /// Print it as `yaml` or `json`
@@ -53,9 +54,9 @@ impl KustomizeArgs {
 pub fn run(args: KustomizeArgs) -> anyhow::Result<ExitCode> {
     let result = match args.command {
         Command::Build(args) => build::run(&args),
-        Command::Edit(command) => edit::run(command),
+        Command::Edit(command) => edit::run(command.into_inner()),
         Command::Localize(args) => localize::run(&args),
-        Command::Create(args) => create::run(args),
+        Command::Create(args) => create::run(args.into_inner()),
         Command::Version { output } => version(&output),
     };
     match result {

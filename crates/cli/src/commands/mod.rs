@@ -8,6 +8,7 @@ mod events;
 mod get;
 mod helm;
 mod kustomize;
+mod later;
 mod look;
 pub mod named;
 mod provenance;
@@ -20,6 +21,7 @@ mod up;
 mod why;
 
 use clap::{Parser, Subcommand};
+use later::Later;
 use std::process::ExitCode;
 
 /// A platform in one binary: brings up everything that a Git repository describes, and keeps it so.
@@ -36,34 +38,34 @@ pub struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Bring up a repository and keep it so
-    Up(Box<up::Args>),
+    Up(Later<up::Args>),
     /// Print what would be applied: a chart, a kustomization, a folder, or a delivery object in it
-    Render(render::Args),
+    Render(Later<render::Args>),
     /// List what is delivered, one line per object
-    Get(get::Args),
+    Get(Later<get::Args>),
     /// Show what each object brought, down to the pods
-    Tree(tree::Args),
+    Tree(Later<tree::Args>),
     /// Name the first cause for which an object is not ready
-    Why(why::Args),
+    Why(Later<why::Args>),
     /// Show what happened, newest last
-    Events(events::Args),
+    Events(Later<events::Args>),
     /// Reconcile now
-    Reconcile(reconcile::Args),
+    Reconcile(Later<reconcile::Args>),
     /// Stop reconciling until resumed
-    Suspend(reconcile::Args),
+    Suspend(Later<reconcile::Args>),
     /// Reconcile again
-    Resume(reconcile::Args),
+    Resume(Later<reconcile::Args>),
     /// Helm's verbs, flags and output
-    Helm(helm::HelmArgs),
+    Helm(Later<helm::HelmArgs>),
     /// Kustomize's verbs, flags and output
-    Kustomize(kustomize::KustomizeArgs),
+    Kustomize(Later<kustomize::KustomizeArgs>),
     /// The embedded cluster by itself
     #[command(subcommand)]
-    Cluster(cluster::Command),
+    Cluster(Later<cluster::Command>),
     /// Run the engine alone, against a real cluster
-    Controller(controller::Args),
+    Controller(Later<controller::Args>),
     /// Print a completion script for a shell
-    Completion(completion::Args),
+    Completion(Later<completion::Args>),
 }
 
 impl Cli {
@@ -76,19 +78,21 @@ impl Cli {
     /// Runs the command.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
-            Command::Up(args) => block_on(up::run(*args)),
+            Command::Up(args) => block_on(up::run(args.into_inner())),
             Command::Render(args) => render::run(&args),
-            Command::Get(args) => block_on(get::run(args)),
-            Command::Tree(args) => block_on(tree::run(args)),
-            Command::Why(args) => block_on(why::run(args)),
-            Command::Events(args) => block_on(events::run(args)),
-            Command::Reconcile(args) => block_on(reconcile::run(args, reconcile::Verb::Reconcile)),
-            Command::Suspend(args) => block_on(reconcile::run(args, reconcile::Verb::Suspend)),
-            Command::Resume(args) => block_on(reconcile::run(args, reconcile::Verb::Resume)),
-            Command::Helm(args) => helm::run(args),
-            Command::Kustomize(args) => kustomize::run(args),
-            Command::Cluster(command) => cluster::run(command),
-            Command::Controller(args) => block_on(controller::run(args)),
+            Command::Get(args) => block_on(get::run(args.into_inner())),
+            Command::Tree(args) => block_on(tree::run(args.into_inner())),
+            Command::Why(args) => block_on(why::run(args.into_inner())),
+            Command::Events(args) => block_on(events::run(args.into_inner())),
+            Command::Reconcile(args) => {
+                block_on(reconcile::run(args.into_inner(), reconcile::Verb::Reconcile))
+            }
+            Command::Suspend(args) => block_on(reconcile::run(args.into_inner(), reconcile::Verb::Suspend)),
+            Command::Resume(args) => block_on(reconcile::run(args.into_inner(), reconcile::Verb::Resume)),
+            Command::Helm(args) => helm::run(args.into_inner()),
+            Command::Kustomize(args) => kustomize::run(args.into_inner()),
+            Command::Cluster(command) => cluster::run(command.into_inner()),
+            Command::Controller(args) => block_on(controller::run(args.into_inner())),
             Command::Completion(args) => completion::run(&args),
         }
     }

@@ -2,7 +2,7 @@
 //! other commands need not be known for them.
 
 use super::{helm, kustomize, set_up};
-use clap::{ArgAction, Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// The command line of one verb. What it says about itself is what the whole command line says.
@@ -50,26 +50,14 @@ pub fn parse() -> Option<Result<StandIn, clap::Error>> {
 }
 
 fn parse_helm() -> Result<StandIn, clap::Error> {
-    let mut command = taking_dashes(Only::<Helm>::command());
+    let mut command = Only::<Helm>::command();
+    if let Some(only) = std::env::args_os().nth(2).and_then(|verb| helm::HelmArgs::only(&verb)) {
+        command.get_subcommands_mut().for_each(|inner| *inner = only.clone());
+    }
     let matches = command.try_get_matches_from_mut(std::env::args_os())?;
     let only = Only::<Helm>::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
     let Helm::Helm(args) = only.command;
     Ok(StandIn { verbose: only.verbose, verb: Verb::Helm(Box::new(args)) })
-}
-
-/// What follows a flag that needs a value is that value, also when it begins with a dash: so it is with Helm.
-fn taking_dashes(command: Command) -> Command {
-    let names: Vec<String> = command.get_subcommands().map(|inner| inner.get_name().to_owned()).collect();
-    let command = command.mut_args(|arg| {
-        let needs = arg.get_num_args().is_none_or(|count| count.min_values() > 0);
-        match arg.get_action() {
-            ArgAction::Set | ArgAction::Append if !arg.is_positional() && needs => {
-                arg.allow_hyphen_values(true)
-            }
-            _ => arg,
-        }
-    });
-    names.into_iter().fold(command, |command, name| command.mut_subcommand(name, taking_dashes))
 }
 
 fn plain_build() -> Option<StandIn> {

@@ -116,6 +116,7 @@ pub struct Alone {
 
 /// Prints the script for `helm` as an alias of `landfall helm`.
 pub fn completion(args: &CompletionArgs) -> anyhow::Result<()> {
+    crate::commands::later::all_at_once();
     clap_complete::generate(args.shell, &mut Alone::command(), "helm", &mut std::io::stdout());
     Ok(())
 }
