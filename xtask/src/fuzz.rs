@@ -6,13 +6,12 @@ mod copies;
 mod kustomizations;
 mod objects;
 mod patches;
-pub mod random;
 mod robust;
 
 use crate::conformance::disk::DiskWorld;
+use crate::random::Random;
 use anyhow::{Context, bail};
 use kustomize::{Options, build};
-use random::Random;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -7,6 +7,7 @@ mod fuzz;
 mod fuzz_helm;
 mod fuzz_inputs;
 mod generate;
+mod random;
 mod record;
 mod tidy;
 

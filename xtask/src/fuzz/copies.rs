@@ -2,7 +2,7 @@
 
 use super::kustomizations::{Known, State};
 use super::objects::text;
-use super::random::Random;
+use crate::random::Random;
 
 /// `replacements`, in the kustomization or in a file.
 pub fn replacements(random: &mut Random, state: &State, out: &mut String) {

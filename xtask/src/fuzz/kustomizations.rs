@@ -4,7 +4,7 @@ use super::Files;
 use super::copies::{replacements, vars};
 use super::objects::{self, text};
 use super::patches::{legacy_patches, patch};
-use super::random::Random;
+use crate::random::Random;
 
 /// An object that is there.
 #[derive(Clone)]

@@ -1,6 +1,6 @@
 //! Kubernetes objects of the kinds that Kustomize knows something about.
 
-use super::random::Random;
+use crate::random::Random;
 
 /// Names that references use; most of them are names of objects.
 const NAMES: [&str; 9] = ["web", "api", "db", "cfg", "front", "back", "gen-a", "gen-b", "nobody"];

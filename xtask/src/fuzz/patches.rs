@@ -3,7 +3,7 @@
 use super::Files;
 use super::kustomizations::{Known, PATCH_MARK, State};
 use super::objects::{labels, scalar, text};
-use super::random::Random;
+use crate::random::Random;
 
 fn is_workload(kind: &str) -> bool {
     matches!(kind, "Deployment" | "StatefulSet" | "DaemonSet")

@@ -4,7 +4,7 @@
 use super::Files;
 use super::kustomizations::tree;
 use super::objects::object;
-use super::random::Random;
+use crate::random::Random;
 use kustomize::{MemoryWorld, Options, build};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

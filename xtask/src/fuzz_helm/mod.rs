@@ -3,7 +3,6 @@
 
 mod grammar;
 mod programs;
-mod random;
 mod sets;
 mod texts;
 mod words;

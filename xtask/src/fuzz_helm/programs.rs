@@ -1,8 +1,8 @@
 //! The two programs beside each other: charts of every kind, with flags, on disk. Exit code and standard output
 //! must be the same, and so must the error.
 
-use super::random::Random;
 use super::{sets, texts};
+use crate::random::Random;
 use anyhow::Context as _;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -35,7 +35,7 @@ pub fn run(real: &Path, ours: &Path, seed: u64, count: u64) -> anyhow::Result<us
     let folder = tempfile::tempdir()?;
     let mut differ = 0;
     for number in 0..count {
-        let mut random = Random::new(seed.wrapping_mul(0x9e37_79b9).wrapping_add(number));
+        let mut random = Random::from_state(seed.wrapping_mul(0x9e37_79b9).wrapping_add(number));
         let kind = KINDS[random.below(KINDS.len())];
         let job = kind(&mut random);
         let chart = folder.path().join("chart");

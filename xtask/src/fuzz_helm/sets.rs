@@ -1,8 +1,8 @@
 //! Values on the command line: texts that are nearly right.
 
 use super::programs::Job;
-use super::random::Random;
 use super::texts::chart;
+use crate::random::Random;
 
 const PIECES: &[&str] = &[
     "a",

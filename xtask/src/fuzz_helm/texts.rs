@@ -1,7 +1,7 @@
 //! Charts as texts: documents and hooks, functions on dates, versions and patterns, files, schemas, flaws for lint.
 
 use super::programs::Job;
-use super::random::Random;
+use crate::random::Random;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 

@@ -6,7 +6,7 @@
 mod guided;
 mod targets;
 
-use crate::fuzz::random::Random;
+use crate::random::Random;
 use anyhow::bail;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};

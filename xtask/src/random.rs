@@ -9,6 +9,11 @@ impl Random {
         Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x1234_5678_9abc_def0)
     }
 
+    /// The choices of a state that a caller made of its seed.
+    pub fn from_state(state: u64) -> Self {
+        Random(state)
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -31,5 +36,10 @@ impl Random {
     /// One of them.
     pub fn pick<'a, T: ?Sized>(&mut self, all: &[&'a T]) -> &'a T {
         all[self.below(all.len())]
+    }
+
+    /// Some of these, one after the other.
+    pub fn some(&mut self, words: &[&str], most: usize) -> String {
+        (0..=self.below(most)).map(|_| self.pick(words)).collect()
     }
 }
