@@ -73,6 +73,13 @@ impl Children {
     }
 }
 
+fn directory(storage: &Storage) -> Option<&std::path::Path> {
+    match storage {
+        Storage::Ephemeral => None,
+        Storage::Path(path) => Some(path),
+    }
+}
+
 fn check_name(name: &str) -> Result<(), ChildError> {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let fits = !name.is_empty()
@@ -87,17 +94,15 @@ impl Server {
     /// A cluster of its own that begins with everything in this one: objects are shared in memory until one of the
     /// two changes them. Later changes are seen by neither of the other; credentials are new.
     pub fn fork(&self, storage: Storage) -> Result<Server, OpenError> {
-        self.branch(self.app.store.snapshot(), storage)
+        let store = self.app.store.fork(directory(&storage))?;
+        self.branch(store, storage)
     }
 
-    fn branch(&self, snapshot: Snapshot, storage: Storage) -> Result<Server, OpenError> {
+    fn branch(&self, store: Store, storage: Storage) -> Result<Server, OpenError> {
         let app = &self.app;
-        let (store, credentials) = match &storage {
-            Storage::Ephemeral => (Store::from_snapshot(snapshot, None)?, Credentials::generate(None)?),
-            Storage::Path(path) => {
-                let store = Store::from_snapshot(snapshot, Some(path))?;
-                (store, Credentials::load(path, None)?)
-            }
+        let credentials = match &storage {
+            Storage::Ephemeral => Credentials::generate(None)?,
+            Storage::Path(path) => Credentials::load(path, None)?,
         };
         let options = Options { storage, token: None, ..app.options.clone() };
         // The definitions come first: a catalog that is newer than what is known of them is only read once more.
@@ -142,7 +147,8 @@ impl Server {
                 let Some(template) = empty.as_ref() else { return Err(ChildError::Missing(name.to_owned())) };
                 let mut snapshot = template.app.store.snapshot();
                 renew(&mut snapshot);
-                template.branch(snapshot, storage)?
+                let store = Store::from_snapshot(snapshot, directory(&storage))?;
+                template.branch(store, storage)?
             }
         };
         self.keep(name, &child);

@@ -2,10 +2,9 @@
 
 mod beside;
 
-use apiserver::{Options, Origin, Server, Storage};
+use apiserver::{OpenError, Options, Origin, Server, Storage};
 use beside::request;
 use serde_json::{Value, json};
-use std::time::Instant;
 
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
@@ -25,10 +24,7 @@ async fn a_fork_begins_with_everything_and_shares_nothing_later() {
     for n in 0..2_000 {
         assert_eq!(request(&server, "POST", MAPS, &map(&format!("m{n}"), "old")).await.0, 201);
     }
-    let since = Instant::now();
     let fork = server.fork(Storage::Ephemeral).unwrap();
-    // Ten times as many objects are forked in less than 50 ms by a release build.
-    assert!(since.elapsed().as_millis() < 500, "{:?}", since.elapsed());
     request(&fork, "PUT", &format!("{MAPS}/m1"), &map("m1", "fork")).await;
     request(&server, "DELETE", &format!("{MAPS}/m2"), &Value::Null).await;
     assert_eq!(request(&server, "GET", &format!("{MAPS}/m1"), &Value::Null).await.1["data"]["t"], "old");
@@ -70,6 +66,45 @@ async fn children_are_isolated_and_survive_with_their_parent() {
     server.delete_child("one").await.unwrap();
     assert_eq!(server.child_names().unwrap(), ["two"]);
     assert!(server.child("one").await.is_err());
+    server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fork_on_disk_is_of_one_moment_and_is_what_it_is_in_memory() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = |name: &str| Storage::Path(directory.path().join(name));
+    let open = async |storage| Server::open(Options { storage, ..Options::default() }).await.unwrap();
+    let server = open(state("main")).await;
+    let writing = server.clone();
+    let writer = tokio::spawn(async move {
+        for n in 0..200 {
+            request(&writing, "POST", MAPS, &map(&format!("m{n}"), "old")).await;
+            request(&writing, "PUT", &format!("{MAPS}/m{n}"), &map(&format!("m{n}"), "new")).await;
+        }
+    });
+    let mut forks = Vec::new();
+    while !writer.is_finished() {
+        let storage = state(&format!("fork{}", forks.len()));
+        let server = server.clone();
+        forks.push(tokio::task::spawn_blocking(move || server.fork(storage).unwrap()).await.unwrap());
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    writer.await.unwrap();
+    assert_eq!(texts(&server).await, vec!["new"; 200], "the parent goes on");
+    assert!(matches!(server.fork(state("fork0")), Err(OpenError::Exists { .. } | OpenError::Locked { .. })));
+    for (n, fork) in forks.iter().enumerate() {
+        let then = texts(fork).await;
+        // One write at a time: at most the newest object is not what it will be.
+        let old = then.iter().filter(|text| *text == "old").count();
+        assert!(old <= 1, "{then:?}");
+        request(fork, "POST", MAPS, &map("own", "own")).await;
+        fork.shutdown().await;
+        let again = open(state(&format!("fork{n}"))).await;
+        let mut after = texts(&again).await;
+        after.retain(|text| text != "own");
+        assert_eq!(after, then);
+        again.shutdown().await;
+    }
     server.shutdown().await;
 }
 

@@ -55,6 +55,7 @@ struct Record {
 
 enum Message {
     Write(Record),
+    Copy(PathBuf, mpsc::Sender<Result<(), OpenError>>),
     Close(oneshot::Sender<()>),
 }
 
@@ -69,22 +70,41 @@ pub(super) struct Disk {
 impl Disk {
     /// Opens or creates the state, and reads everything.
     pub fn open(directory: &Path) -> Result<(Disk, Loaded), OpenError> {
-        let io = |path: &Path| {
-            let path = path.to_owned();
-            move |source| OpenError::Io { path, source }
-        };
-        std::fs::create_dir_all(directory).map_err(io(directory))?;
+        std::fs::create_dir_all(directory).map_err(io_at(directory))?;
+        let lock = lock(directory)?;
+        let (database, loaded) = load(&directory.join(FILE), directory)?;
+        Ok((Disk::begin(directory, lock, database)?, loaded))
+    }
+
+    /// Opens a state whose content is known, because it was just made.
+    pub fn attach(directory: &Path) -> Result<Disk, OpenError> {
         let lock = lock(directory)?;
         let path = directory.join(FILE);
-        let (database, loaded) = load(&path, directory)?;
+        let damaged = |detail: String| OpenError::Damaged { path: path.clone(), detail };
+        let database = open_database(&path).map_err(|error| damaged(error.to_string()))?;
+        mark_open(&database).map_err(|error| damaged(error.to_string()))?;
+        Disk::begin(directory, lock, database)
+    }
+
+    fn begin(directory: &Path, lock: File, database: Database) -> Result<Disk, OpenError> {
+        let path = directory.join(FILE);
         let (sender, receiver) = mpsc::channel();
         let failure = Arc::new(Mutex::new(None));
         let mut log = Log { database: Some(database), path, backlog: Vec::new(), failure: failure.clone() };
         std::thread::Builder::new()
             .name("state-log".into())
             .spawn(move || log.run(&receiver))
-            .map_err(io(directory))?;
-        Ok((Disk { sender, failure, lock: Mutex::new(Some(lock)) }, loaded))
+            .map_err(io_at(directory))?;
+        Ok(Disk { sender, failure, lock: Mutex::new(Some(lock)) })
+    }
+
+    /// Queues a copy of the state into a directory that has none: it holds what was queued before, and nothing that
+    /// comes later.
+    pub fn copy(&self, directory: &Path) -> mpsc::Receiver<Result<(), OpenError>> {
+        let (done, receiver) = mpsc::channel();
+        // When the thread has ended the receiver says so.
+        let _ended = self.sender.send(Message::Copy(directory.to_owned(), done)).is_err();
+        receiver
     }
 
     /// Queues a write; the order of calls is the order on disk.
@@ -181,8 +201,13 @@ fn open_database(path: &Path) -> Result<Database, redb::DatabaseError> {
 
 /// Writes a state that begins with a snapshot, in one piece. A directory that has a state already keeps it.
 pub(super) fn create(directory: &Path, snapshot: &Snapshot) -> Result<(), OpenError> {
-    let io = |source| OpenError::Io { path: directory.to_owned(), source };
-    std::fs::create_dir_all(directory).map_err(io)?;
+    make(directory, |path| fill(path, snapshot).map_err(std::io::Error::other))
+}
+
+/// Makes a state under another name and gives it its own when it is whole and on disk.
+fn make(directory: &Path, write: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<(), OpenError> {
+    let io = io_at(directory);
+    std::fs::create_dir_all(directory).map_err(&io)?;
     let _lock = lock(directory)?;
     let path = directory.join(FILE);
     if path.exists() {
@@ -193,10 +218,14 @@ pub(super) fn create(directory: &Path, snapshot: &Snapshot) -> Result<(), OpenEr
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(error)),
         _ => {}
     }
-    let failed = |error: redb::Error| io(std::io::Error::other(error));
-    fill(&unfinished, snapshot).map_err(failed)?;
-    std::fs::rename(&unfinished, &path).map_err(io)?;
+    write(&unfinished).map_err(&io)?;
+    std::fs::rename(&unfinished, &path).map_err(&io)?;
     File::open(directory).and_then(|directory| directory.sync_all()).map_err(io)
+}
+
+fn io_at(path: &Path) -> impl Fn(std::io::Error) -> OpenError {
+    let path = path.to_owned();
+    move |source| OpenError::Io { path: path.clone(), source }
 }
 
 fn fill(path: &Path, snapshot: &Snapshot) -> Result<(), redb::Error> {
@@ -273,7 +302,11 @@ fn read_all(database: &Database) -> Result<Loaded, ReadError> {
     Ok(loaded)
 }
 
+/// Says that the state is open, unless it says so already: a copy of an open one does.
 fn mark_open(database: &Database) -> Result<(), redb::Error> {
+    if is_open(database).unwrap_or(false) {
+        return Ok(());
+    }
     let transaction = database.begin_write()?;
     {
         let mut meta = transaction.open_table(META)?;
@@ -283,6 +316,13 @@ fn mark_open(database: &Database) -> Result<(), redb::Error> {
     }
     transaction.commit()?;
     Ok(())
+}
+
+fn is_open(database: &Database) -> Result<bool, redb::Error> {
+    let transaction = database.begin_read()?;
+    let meta = transaction.open_table(META)?;
+    let number = |name| -> Result<_, redb::Error> { Ok(meta.get(name)?.map(|number| number.value())) };
+    Ok(number("format")? == Some(FORMAT) && number("clean")? == Some(0))
 }
 
 /// The log thread's own state.
@@ -309,6 +349,7 @@ impl Log {
             };
             let mut acks = Vec::new();
             let mut closing = None;
+            let mut copying = None;
             let queued = std::iter::from_fn(|| receiver.try_recv().ok());
             for message in first.into_iter().chain(queued.take(BATCH)) {
                 match message {
@@ -317,9 +358,22 @@ impl Log {
                         self.backlog.push((record.key, record.revision, record.object));
                     }
                     Message::Close(done) => closing = Some(done),
+                    // What comes later is not part of the copy: it waits for the next round.
+                    Message::Copy(directory, done) => {
+                        copying = Some((directory, done));
+                        break;
+                    }
                 }
             }
             let result = self.flush();
+            if let Some((directory, done)) = copying {
+                let copied = match &result {
+                    Ok(()) => self.copy_to(&directory),
+                    Err(error) => Err(io_at(&self.path)(std::io::Error::other(error.to_string()))),
+                };
+                // Nobody waits for it any more: what was made stays, and is opened like any other.
+                let _gone = done.send(copied).is_err();
+            }
             for ack in acks {
                 // A caller that went away needs no answer.
                 let _gone = ack.send(result.clone()).is_err();
@@ -380,6 +434,14 @@ impl Log {
         }
         transaction.commit()?;
         Ok(())
+    }
+
+    /// Every committed transaction is on disk, and nothing is written between two: the file is a whole state.
+    fn copy_to(&self, directory: &Path) -> Result<(), OpenError> {
+        make(directory, |unfinished| {
+            std::fs::copy(&self.path, unfinished)?;
+            File::open(unfinished)?.sync_all()
+        })
     }
 
     /// Marks the state as cleanly closed.

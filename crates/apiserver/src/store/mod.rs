@@ -175,6 +175,16 @@ impl State {
     }
 }
 
+impl State {
+    fn snapshot(&self) -> Snapshot {
+        let tables = self.tables.iter().filter(|(_, table)| !table.objects.is_empty());
+        Snapshot {
+            revision: self.revision,
+            tables: tables.map(|(name, table)| (name.clone(), table.objects.clone())).collect(),
+        }
+    }
+}
+
 /// All objects as they are at one revision.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
@@ -200,12 +210,23 @@ impl Store {
     /// The state of all tables at one revision. Objects are shared, so that this takes no longer than walking the
     /// index.
     pub fn snapshot(&self) -> Snapshot {
+        self.state.read().snapshot()
+    }
+
+    /// A store that begins with everything in this one: in memory, or in a directory that holds no state yet.
+    pub fn fork(&self, directory: Option<&Path>) -> Result<Store, OpenError> {
+        let (Some(disk), Some(directory)) = (&self.disk, directory) else {
+            return Store::from_snapshot(self.snapshot(), directory);
+        };
         let state = self.state.read();
-        let tables = state.tables.iter().filter(|(_, table)| !table.objects.is_empty());
-        Snapshot {
-            revision: state.revision,
-            tables: tables.map(|(name, table)| (name.clone(), table.objects.clone())).collect(),
-        }
+        // Writes are queued under the other lock, so none comes between what is copied and what is shared.
+        let copied = disk.copy(directory);
+        let snapshot = state.snapshot();
+        drop(state);
+        let ended = || std::io::Error::other("the log thread has ended");
+        let io = |_| OpenError::Io { path: directory.to_owned(), source: ended() };
+        copied.recv().map_err(io)??;
+        Ok(Store::beginning_with(snapshot, Some(disk::Disk::attach(directory)?)))
     }
 
     /// A store that begins with a snapshot: in memory, or in a directory that holds no state yet.
@@ -214,15 +235,19 @@ impl Store {
             None => None,
             Some(directory) => {
                 disk::create(directory, &snapshot)?;
-                Some(disk::Disk::open(directory)?.0)
+                Some(disk::Disk::attach(directory)?)
             }
         };
+        Ok(Store::beginning_with(snapshot, disk))
+    }
+
+    fn beginning_with(snapshot: Snapshot, disk: Option<disk::Disk>) -> Store {
         let revision = snapshot.revision;
         let mut state = State { revision, base: revision, compacted: revision, tables: HashMap::new() };
         for (name, objects) in snapshot.tables {
             state.tables.insert(name, Table { objects, ..Table::new(revision) });
         }
-        Ok(Store { state: RwLock::new(state), disk })
+        Store { state: RwLock::new(state), disk }
     }
 
     /// Writes a snapshot into a directory that holds no state yet.
