@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::json;
 
 use crate::api::{self, Call};
@@ -92,21 +92,44 @@ fn child_path(uri: &Uri) -> Option<(String, Uri)> {
     Some((name.to_owned(), text.parse().ok()?))
 }
 
+/// What of a body that is too large is read and thrown away: whoever still writes would not see the refusal.
+const REFUSED_LIMIT: usize = 10 * BODY_LIMIT;
+
 async fn read_body<B>(headers: &HeaderMap, body: B) -> Result<Bytes, Failure>
 where
     B: http_body::Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let announced =
-        headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok()).unwrap_or(0);
-    if announced > BODY_LIMIT {
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|length: usize| length > REFUSED_LIMIT) {
         return Err(Failure::too_large(BODY_LIMIT));
     }
-    match Limited::new(body, BODY_LIMIT).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(Failure::too_large(BODY_LIMIT)),
-        Err(error) => Err(Failure::bad_request(format!("the body could not be read: {error}"))),
+    let mut body = std::pin::pin!(Limited::new(body, REFUSED_LIMIT));
+    let mut pieces: Vec<Bytes> = Vec::new();
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        match frame.map(http_body::Frame::into_data) {
+            Ok(Ok(data)) => {
+                length += data.len();
+                pieces.push(data);
+                if length > BODY_LIMIT {
+                    pieces.clear();
+                }
+            }
+            // Trailers say nothing here.
+            Ok(Err(_)) => {}
+            Err(error) if error.is::<LengthLimitError>() => return Err(Failure::too_large(BODY_LIMIT)),
+            Err(error) => return Err(Failure::bad_request(format!("the body could not be read: {error}"))),
+        }
     }
+    if length > BODY_LIMIT {
+        return Err(Failure::too_large(BODY_LIMIT));
+    }
+    // Most come in one piece.
+    Ok(match <[Bytes; 1]>::try_from(pieces) {
+        Ok([whole]) => whole,
+        Err(pieces) => pieces.concat().into(),
+    })
 }
 
 fn is_health(path: &str) -> bool {
