@@ -4,6 +4,8 @@
 //! kustomization, a chart or plain manifests. What is found becomes Flux objects, so that one engine
 //! serves them all.
 
+mod argo;
+
 use object::Value;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +23,8 @@ pub trait Files {
 pub enum Kind {
     /// A cluster folder of a Flux repository.
     Flux,
+    /// A folder with objects of Argo CD that nothing else in the repository delivers.
+    Argo,
     /// A folder with a kustomization of Kustomize's own.
     Kustomization,
     /// A Helm chart.
@@ -44,6 +48,8 @@ pub struct Bootstrap {
     pub objects: Vec<Value>,
     /// Source URLs that the working copy stands for.
     pub own_urls: Vec<String>,
+    /// Does the repository hold objects of Argo CD?
+    pub argo: bool,
 }
 
 /// Every entry point, the most telling kind only: cluster folders, else kustomizations, else charts, else
@@ -56,6 +62,10 @@ pub fn entries(files: &dyn Files) -> Vec<Entry> {
     let clusters = cluster_folders(files, &paths);
     if !clusters.is_empty() {
         return found(clusters, Kind::Flux);
+    }
+    let folders = argo::folders(files);
+    if !folders.is_empty() {
+        return found(folders, Kind::Argo);
     }
     let charts: BTreeSet<String> =
         paths.iter().filter(|path| file_name(path) == "Chart.yaml").map(|path| folder(path)).collect();
@@ -90,6 +100,8 @@ pub fn entry_at(files: &dyn Files, path: &str) -> Option<Entry> {
         || below.iter().any(|file| holds_flux(files, file))
     {
         Kind::Flux
+    } else if !argo::roots_below(files, &path).is_empty() {
+        Kind::Argo
     } else if KUSTOMIZATION_NAMES.iter().any(|name| has(name)) {
         Kind::Kustomization
     } else {
@@ -102,6 +114,14 @@ pub fn entry_at(files: &dyn Files, path: &str) -> Option<Entry> {
 /// URL), `branch` what is checked out.
 pub fn bootstrap(files: &dyn Files, entry: &Entry, url: &str, branch: &str) -> Bootstrap {
     let mut own_urls = vec![url.to_owned()];
+    let with_argo = argo::is_used(files);
+    if entry.kind == Kind::Argo {
+        if url.starts_with("file://") {
+            own_urls.extend(argo::own_urls(files));
+        }
+        let objects = argo::bootstrap(files, &entry.path, url, branch);
+        return Bootstrap { objects, own_urls, argo: true };
+    }
     let mut objects =
         vec![json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "flux-system"}})];
     let sync = sync_objects(files, &entry.path);
@@ -119,7 +139,7 @@ pub fn bootstrap(files: &dyn Files, entry: &Entry, url: &str, branch: &str) -> B
             }
             objects.push(object);
         }
-        return Bootstrap { objects, own_urls };
+        return Bootstrap { objects, own_urls, argo: with_argo };
     }
     objects.push(json!({
         "apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "GitRepository",
@@ -154,7 +174,7 @@ pub fn bootstrap(files: &dyn Files, entry: &Entry, url: &str, branch: &str) -> B
         let name = chart_name(files, &entry.path);
         objects.insert(1, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}));
     }
-    Bootstrap { objects, own_urls }
+    Bootstrap { objects, own_urls, argo: with_argo }
 }
 
 const KUSTOMIZATION_NAMES: &[&str] = &["kustomization.yaml", "kustomization.yml", "Kustomization"];

@@ -263,10 +263,27 @@ impl Applier<'_> {
             Action::Unchanged => return Ok((Change::Unchanged, None)),
             Action::Create | Action::Change | Action::Adopt => {}
         }
-        let key = &step.target.key;
+        self.put(&step.target, desired, step.force, step.merge)
+            .await
+            .map(|(change, seen)| (change, Some(seen)))
+    }
+
+    /// Applies one object: made anew where it cannot be changed, with `force`; with `merge` fields that kubectl set
+    /// stay kubectl's. Says what came of it, and how the object looked then.
+    ///
+    /// # Errors
+    /// What the API says.
+    pub async fn put(
+        &self,
+        target: &ObjectRef,
+        desired: &Value,
+        force: bool,
+        merge: bool,
+    ) -> Result<(Change, String), Error> {
+        let key = &target.key;
         let before = self.cluster.store().get(key);
         if self.take_over
-            && !step.merge
+            && !merge
             && let Some(live) = &before
         {
             self.take_over_fields(live).await?;
@@ -275,18 +292,18 @@ impl Applier<'_> {
         let live = match self.cluster.apply(desired, &options).await {
             Ok(live) => live,
             Err(error)
-                if step.force
+                if force
                     && matches!(
                         error.kind,
                         ErrorKind::Immutable | ErrorKind::Invalid | ErrorKind::Conflict
                     ) =>
             {
-                self.recreate(step, desired, &options).await?
+                self.recreate(target, desired, &options).await?
             }
             Err(error) => return Err(error),
         };
         // Somebody wrote with kubectl between the look and the write: the answer holds that too.
-        let live = if self.take_over && !step.merge && self.take_over_fields(&live).await? {
+        let live = if self.take_over && !merge && self.take_over_fields(&live).await? {
             self.cluster.apply(desired, &options).await?
         } else {
             live
@@ -301,11 +318,11 @@ impl Applier<'_> {
             Some(before) if essence(&before) == essence(&live) => Change::Unchanged,
             Some(_) => Change::Configured,
         };
-        Ok((change, Some(seen)))
+        Ok((change, seen))
     }
 
-    async fn recreate(&self, step: &Step, desired: &Value, options: &Apply) -> Result<Value, Error> {
-        let (gvk, key) = (step.target.gvk(), &step.target.key);
+    async fn recreate(&self, target: &ObjectRef, desired: &Value, options: &Apply) -> Result<Value, Error> {
+        let (gvk, key) = (target.gvk(), &target.key);
         self.cluster.delete(&gvk, &key.namespace, &key.name, &Delete::default()).await?;
         let gone = wait_for(self.context, std::slice::from_ref(key), ESTABLISH, |_, live| match live {
             None => Judgement::Done,

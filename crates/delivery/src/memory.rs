@@ -74,6 +74,25 @@ impl Memory {
         self.types.lock().unwrap_or_else(PoisonError::into_inner).retain(|gvk, _| gvk.group != group);
     }
 
+    /// Was exactly `desired` applied, and is what is live still what came of it?
+    pub fn is_settled(&self, manager: &str, key: &Key, live: &Value, desired: &Value) -> bool {
+        let slot = (manager.to_owned(), key.clone());
+        let known = self.lock().get(&slot).map(|known| (known.desired, known.live));
+        known.is_some_and(|(was, then)| was == digest(desired) && then == essence(live))
+    }
+
+    /// What applying `desired` would make of `live`, apart from what only the server knows (defaults).
+    pub fn predicted(&self, store: &Store, manager: &str, live: &Value, desired: &Value) -> Option<Value> {
+        let ty = self.type_of(store, &Gvk::of(desired)).unwrap_or_else(TypeRef::deduced);
+        let manager = merge::Manager {
+            name: manager.to_owned(),
+            api_version: meta::api_version(desired).to_owned(),
+            subresource: String::new(),
+            time: String::new(),
+        };
+        merge::apply(Some(live), desired, &manager, true, &ty, &[&["status"]]).ok().map(|done| done.object)
+    }
+
     /// Would applying `desired` change `live`? `true` when that is not known.
     pub fn would_change(&self, store: &Store, manager: &str, live: &Value, desired: &Value) -> bool {
         let Ok(key) = Key::of(desired) else { return true };

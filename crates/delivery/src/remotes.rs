@@ -3,10 +3,10 @@
 //! Builds run on threads that may wait, so fetching blocks.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
-use kustomize::{RepoSpec, Root, World, WorldError};
+use kustomize::{HelmPull, RepoSpec, Root, World, WorldError};
 use source::git::{Reference, Request};
 use source::{Error, Fetcher, Tree};
 use tokio::runtime::Handle;
@@ -40,6 +40,64 @@ impl Remotes {
         }?;
         let world = RemoteWorld { tree, remotes: self.clone() };
         Ok(Root { world: Rc::new(world), root: "/".to_owned(), dir: format!("/{}", spec.path) })
+    }
+
+    /// The files of a chart that a build inflates.
+    ///
+    /// # Errors
+    /// When it cannot be fetched or read.
+    pub fn chart(&self, pull: &HelmPull) -> Result<BTreeMap<String, Vec<u8>>, WorldError> {
+        let failed = |why: String| WorldError::Failed(why);
+        let chart = self.pull(&pull.repo, &pull.name, &pull.version)?;
+        let limits = *self.door()?.0.limits();
+        let tree = Tree::from_tar_gz(&chart.archive, &limits).map_err(|error| failed(error.to_string()))?;
+        let inner = tree.subtree(&chart.name).map_err(|error| failed(error.to_string()))?;
+        let mut files = BTreeMap::new();
+        for (path, _) in inner.files() {
+            let bytes = inner.read(path).map_err(|error| failed(error.to_string()))?;
+            files.insert(path.to_owned(), bytes.to_vec());
+        }
+        Ok(files)
+    }
+
+    /// A chart of a repository, `https://…` or `oci://…`.
+    ///
+    /// # Errors
+    /// When it cannot be fetched.
+    pub fn pull(
+        &self,
+        repository: &str,
+        name: &str,
+        version: &str,
+    ) -> Result<source::helm_repo::Chart, WorldError> {
+        let (fetcher, runtime) = self.door()?;
+        let request = source::helm_repo::Request::new(repository);
+        runtime
+            .block_on(fetcher.helm_chart(&request, name, version))
+            .map_err(|error| WorldError::Failed(error.to_string()))
+    }
+
+    /// One file over HTTP, or from what a map serves for it.
+    ///
+    /// # Errors
+    /// When it cannot be fetched.
+    pub fn file(&self, url: &str) -> Result<Vec<u8>, WorldError> {
+        let (fetcher, runtime) = self.door()?;
+        if let Some(mapped) = fetcher.maps().find(url) {
+            let path =
+                if mapped.rest.is_empty() { mapped.path.clone() } else { mapped.path.join(&mapped.rest) };
+            return std::fs::read(&path)
+                .map_err(|error| WorldError::Failed(format!("{}: {error}", path.display())));
+        }
+        let request = source::helm_repo::Request::new(url);
+        runtime
+            .block_on(fetcher.helm_archive(&request, url))
+            .map_err(|error| WorldError::Failed(error.to_string()))
+    }
+
+    fn door(&self) -> Result<&(Fetcher, Handle), WorldError> {
+        let refused = || WorldError::Refused("nothing is fetched for builds here".to_owned());
+        self.door.as_ref().ok_or_else(refused)
     }
 
     fn fetch(&self, spec: &RepoSpec) -> Result<Tree, WorldError> {

@@ -6,7 +6,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
-use kustomize::{Root, World, WorldError};
+use kustomize::{HelmPull, Root, World, WorldError};
 use source::{Error, Tree};
 
 use crate::remotes::Remotes;
@@ -22,6 +22,8 @@ pub enum Look {
     IsFile,
     /// The names in a folder.
     List,
+    /// Every file below a folder.
+    Below,
     /// Something that comes from elsewhere, and may be something else the next time.
     Elsewhere,
 }
@@ -52,6 +54,14 @@ fn see(tree: &Tree, look: Look, path: &str) -> u64 {
             tree.list(relative)
                 .map(|entries| entries.iter().map(|entry| entry.name.to_string()).collect::<Vec<_>>()),
         ),
+        Look::Below => {
+            let mut hasher = DefaultHasher::new();
+            for (path, file) in tree.files_below(relative) {
+                path.hash(&mut hasher);
+                file.sha256().hash(&mut hasher);
+            }
+            hasher.finish()
+        }
         Look::Elsewhere => 0,
     }
 }
@@ -70,6 +80,21 @@ impl<'a> TreeWorld<'a> {
     /// What was looked at.
     pub fn into_looks(self) -> Looks {
         self.looks.into_inner()
+    }
+
+    /// The files below a folder, by path from there.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn files_below(&self, path: &str) -> source::Result<BTreeMap<String, Vec<u8>>> {
+        self.note(Look::Below, path);
+        let relative = path.trim_matches('/');
+        let mut files = BTreeMap::new();
+        for (file, _) in self.tree.files_below(relative) {
+            let inner = file.strip_prefix(relative).unwrap_or(file).trim_start_matches('/');
+            files.insert(inner.to_owned(), self.tree.read(file)?.to_vec());
+        }
+        Ok(files)
     }
 
     fn note(&self, look: Look, path: &str) {
@@ -91,6 +116,16 @@ impl World for TreeWorld<'_> {
     fn remote(&self, url: &str) -> Result<Root, WorldError> {
         self.note(Look::Elsewhere, url);
         self.remotes.open(url)
+    }
+
+    fn helm_pull(&self, chart: &HelmPull) -> Result<BTreeMap<String, Vec<u8>>, WorldError> {
+        self.note(Look::Elsewhere, &format!("{} {} {}", chart.repo, chart.name, chart.version));
+        self.remotes.chart(chart)
+    }
+
+    fn remote_file(&self, url: &str) -> Result<Vec<u8>, WorldError> {
+        self.note(Look::Elsewhere, url);
+        self.remotes.file(url)
     }
 
     fn is_dir(&self, path: &str) -> bool {

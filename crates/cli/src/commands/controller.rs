@@ -47,6 +47,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let options = source::Options { cache: args.cache.clone(), maps, ..source::Options::default() };
     let sources = source::Fetcher::new(options).context("cannot keep fetched sources")?;
     let cancel = CancellationToken::new();
+    let argo = argo::kinds(argo::Options::new(sources.clone()));
     let mut settings = flux::Options::new(sources);
     settings.no_cross_namespace_refs = args.no_cross_namespace_refs;
     settings.default_service_account = args.default_service_account.clone();
@@ -65,7 +66,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         let listener = tokio::net::TcpListener::bind(address).await.context("cannot listen for webhooks")?;
         flux::notification::serve(&cluster, notification, listener, cancel.child_token());
     }
-    let kinds = flux::kinds(settings);
+    let kinds = flux::kinds(settings).into_iter().chain(argo).collect();
     let engine = Engine::start(cluster, kinds, controller::Options::default(), cancel.child_token());
     let mut changes = engine.changed();
     let mut printed = live::Changes::default();

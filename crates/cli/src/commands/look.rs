@@ -10,6 +10,7 @@ use object::{Gvk, Key, Value, get, get_str, meta};
 /// The units of the cluster as their objects tell.
 pub async fn snapshot(cluster: &Cluster, selector: Option<&str>) -> anyhow::Result<Snapshot> {
     let mut objects = flux::list(cluster).await?;
+    objects.extend(argo::list(cluster).await?);
     if let Some(selector) = selector {
         let wanted =
             LabelSelector::parse(selector).map_err(|error| usage(format!("-l {selector}: {error}")))?;
@@ -17,7 +18,9 @@ pub async fn snapshot(cluster: &Cluster, selector: Option<&str>) -> anyhow::Resu
     }
     // Kinds describe objects without fetching anything; the fetcher stays unused.
     let fetcher = source::Fetcher::new(source::Options::default())?;
-    Ok(Snapshot::of_objects(&flux::kinds(flux::Options::new(fetcher)), &objects))
+    let mut kinds = argo::kinds(argo::Options::new(fetcher.clone()));
+    kinds.extend(flux::kinds(flux::Options::new(fetcher)));
+    Ok(Snapshot::of_objects(&kinds, &objects))
 }
 
 /// The line that explains a unit: its first cause, and below an unhealthy workload what its pods say.

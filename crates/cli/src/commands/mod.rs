@@ -1,5 +1,6 @@
 //! The command line: one file for each verb.
 
+mod application;
 mod cluster;
 mod clusters;
 mod completion;

@@ -71,9 +71,31 @@ pub const DELIVERED: &[Delivered] = &[
         kind: "HelmRelease",
         words: &["helmrelease", "helmreleases", "hr"],
     },
+    Delivered {
+        group: argo::names::GROUP,
+        version: argo::names::VERSION,
+        kind: argo::names::APPLICATION,
+        words: &["application", "applications", "app", "apps"],
+    },
+    Delivered {
+        group: argo::names::GROUP,
+        version: argo::names::VERSION,
+        kind: argo::names::APPLICATION_SET,
+        words: &["applicationset", "applicationsets", "appset", "appsets"],
+    },
 ];
 
 impl Delivered {
+    /// Is it one of Argo CD's?
+    pub fn is_argo(&self) -> bool {
+        self.group == argo::names::GROUP
+    }
+
+    /// The namespace where its objects usually stand.
+    pub fn home(&self) -> &'static str {
+        if self.is_argo() { "argocd" } else { "flux-system" }
+    }
+
     /// Its group, version and kind.
     pub fn gvk(&self) -> Gvk {
         Gvk { group: self.group.into(), version: self.version.into(), kind: self.kind.into() }

@@ -26,9 +26,9 @@ pub struct Args {
     /// KIND/NAME …, or KIND and names
     #[arg(required = true)]
     objects: Vec<String>,
-    /// The namespace
-    #[arg(short, long, default_value = "flux-system")]
-    namespace: String,
+    /// The namespace [default: flux-system, argocd for Applications]
+    #[arg(short, long)]
+    namespace: Option<String>,
     /// Every object of the kind in the namespace
     #[arg(long)]
     all: bool,
@@ -51,8 +51,9 @@ pub async fn run(args: Args, verb: Verb) -> anyhow::Result<ExitCode> {
     let (kind, names) = named::split(&args.objects)?;
     let Some(kind) = kind else { return Err(usage("name a kind: KIND/NAME")) };
     let cluster = Cluster::new(args.target.client().await?);
+    let namespace = args.namespace.clone().unwrap_or_else(|| kind.home().to_owned());
     let names = if args.all {
-        let options = ListOptions { namespace: args.namespace.clone(), ..ListOptions::default() };
+        let options = ListOptions { namespace: namespace.clone(), ..ListOptions::default() };
         cluster
             .list(&kind.gvk(), &options)
             .await?
@@ -67,7 +68,11 @@ pub async fn run(args: Args, verb: Verb) -> anyhow::Result<ExitCode> {
     }
     let mut good = true;
     for name in &names {
-        good &= act(&cluster, kind, name, &args, verb).await?;
+        good &= if kind.is_argo() {
+            super::application::act(&cluster, &kind.gvk(), &namespace, name, verb, args.timeout).await?
+        } else {
+            act(&cluster, kind, name, &namespace, &args, verb).await?
+        };
     }
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
@@ -76,20 +81,21 @@ async fn act(
     cluster: &Cluster,
     kind: &named::Delivered,
     name: &str,
+    namespace: &str,
     args: &Args,
     verb: Verb,
 ) -> anyhow::Result<bool> {
     let gvk = kind.gvk();
     let shown = format!("{}/{name}", kind.kind.to_lowercase());
-    let Some(object) = cluster.get(&gvk, &args.namespace, name).await? else {
-        return Err(anyhow::anyhow!("{shown} is not in namespace {}", args.namespace));
+    let Some(object) = cluster.get(&gvk, namespace, name).await? else {
+        return Err(anyhow::anyhow!("{shown} is not in namespace {namespace}"));
     };
     let suspended = get(&object, &["spec", "suspend"]).and_then(Value::as_bool).unwrap_or(false);
     if verb == Verb::Reconcile && suspended {
         return Err(anyhow::anyhow!("{shown} is suspended; resume it: landfall resume {shown}"));
     }
     if args.with_source && verb == Verb::Reconcile {
-        reconcile_source(cluster, &object, args).await?;
+        reconcile_source(cluster, &object, namespace, args).await?;
     }
     let stamp = jiff::Timestamp::now().to_string();
     let patch = match verb {
@@ -100,7 +106,7 @@ async fn act(
         }
     };
     let options = PatchOptions { manager: MANAGER.into(), ..PatchOptions::default() };
-    cluster.patch(&gvk, &args.namespace, name, PatchKind::Merge, &patch, &options).await?;
+    cluster.patch(&gvk, namespace, name, PatchKind::Merge, &patch, &options).await?;
     match verb {
         Verb::Suspend => {
             println!("{shown} is suspended");
@@ -110,12 +116,12 @@ async fn act(
             println!("{shown} is asked to reconcile");
             Ok(true)
         }
-        _ => wait(cluster, kind, name, &args.namespace, &shown, &stamp, args.timeout).await,
+        _ => wait(cluster, kind, name, namespace, &shown, &stamp, args.timeout).await,
     }
 }
 
 /// Asks the source that the object names to fetch first.
-async fn reconcile_source(cluster: &Cluster, object: &Value, args: &Args) -> anyhow::Result<()> {
+async fn reconcile_source(cluster: &Cluster, object: &Value, own: &str, args: &Args) -> anyhow::Result<()> {
     let reference =
         [&["spec", "sourceRef"][..], &["spec", "chart", "spec", "sourceRef"], &["spec", "chartRef"]]
             .iter()
@@ -125,7 +131,7 @@ async fn reconcile_source(cluster: &Cluster, object: &Value, args: &Args) -> any
         return Ok(());
     };
     let kind = named::kind(word)?;
-    let namespace = get_str(reference, &["namespace"]).unwrap_or(&args.namespace);
+    let namespace = get_str(reference, &["namespace"]).unwrap_or(own);
     let stamp = jiff::Timestamp::now().to_string();
     let patch = json!({"metadata": {"annotations": {REQUESTED_AT: stamp}}});
     let options = PatchOptions { manager: MANAGER.into(), ..PatchOptions::default() };

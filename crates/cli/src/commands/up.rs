@@ -142,7 +142,8 @@ async fn deliver(
     let sources = source::Fetcher::new(source::Options { cache, maps, ..source::Options::default() })
         .context("cannot keep fetched sources")?;
     let outward = embedded.is_none() || args.outward;
-    let kinds = flux::kinds(flux::Options { outward, ..flux::Options::new(sources) });
+    let mut kinds = argo::kinds(argo::Options::new(sources.clone()));
+    kinds.extend(flux::kinds(flux::Options { outward, ..flux::Options::new(sources) }));
     if outward {
         flux::notification::start(cluster, flux::notification::Options::default(), cancel.child_token());
     }
@@ -183,30 +184,30 @@ fn announce(embedded: Option<&Embedded>, state: Option<&State>, started: Instant
 /// Puts the objects there that everything else follows from. On a real cluster the kinds come first.
 async fn plant(cluster: &Cluster, real: bool, seed: &entry::Bootstrap) -> anyhow::Result<()> {
     let apply = Apply::forced("landfall");
-    if real {
-        // Kinds that are there already belong to whoever installed them.
-        let definition = object::Gvk::new("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
-        for crd in schema::crds::flux() {
-            let there = cluster.get(&definition, "", object::meta::name(&crd)).await;
-            if there.context("cannot look for installed kinds")?.is_none() {
-                cluster.apply(&crd, &apply).await.context("cannot install the kinds")?;
-            }
-        }
+    let mut definitions = if real { schema::crds::flux() } else { Vec::new() };
+    if seed.argo {
+        definitions.extend(schema::crds::argo());
+    }
+    if !definitions.is_empty() {
+        install(cluster, &definitions, &apply).await?;
         let until = Instant::now() + Duration::from_secs(30);
-        for kind in super::named::DELIVERED {
+        for kind in
+            super::named::DELIVERED.iter().filter(|kind| seed.argo || kind.group != argo::names::GROUP)
+        {
             while let Err(error) = cluster.list(&kind.gvk(), &Default::default()).await {
                 if Instant::now() > until {
                     return Err(error).context("the installed kinds are not served");
                 }
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }
     }
     for object in &seed.objects {
-        // A namespace that is there belongs to whoever made it: nothing is to be said about it.
-        if object::meta::kind(object) == "Namespace" {
+        // A namespace or project that is there belongs to whoever made it: nothing is to be said about it.
+        if matches!(object::meta::kind(object), "Namespace" | argo::names::APP_PROJECT) {
             let gvk = object::Gvk::of(object);
-            let there = cluster.get(&gvk, "", object::meta::name(object)).await;
+            let namespace = object::meta::namespace(object).unwrap_or_default();
+            let there = cluster.get(&gvk, namespace, object::meta::name(object)).await;
             if there.context("cannot look for the namespace")?.is_some() {
                 continue;
             }
@@ -216,6 +217,18 @@ async fn plant(cluster: &Cluster, real: bool, seed: &entry::Bootstrap) -> anyhow
             .apply(object, &apply)
             .await
             .map_err(|error| usage(format!("cannot begin with {shown}: {error}")))?;
+    }
+    Ok(())
+}
+
+/// Installs definitions. Kinds that are there already belong to whoever installed them.
+async fn install(cluster: &Cluster, definitions: &[object::Value], apply: &Apply) -> anyhow::Result<()> {
+    let definition = object::Gvk::new("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
+    for crd in definitions {
+        let there = cluster.get(&definition, "", object::meta::name(crd)).await;
+        if there.context("cannot look for installed kinds")?.is_none() {
+            cluster.apply(crd, apply).await.context("cannot install the kinds")?;
+        }
     }
     Ok(())
 }

@@ -1,0 +1,179 @@
+//! The sources of an application, fetched and rendered.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use controller::Cause;
+use delivery::fields::str_at;
+use object::Value;
+
+use super::pass::Pass;
+use super::spec::{Source, Spec};
+use crate::options::Shared;
+use crate::render::{self, Input, Tool, Trees};
+use crate::repositories::{Address, Fetched};
+
+/// What came of the sources.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The revision of each source.
+    pub revisions: Vec<String>,
+    /// The tool of each source that makes objects.
+    pub tools: Vec<Tool>,
+    /// All objects, in the order of the sources.
+    pub objects: Vec<Value>,
+}
+
+/// Why nothing came of them.
+pub enum Fault {
+    /// Something newer came.
+    Preempted,
+    /// The line, and where to look.
+    Failed(String, Cause),
+}
+
+fn failed(message: String) -> Fault {
+    let cause = Cause::new(message.clone());
+    Fault::Failed(message, cause)
+}
+
+/// Which sources, at which revisions.
+pub struct Wanted<'a> {
+    /// The sources.
+    pub sources: &'a [Source],
+    /// Their revisions where an operation names them.
+    pub revisions: &'a [String],
+    /// How old what is known may be.
+    pub max_age: Duration,
+    /// `kustomize.buildOptions`.
+    pub build_options: &'a str,
+}
+
+/// Fetches and renders.
+pub async fn load(shared: &Shared, pass: &Pass, spec: &Spec, wanted: &Wanted<'_>) -> Result<Loaded, Fault> {
+    let context = pass.context.clone();
+    let addresses: Vec<Address> = wanted
+        .sources
+        .iter()
+        .enumerate()
+        .map(|(at, source)| {
+            let named = wanted.revisions.get(at).map(String::as_str).filter(|revision| !revision.is_empty());
+            Address::of(source, named)
+        })
+        .collect();
+    let fetches = addresses.iter().map(|address| shared.repositories.get(&context, address, wanted.max_age));
+    let Some(fetched) = context.unless_cancelled(futures::future::join_all(fetches)).await else {
+        return Err(Fault::Preempted);
+    };
+    let count = wanted.sources.len();
+    let mut trees: Vec<Arc<Fetched>> = Vec::with_capacity(count);
+    for (at, outcome) in fetched.into_iter().enumerate() {
+        match outcome {
+            Ok(found) => trees.push(found),
+            Err(why) => {
+                let line = format!(
+                    "Failed to load target state: failed to generate manifest for source {} of {count}: {why}",
+                    at + 1
+                );
+                return Err(failed(line));
+            }
+        }
+    }
+    let lent: BTreeMap<String, source::Tree> = wanted
+        .sources
+        .iter()
+        .zip(&trees)
+        .filter(|(source, _)| !source.reference().is_empty())
+        .map(|(source, fetched)| (source.reference().to_owned(), fetched.tree.clone()))
+        .collect();
+    let mut loaded = Loaded {
+        revisions: trees.iter().map(|fetched| fetched.revision.clone()).collect(),
+        tools: Vec::new(),
+        objects: Vec::new(),
+    };
+    for (at, (source, fetched)) in wanted.sources.iter().zip(&trees).enumerate() {
+        if source.only_lends() {
+            continue;
+        }
+        let trees = Trees { own: fetched.tree.clone(), lent: lent.clone() };
+        let one = One { shared, pass, spec, at, source, fetched, trees, build_options: wanted.build_options };
+        let (objects, tool) = one.render().await.map_err(|fault| match fault {
+            Fault::Preempted => Fault::Preempted,
+            Fault::Failed(why, mut cause) => {
+                cause.message.clone_from(&why);
+                let line = format!(
+                    "Failed to load target state: failed to generate manifest for source {} of {count}: {why}",
+                    at + 1
+                );
+                Fault::Failed(line, cause)
+            }
+        })?;
+        loaded.tools.push(tool);
+        loaded.objects.extend(objects);
+    }
+    Ok(loaded)
+}
+
+struct One<'a> {
+    shared: &'a Shared,
+    pass: &'a Pass,
+    spec: &'a Spec,
+    at: usize,
+    source: &'a Source,
+    fetched: &'a Fetched,
+    trees: Trees,
+    build_options: &'a str,
+}
+
+impl One<'_> {
+    async fn render(&self) -> Result<(Vec<Value>, Tool), Fault> {
+        let of_failure = |failure: render::Failure| {
+            let mut cause = Cause::new(failure.message.clone());
+            cause.file = failure.file.filter(|file| !file.is_empty());
+            cause.line = failure.line;
+            Fault::Failed(failure.message, cause)
+        };
+        let context = &self.pass.context;
+        let instance = super::spec::instance(&self.pass.object, &self.shared.options.namespace);
+        let source = render::effective(&self.trees.own, &self.source.raw, &instance).map_err(of_failure)?;
+        let capabilities = self.shared.capabilities(&context.cluster).await;
+        let capabilities = capabilities.map_err(|error| failed(error.to_string()))?;
+        let env = render::env::of(
+            self.pass.name(),
+            &self.spec.destination.namespace,
+            &self.spec.project,
+            &self.fetched.revision,
+            str_at(&source, &["path"]),
+            self.source.repo_url(),
+            self.source.target_revision(),
+        );
+        let mut hasher = DefaultHasher::new();
+        capabilities.api_versions.hash(&mut hasher);
+        capabilities.kube_version.version.hash(&mut hasher);
+        let input = Input {
+            env: render::env::visible(env, &source),
+            source,
+            name: self.pass.name().to_owned(),
+            namespace: self.spec.destination.namespace.clone(),
+            capabilities: hasher.finish(),
+            build_options: self.build_options.to_owned(),
+        };
+        let unit = (context.key.clone(), self.at);
+        let renders = &self.shared.options.renders;
+        if let Some((rendered, tool)) = render::recall(renders, &unit, &input, &self.trees) {
+            return Ok((rendered.objects, tool));
+        }
+        let door = (self.shared.options.fetcher.clone(), tokio::runtime::Handle::current());
+        let (trees, work, now) = (self.trees.clone(), input.clone(), context.clock().now());
+        let done = context.compute(move || render::render(&trees, &work, &capabilities, door, now)).await;
+        if context.cancel.is_cancelled() {
+            return Err(Fault::Preempted);
+        }
+        let (rendered, seen) = done.map_err(failed)?.map_err(of_failure)?;
+        let tool = seen.tool();
+        renders.keep(unit, input, seen, &rendered);
+        Ok((rendered.objects, tool))
+    }
+}

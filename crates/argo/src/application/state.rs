@@ -1,0 +1,377 @@
+//! What an application wants and what is live, side by side.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cluster::{Cluster, ErrorKind};
+use controller::Context;
+use delivery::fields::{list_at, str_at};
+use object::{Gvk, Key, Value, get, get_str, meta};
+use serde_json::json;
+
+use super::spec::Spec;
+use crate::health::{self, Health, Part};
+use crate::installation::Installation;
+use crate::names;
+use crate::options::Shared;
+use crate::sync::hooks;
+use crate::sync::options::words;
+use crate::sync::tasks::{Resource, needs_word};
+
+/// One object.
+#[derive(Debug, Clone)]
+pub struct Item {
+    /// Which, in which version, wanted and live.
+    pub resource: Resource,
+    /// Does what is live differ from what is wanted? `None` where that does not count.
+    pub synced: Option<bool>,
+    /// The verdict on it.
+    pub health: Option<Health>,
+}
+
+impl Item {
+    /// Is it live without being wanted?
+    pub fn is_extra(&self) -> bool {
+        self.resource.target.is_none()
+    }
+
+    fn object(&self) -> &Value {
+        self.resource.target.as_ref().or(self.resource.live.as_ref()).unwrap_or(&Value::Null)
+    }
+
+    fn is_hook(&self) -> bool {
+        hooks::is_hook(self.object())
+    }
+
+    /// Its entry in `status.resources`.
+    fn entry(&self) -> Value {
+        let key = &self.resource.key;
+        let mut entry = json!({"version": self.resource.gvk.version, "kind": key.kind, "name": key.name});
+        for (field, text) in [("group", &key.group), ("namespace", &key.namespace)] {
+            if !text.is_empty() {
+                entry[field] = json!(text);
+            }
+        }
+        if let Some(synced) = self.synced {
+            entry["status"] = json!(if synced { "Synced" } else { "OutOfSync" });
+        }
+        if let Some(health) = &self.health {
+            entry["health"] = json!({"status": health.status.as_str()});
+            if !health.message.is_empty() {
+                entry["health"]["message"] = json!(health.message);
+            }
+        }
+        if self.is_hook() {
+            entry["hook"] = json!(true);
+        } else if self.is_extra() {
+            entry["requiresPruning"] = json!(true);
+            if needs_word(self.object()) {
+                entry["requiresDeletionConfirmation"] = json!(true);
+            }
+        }
+        let wave = hooks::wave(self.object());
+        if wave != 0 {
+            entry["syncWave"] = json!(wave);
+        }
+        entry
+    }
+}
+
+/// The whole picture.
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    /// Plain objects, wanted or live.
+    pub items: Vec<Item>,
+    /// Hooks that are wanted.
+    pub hooks: Vec<Resource>,
+    /// Warnings: the type of condition and the line.
+    pub warnings: Vec<(&'static str, String)>,
+    /// Objects that another application claims.
+    pub shared: Vec<String>,
+}
+
+/// What targets are made with.
+pub struct Frame<'a> {
+    /// What all share.
+    pub shared: &'a Shared,
+    /// The cluster.
+    pub cluster: &'a Cluster,
+    /// The spec.
+    pub spec: &'a Spec,
+    /// The application's name in tracking ids.
+    pub instance: &'a str,
+    /// The installation's settings.
+    pub installation: &'a Installation,
+    /// The fields whose differences do not count, applied to a copy of the wanted and of the live object.
+    pub normalize: &'a (dyn Fn(&mut Value, &mut Value) + Send + Sync),
+    /// Makes the fields of a wanted object whose differences do not count what they are in the live one.
+    pub respect: &'a (dyn Fn(&mut Value, &Value) + Send + Sync),
+}
+
+/// What never belongs into an applied object.
+fn clean(object: &mut Value) {
+    object::remove(object, &["status"]);
+    for field in ["managedFields", "resourceVersion", "uid", "generation", "creationTimestamp", "selfLink"] {
+        object::remove(object, &["metadata", field]);
+    }
+    meta::remove_annotation(object, "kubectl.kubernetes.io/last-applied-configuration");
+}
+
+impl Frame<'_> {
+    /// Makes targets of rendered objects: namespaces are filled in, marks set, repetitions dropped.
+    pub async fn targets(
+        &self,
+        context: &Context,
+        objects: Vec<Value>,
+        state: &mut State,
+    ) -> Result<Vec<(Key, Gvk, Value)>, cluster::Error> {
+        let scopes = self.scopes(context, &objects).await?;
+        let mut seen: BTreeMap<Key, usize> = BTreeMap::new();
+        let mut counts: BTreeMap<Key, usize> = BTreeMap::new();
+        let mut targets: Vec<Option<(Key, Gvk, Value)>> = Vec::new();
+        for mut object in objects {
+            let gvk = Gvk::of(&object);
+            clean(&mut object);
+            match scopes.get(&gvk) {
+                Some(false) => {
+                    object::remove(&mut object, &["metadata", "namespace"]);
+                }
+                _ => {
+                    if meta::namespace(&object).unwrap_or_default().is_empty()
+                        && !self.spec.destination.namespace.is_empty()
+                    {
+                        let namespace = Value::from(self.spec.destination.namespace.clone());
+                        object::set(&mut object, &["metadata", "namespace"], namespace);
+                    }
+                }
+            }
+            let namespace = meta::namespace(&object).unwrap_or_default().to_owned();
+            let key = Key::new(gvk.group.clone(), gvk.kind.clone(), namespace, meta::name(&object));
+            self.installation.tracking.claim(
+                &mut object,
+                &key,
+                self.instance,
+                &self.spec.destination.namespace,
+            );
+            if self.shared.options.stand_in && delivery::standin::is_stand_in(&object) {
+                delivery::standin::mark(&mut object);
+            }
+            // Hooks that get their name at each sync are all different.
+            if !key.name.is_empty() {
+                *counts.entry(key.clone()).or_default() += 1;
+                if let Some(before) = seen.insert(key.clone(), targets.len())
+                    && let Some(slot) = targets.get_mut(before)
+                {
+                    *slot = None;
+                }
+            }
+            targets.push(Some((key, gvk, object)));
+        }
+        for (key, count) in counts.into_iter().filter(|(_, count)| *count > 1) {
+            let line = format!(
+                "Resource {}/{}/{}/{} appeared {count} times among application resources.",
+                key.group, key.kind, key.namespace, key.name
+            );
+            state.warnings.push(("RepeatedResourceWarning", line));
+        }
+        Ok(targets.into_iter().flatten().collect())
+    }
+
+    /// Which kinds live in namespaces; kinds that are not served are looked up among the definitions at hand.
+    async fn scopes(
+        &self,
+        context: &Context,
+        objects: &[Value],
+    ) -> Result<BTreeMap<Gvk, bool>, cluster::Error> {
+        let kinds: BTreeSet<Gvk> = objects.iter().map(Gvk::of).collect();
+        let mut scopes = BTreeMap::new();
+        for gvk in kinds {
+            match context.watch(&gvk).await {
+                Ok(()) => {
+                    let resource = self.cluster.resource(&gvk).await?;
+                    scopes.insert(gvk, resource.namespaced);
+                }
+                Err(error) if error.kind == ErrorKind::MissingKind => {
+                    let definition = objects.iter().find(|object| {
+                        meta::kind(object) == "CustomResourceDefinition"
+                            && get_str(object, &["spec", "group"]) == Some(gvk.group.as_str())
+                            && get_str(object, &["spec", "names", "kind"]) == Some(gvk.kind.as_str())
+                    });
+                    let scope = definition.and_then(|found| get_str(found, &["spec", "scope"]));
+                    scopes.insert(gvk, scope != Some("Cluster"));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if scopes.keys().any(|gvk| schema::builtin().type_of(gvk).is_none()) {
+            context.watch(&delivery::memory::definition()).await?;
+        }
+        Ok(scopes)
+    }
+
+    /// Lays targets beside what is live.
+    pub async fn compare(
+        &self,
+        context: &Context,
+        targets: &[(Key, Gvk, Value)],
+        old: &Value,
+        state: &mut State,
+    ) -> Result<(), cluster::Error> {
+        let store = self.cluster.store().clone();
+        state.items.clear();
+        state.hooks.clear();
+        let mut wanted = BTreeSet::new();
+        for (key, gvk, target) in targets {
+            wanted.insert(key.clone());
+            let live = store.get(key);
+            let resource =
+                Resource { key: key.clone(), gvk: gvk.clone(), target: Some(target.clone()), live };
+            if hooks::is_hook(target) {
+                // A hook shows among the objects only while it is live.
+                if let Some(live) = &resource.live {
+                    let health = self.judge(context, live);
+                    let shown = Resource { target: None, ..resource.clone() };
+                    state.items.push(Item { resource: shown, synced: None, health });
+                }
+                state.hooks.push(resource);
+                continue;
+            }
+            if hooks::is_skipped(target) {
+                continue;
+            }
+            self.warn_shared(&resource, state);
+            let synced = resource.live.as_ref().is_some_and(|live| !self.differs(key, live, target));
+            let health = resource.live.as_ref().and_then(|live| self.judge(context, live));
+            state.items.push(Item { resource, synced: Some(synced), health });
+        }
+        for (key, gvk) in self.known(context, old).await? {
+            if wanted.contains(&key) {
+                continue;
+            }
+            let Some(live) = store.get(&key) else { continue };
+            if self.installation.tracking.owner(&live, &key) != Some(self.instance)
+                || hooks::is_skipped(&live)
+            {
+                continue;
+            }
+            let health = self.judge(context, &live);
+            let synced = if hooks::is_hook(&live) { None } else { Some(false) };
+            let resource = Resource { key, gvk, target: None, live: Some(live) };
+            state.items.push(Item { resource, synced, health });
+        }
+        state.items.sort_by(|a, b| a.resource.key.cmp(&b.resource.key));
+        Ok(())
+    }
+
+    fn warn_shared(&self, resource: &Resource, state: &mut State) {
+        let Some(live) = &resource.live else { return };
+        let owner = self.installation.tracking.owner(live, &resource.key);
+        if let Some(other) = owner.filter(|other| *other != self.instance) {
+            let line = format!(
+                "{}/{} is part of applications {} and {other}",
+                resource.key.kind, resource.key.name, self.instance
+            );
+            if !state.shared.contains(&line) {
+                state.shared.push(line.clone());
+                state.warnings.push(("SharedResourceWarning", line));
+            }
+        }
+    }
+
+    /// Objects that were the application's before, or say they are.
+    async fn known(&self, context: &Context, old: &Value) -> Result<BTreeMap<Key, Gvk>, cluster::Error> {
+        let mut known = BTreeMap::new();
+        for entry in list_at(old, &["resources"]) {
+            let gvk =
+                Gvk::new(str_at(entry, &["group"]), str_at(entry, &["version"]), str_at(entry, &["kind"]));
+            match context.watch(&gvk).await {
+                Ok(()) => {}
+                // Without its kind there is no object either.
+                Err(error) if error.kind == ErrorKind::MissingKind => continue,
+                Err(error) => return Err(error),
+            }
+            let (namespace, name) = (str_at(entry, &["namespace"]), str_at(entry, &["name"]));
+            known.insert(Key::new(gvk.group.clone(), gvk.kind.clone(), namespace, name), gvk);
+        }
+        for key in self.shared.owned.of(self.instance) {
+            if let Some(live) = self.cluster.store().get(&key) {
+                known.entry(key).or_insert_with(|| Gvk::of(&live));
+            }
+        }
+        Ok(known)
+    }
+
+    fn judge(&self, context: &Context, live: &Value) -> Option<Health> {
+        health::judge(&self.installation.judge, live, context.clock().now().as_second())
+    }
+
+    /// Would applying change anything that counts?
+    fn differs(&self, key: &Key, live: &Value, target: &Value) -> bool {
+        let memory = &self.shared.memory;
+        if memory.is_settled(names::MANAGER, key, live, target) {
+            return false;
+        }
+        let store = self.cluster.store();
+        let Some(mut predicted) = memory.predicted(store, names::MANAGER, live, target) else { return true };
+        let mut live = live.clone();
+        for object in [&mut predicted, &mut live] {
+            object::remove(object, &["status"]);
+            for field in ["managedFields", "resourceVersion", "generation", "creationTimestamp"] {
+                object::remove(object, &["metadata", field]);
+            }
+        }
+        (self.normalize)(&mut predicted, &mut live);
+        predicted != live
+    }
+}
+
+impl State {
+    /// Is everything as it is wanted? Extra objects that say so do not count.
+    pub fn is_synced(&self) -> bool {
+        self.items.iter().all(|item| {
+            let forgiven = item.is_extra()
+                && words(item.object(), names::COMPARE_OPTIONS).iter().any(|word| word == "IgnoreExtraneous");
+            item.synced != Some(false) || forgiven
+        })
+    }
+
+    /// `status.resources`.
+    pub fn entries(&self) -> Vec<Value> {
+        self.items.iter().map(Item::entry).collect()
+    }
+
+    /// The objects that are not as they are wanted.
+    pub fn out_of_sync(&self) -> Vec<Key> {
+        let out = self.items.iter().filter(|item| item.synced == Some(false));
+        out.map(|item| item.resource.key.clone()).collect()
+    }
+
+    /// The application's health, and the object that decides it.
+    pub fn health(&self, own: &Key) -> (health::Status, Option<(Key, String)>) {
+        let counts = |item: &&Item| !item.is_hook() && item.resource.key != *own;
+        health::aggregate(self.items.iter().filter(counts).map(|item| Part {
+            key: &item.resource.key,
+            target: item.resource.target.as_ref(),
+            live: item.resource.live.as_ref(),
+            health: item.health.as_ref(),
+        }))
+    }
+
+    /// The images of all wanted objects.
+    pub fn images(&self) -> Vec<String> {
+        let mut images = BTreeSet::new();
+        for item in &self.items {
+            for path in [
+                &["spec", "template", "spec"][..],
+                &["spec"],
+                &["spec", "jobTemplate", "spec", "template", "spec"],
+            ] {
+                let Some(pod) = get(item.object(), path) else { continue };
+                for list in ["containers", "initContainers"] {
+                    let found = list_at(pod, &[list]).iter().map(|one| str_at(one, &["image"]).to_owned());
+                    images.extend(found.filter(|image| !image.is_empty()));
+                }
+            }
+        }
+        images.into_iter().collect()
+    }
+}
