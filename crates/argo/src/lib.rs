@@ -5,13 +5,18 @@
 //! field managers are Argo CD's; what runs when, and what is cancelled by what, is the engine's.
 
 pub mod application;
+pub mod applicationset;
+pub mod diff;
 pub mod health;
 pub mod installation;
 pub mod names;
+pub mod notifications;
 pub mod options;
 mod owned;
+pub mod project;
 pub mod render;
 pub mod repositories;
+pub mod settings;
 pub mod sync;
 pub mod tracking;
 

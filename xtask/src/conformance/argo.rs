@@ -6,10 +6,14 @@ use std::path::Path;
 #[path = "../../../crates/health/tests/argo/mod.rs"]
 mod cases;
 
+#[path = "../../../crates/argo/tests/applicationset/mod.rs"]
+mod applicationset;
+
 /// Every suite of the area that is below `dir`.
 pub fn suites(dir: &Path) -> anyhow::Result<Vec<Suite>> {
     let mut suites: Vec<Suite> =
         Case::table(dir, "argocd-health/cases.json", cases::health).into_iter().collect();
+    suites.extend(Case::table(dir, "argocd-applicationset/cases.json", applicationset::run));
     let lua = dir.join("argocd-lua/cases");
     if lua.is_dir() {
         suites.push(Suite { name: "argocd-lua/health".into(), cases: Case::all(cases::lua_health(&lua)) });
