@@ -31,7 +31,10 @@ pub use options::Options;
 /// Every kind of Argo CD that is reconciled, ready for [`controller::Engine::start`].
 pub fn kinds(options: Options) -> Vec<Arc<dyn Kind>> {
     let shared = Arc::new(options::Shared::new(options));
-    vec![Arc::new(application::Applications::new(shared))]
+    vec![
+        Arc::new(application::Applications::new(shared.clone())),
+        Arc::new(applicationset::ApplicationSets::new(shared)),
+    ]
 }
 
 /// The kinds of this dialect, for reading what a status says.

@@ -1,6 +1,6 @@
 //! ApplicationSets: generators make sets of parameters, each set makes an Application of the template.
 //!
-//! Everything here is pure. What a generator has to ask the outside ([`Question`]) is answered by a [`World`]; where the
+//! Everything here but [`ApplicationSets`], the kind of the engine, is pure. What a generator has to ask the outside ([`Question`]) is answered by a [`World`]; where the
 //! world does not know yet, [`generate`] ends with [`Error::Needs`] and is asked again when the answers are there. A
 //! generator that fails is an error of the whole set, never an empty list: its Applications stay.
 //!
@@ -10,6 +10,7 @@
 mod flatten;
 mod generators;
 mod globs;
+mod kind;
 mod merge;
 mod names;
 pub mod policy;
@@ -21,6 +22,7 @@ mod world;
 pub(crate) use generators::secret_text;
 pub use generators::{Generators, nested_params};
 pub use globs::{ls_files, path_match};
+pub use kind::ApplicationSets;
 pub use merge::{combine, sets_by_key};
 pub use names::{sanitize, slugify};
 pub use render::{Generated, generate};

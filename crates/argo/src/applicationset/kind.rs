@@ -1,0 +1,543 @@
+//! ApplicationSet as a kind of the engine: asks, generates, and makes its Applications so.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cluster::{Delete, ListOptions, PatchKind, PatchOptions};
+use controller::{Cause, Context, Description, Kind, ObjectRef, Outcome, Ready, aspect};
+use futures::future::BoxFuture;
+use object::{Gvk, Key, Value, get, get_str, meta};
+use serde_json::json;
+
+use super::policy::{self, Policy, Step};
+use super::rolling::{self, Turn};
+use super::{Answer, Error, Generated, Question, generate};
+use crate::application::spec::Origin;
+use crate::names::{self, APPLICATION, APPLICATION_SET, GROUP, VERSION};
+use crate::options::Shared;
+use crate::repositories::Address;
+
+/// Who writes Applications and the set's status.
+const MANAGER: &str = "argocd-applicationset-controller";
+/// Asks for a look at a set.
+const REFRESH: &str = "argocd.argoproj.io/application-set-refresh";
+/// How often a set is looked at when its generators do not say.
+const EVERY: Duration = Duration::from_secs(180);
+/// How often answers to questions may lead to new questions.
+const ROUNDS: usize = 16;
+
+/// The kind.
+pub struct ApplicationSets {
+    shared: Arc<Shared>,
+}
+
+impl ApplicationSets {
+    /// With what all kinds share.
+    pub fn new(shared: Arc<Shared>) -> ApplicationSets {
+        ApplicationSets { shared }
+    }
+}
+
+fn conditions(object: &Value) -> impl Iterator<Item = (&str, &str, &Value)> {
+    let list = get(object, &["status", "conditions"]).and_then(Value::as_array).into_iter().flatten();
+    list.map(|one| {
+        (get_str(one, &["type"]).unwrap_or_default(), get_str(one, &["status"]).unwrap_or_default(), one)
+    })
+}
+
+impl Kind for ApplicationSets {
+    fn gvk(&self) -> Gvk {
+        names::gvk(APPLICATION_SET)
+    }
+
+    fn describe(&self, object: &Value) -> Description {
+        let text = |one: &Value, key: &str| get_str(one, &[key]).unwrap_or_default().to_owned();
+        let mut description = Description { observed: true, ..Description::default() };
+        for (kind, status, one) in conditions(object) {
+            match (kind, status) {
+                ("ErrorOccurred", "True") => {
+                    description.ready = Ready::False;
+                    (description.reason, description.message) = (text(one, "reason"), text(one, "message"));
+                    break;
+                }
+                ("ResourcesUpToDate", "True") => {
+                    description.ready = Ready::True;
+                    (description.reason, description.message) = (text(one, "reason"), text(one, "message"));
+                }
+                _ => {}
+            }
+        }
+        let resources = get(object, &["status", "resources"]).and_then(Value::as_array);
+        description.inventory = resources
+            .into_iter()
+            .flatten()
+            .map(|entry| ObjectRef {
+                key: Key::new(GROUP, APPLICATION, text(entry, "namespace"), text(entry, "name")),
+                version: VERSION.to_owned(),
+            })
+            .collect();
+        description
+    }
+
+    fn trigger(&self, object: &Value) -> String {
+        let part = |field: &str| get(object, &[field]).map(Value::to_string).unwrap_or_default();
+        format!(
+            "{} {} {} {}",
+            meta::uid(object),
+            part("spec"),
+            meta::deletion_timestamp(object).unwrap_or_default(),
+            meta::annotation(object, REFRESH).unwrap_or_default(),
+        )
+    }
+
+    fn reconcile(self: Arc<Self>, context: Context, object: Value) -> BoxFuture<'static, Outcome> {
+        Box::pin(async move {
+            match self.pass(&context, &object).await {
+                Ok(outcome) => outcome,
+                Err(_) if context.cancel.is_cancelled() => Outcome::preempted(),
+                Err(error) => Outcome::retry(Duration::from_secs(300), Cause::new(error.to_string())),
+            }
+        })
+    }
+}
+
+/// How often a set is to be looked at: as its most impatient generator says.
+fn interval(set: &Value) -> Duration {
+    fn least(value: &Value, found: &mut Option<u64>) {
+        match value {
+            Value::Object(map) => map.iter().for_each(|(key, value)| {
+                if let ("requeueAfterSeconds", Some(seconds)) =
+                    (key.as_str(), value.as_u64().filter(|s| *s > 0))
+                {
+                    *found = Some(found.map_or(seconds, |known| known.min(seconds)));
+                } else if key != "template" {
+                    least(value, found);
+                }
+            }),
+            Value::Array(list) => list.iter().for_each(|value| least(value, found)),
+            _ => {}
+        }
+    }
+    let mut found = None;
+    least(get(set, &["spec", "generators"]).unwrap_or(&Value::Null), &mut found);
+    found.map_or(EVERY, Duration::from_secs)
+}
+
+impl ApplicationSets {
+    async fn pass(&self, context: &Context, set: &Value) -> Result<Outcome, cluster::Error> {
+        // Its Applications name it as their owner: the API server deletes them after it.
+        if meta::deletion_timestamp(set).is_some() {
+            return Ok(Outcome::done());
+        }
+        let namespace = meta::namespace(set).unwrap_or_default();
+        let application = names::gvk(APPLICATION);
+        context.watch(&application).await?;
+        let mut status = Status::new(set, context.clock().stamp());
+        let generated = match self.generated(context, set).await? {
+            Ok(generated) => generated,
+            Err(error) => {
+                status.failed(error.reason(), &error.to_string());
+                self.write(context, set, status).await?;
+                return Ok(Outcome::retry(EVERY, Cause::new(error.to_string())));
+            }
+        };
+        let existing: Vec<Value> = context
+            .cluster
+            .store()
+            .list(GROUP, APPLICATION)
+            .into_iter()
+            .filter(|found| meta::namespace(found) == Some(namespace))
+            .collect();
+        let mut desired = generated.applications;
+        let mut turns = Vec::new();
+        if rolling::is_rolling(set) {
+            desired.iter_mut().for_each(rolling::hold);
+            turns = self.turns(context, set, &desired, &existing);
+        }
+        let steps = match policy::plan(set, &desired, &existing, Policy::of(set, None, true)) {
+            Ok(steps) => steps,
+            Err(why) => {
+                status.failed("UpdateApplicationError", &why);
+                self.write(context, set, status).await?;
+                return Ok(Outcome::retry(EVERY, Cause::new(why)));
+            }
+        };
+        let failures = self.carry_out(context, namespace, steps).await;
+        for wanted in &desired {
+            if let Ok(key) = Key::of(wanted) {
+                context.follow(&key, kept, &kept(context.cluster.store().get(&key).as_ref()));
+            }
+        }
+        self.start_syncs(context, namespace, &existing, &turns).await?;
+        match failures.first() {
+            Some(first) => status.failed("UpdateApplicationError", first),
+            None => status.succeeded(&turns, rolling::is_rolling(set)),
+        }
+        status.resources(&desired, &existing);
+        status.turns(&turns);
+        self.write(context, set, status).await?;
+        Ok(match failures.into_iter().next() {
+            Some(first) => Outcome::retry(Duration::from_secs(60), Cause::new(first)),
+            None => Outcome::after(interval(set)),
+        })
+    }
+
+    /// Generates, and finds out what generators ask for until there is nothing left to ask.
+    async fn generated(
+        &self,
+        context: &Context,
+        set: &Value,
+    ) -> Result<Result<Generated, Error>, cluster::Error> {
+        let mut answers: BTreeMap<Question, Result<Answer, String>> = BTreeMap::new();
+        let now = context.clock().now().as_second();
+        for _ in 0..ROUNDS {
+            let (owned, known) = (set.clone(), answers.clone());
+            let done = context.compute(move || generate(&owned, &known, false, now)).await;
+            let done = match done {
+                Ok(done) => done,
+                Err(why) => Err(Error::Generator(why)),
+            };
+            let Err(Error::Needs(questions)) = done else { return Ok(done) };
+            for question in questions {
+                let answer = self.answer(context, set, &question).await?;
+                answers.insert(question, answer);
+            }
+        }
+        Ok(Err(Error::Generator(format!("the generators still ask after {ROUNDS} rounds of answers"))))
+    }
+
+    async fn answer(
+        &self,
+        context: &Context,
+        set: &Value,
+        question: &Question,
+    ) -> Result<Result<Answer, String>, cluster::Error> {
+        Ok(match question {
+            Question::Files { repo, revision, .. } => {
+                let revision = if revision.is_empty() { "HEAD" } else { revision };
+                let address = Address {
+                    origin: Origin::Git,
+                    url: repo.clone(),
+                    revision: revision.to_owned(),
+                    chart: String::new(),
+                };
+                let age = self.shared.options.refresh;
+                let fetched = self.shared.repositories.get(context, &address, age).await;
+                fetched.map(|fetched| Answer::Files(Arc::new(fetched.tree.clone())))
+            }
+            Question::Clusters => {
+                let options = ListOptions {
+                    namespace: self.shared.options.namespace.clone(),
+                    labels: format!("{}=cluster", names::SECRET_TYPE),
+                    ..ListOptions::default()
+                };
+                let secrets = context.cluster.list(&Gvk::new("", "v1", "Secret"), &options).await?;
+                Ok(Answer::List(Arc::new(secrets)))
+            }
+            Question::Decisions(spec) => self.decisions(context, set, spec).await?,
+            Question::Repositories(_) => Err(not_served("scmProvider")),
+            Question::PullRequests(_) => Err(not_served("pullRequest")),
+            Question::Plugin(_) => Err(not_served("plugin")),
+        })
+    }
+
+    /// The objects that decide about clusters, with what the ConfigMap of the generator says about them.
+    async fn decisions(
+        &self,
+        context: &Context,
+        set: &Value,
+        spec: &str,
+    ) -> Result<Result<Answer, String>, cluster::Error> {
+        let spec: Value = serde_json::from_str(spec).unwrap_or_default();
+        let text = |value: &Value, path: &[&str]| get_str(value, path).unwrap_or_default().to_owned();
+        let home = meta::namespace(set).unwrap_or_default();
+        let name = text(&spec, &["configMapRef"]);
+        let map = context.read(&Gvk::new("", "v1", "ConfigMap"), home, &name, aspect::content, true).await?;
+        let Some(map) = map else { return Ok(Err(format!("ConfigMap {home}/{name} not found"))) };
+        let data = |key: &str| text(&map, &["data", key]);
+        let labels = match spec.get("labelSelector").map(object::LabelSelector::from_object) {
+            Some(Ok(selector)) => Some(selector),
+            Some(Err(error)) => return Ok(Err(error.to_string())),
+            None => None,
+        };
+        let wanted = text(&spec, &["name"]);
+        if wanted.is_empty() == labels.is_none() {
+            return Ok(Err("exactly one of name and labelSelector must be given".to_owned()));
+        }
+        // The ConfigMap names the resource as addresses do, in the plural.
+        let (api_version, plural) = (data("apiVersion"), data("kind"));
+        let root = if api_version.contains('/') { "apis" } else { "api" };
+        let path = format!("/{root}/{api_version}/namespaces/{home}/{plural}");
+        let found = match context.cluster.raw("GET", &path, None, "").await {
+            Ok(found) => found,
+            Err(error) => return Ok(Err(format!("cannot list {plural} of {api_version}: {error}"))),
+        };
+        let objects = found.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
+        let chosen: Vec<Value> = objects
+            .into_iter()
+            .filter(|object| match &labels {
+                Some(selector) => selector.matches_object(object),
+                None => meta::name(object) == wanted,
+            })
+            .map(|object| {
+                json!({ "object": object, "matchKey": data("matchKey"), "statusListKey": data("statusListKey") })
+            })
+            .collect();
+        if chosen.is_empty() {
+            return Ok(Err(format!("no object of {plural} that decides about clusters was found")));
+        }
+        Ok(Ok(Answer::List(Arc::new(chosen))))
+    }
+
+    /// The turns of a rolling set; it runs again when one of its Applications moves.
+    fn turns(&self, context: &Context, set: &Value, desired: &[Value], existing: &[Value]) -> Vec<Turn> {
+        let live: Vec<Value> = desired
+            .iter()
+            .filter_map(|wanted| {
+                existing.iter().find(|found| meta::name(found) == meta::name(wanted)).cloned()
+            })
+            .collect();
+        for application in &live {
+            if let Ok(key) = Key::of(application) {
+                context.follow(&key, progress, &progress(Some(application)));
+            }
+        }
+        let written = get(set, &["status", "applicationStatus"]).and_then(Value::as_array);
+        rolling::decide(set, &live, written.map_or(&[], Vec::as_slice))
+    }
+
+    async fn carry_out(&self, context: &Context, namespace: &str, steps: Vec<Step>) -> Vec<String> {
+        let mut failures = Vec::new();
+        for step in steps {
+            if context.cancel.is_cancelled() {
+                break;
+            }
+            let done = match &step {
+                Step::Create(application) => context.cluster.create(application, MANAGER).await.map(|_| ()),
+                Step::Update(application) => context.cluster.replace(application, MANAGER).await.map(|_| ()),
+                Step::Delete(name) => {
+                    let gvk = names::gvk(APPLICATION);
+                    context.cluster.delete(&gvk, namespace, name, &Delete::default()).await.map(|_| ())
+                }
+                Step::Foreign(name) => {
+                    failures.push(format!(
+                        "Application {name} belongs to another owner: nothing is done with it"
+                    ));
+                    Ok(())
+                }
+            };
+            if let Err(error) = done {
+                failures.push(error.to_string());
+            }
+        }
+        failures
+    }
+
+    /// Asks for the syncs of Applications whose turn it is.
+    async fn start_syncs(
+        &self,
+        context: &Context,
+        namespace: &str,
+        existing: &[Value],
+        turns: &[Turn],
+    ) -> Result<(), cluster::Error> {
+        for turn in turns.iter().filter(|turn| turn.sync) {
+            let found = existing.iter().find(|application| meta::name(application) == turn.application);
+            let Some(application) = found.filter(|application| application.get("operation").is_none()) else {
+                continue;
+            };
+            let running = get_str(application, &["status", "operationState", "phase"]) == Some("Running");
+            if running {
+                continue;
+            }
+            let options =
+                get(application, &["spec", "syncPolicy", "syncOptions"]).cloned().unwrap_or(json!([]));
+            let patch = json!({ "operation": {
+                "initiatedBy": { "username": "applicationset-controller", "automated": true },
+                "info": [{ "name": "Reason", "value": "ApplicationSet RollingSync triggered a sync of this Application resource" }],
+                "sync": { "syncOptions": options },
+            } });
+            let write = PatchOptions { manager: MANAGER.into(), ..PatchOptions::default() };
+            let gvk = names::gvk(APPLICATION);
+            context
+                .cluster
+                .patch(&gvk, namespace, &turn.application, PatchKind::Merge, &patch, &write)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn write(&self, context: &Context, set: &Value, status: Status) -> Result<(), cluster::Error> {
+        let gvk = names::gvk(APPLICATION_SET);
+        let (namespace, name) = (meta::namespace(set).unwrap_or_default(), meta::name(set));
+        let old = set.get("status").cloned().unwrap_or_else(|| json!({}));
+        if status.value != old {
+            let patch = json!({ "status": object::merge_patch::diff(&old, &status.value) });
+            let write = PatchOptions {
+                manager: MANAGER.into(),
+                subresource: "status".into(),
+                ..PatchOptions::default()
+            };
+            let done = context.cluster.patch(&gvk, namespace, name, PatchKind::Merge, &patch, &write).await;
+            match done {
+                // Deleted meanwhile: nobody is left to read it.
+                Err(error) if error.kind == cluster::ErrorKind::NotFound => return Ok(()),
+                done => done?,
+            };
+        }
+        if meta::annotation(set, REFRESH).is_some() {
+            let patch = json!({ "metadata": { "annotations": { REFRESH: null } } });
+            let write = PatchOptions { manager: MANAGER.into(), ..PatchOptions::default() };
+            context.cluster.patch(&gvk, namespace, name, PatchKind::Merge, &patch, &write).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What of an Application the set corrects when others change it, and how it is: the set's status tells of it.
+fn kept(object: Option<&Value>) -> String {
+    let Some(found) = object else { return "absent".to_owned() };
+    let part = |path: &[&str]| get(found, path).map(Value::to_string).unwrap_or_default();
+    format!("{} {} {} {}", meta::uid(found), part(&["metadata", "labels"]), part(&["spec"]), progress(object))
+}
+
+/// What of an Application moves a rolling set on.
+fn progress(object: Option<&Value>) -> String {
+    let Some(object) = object else { return String::new() };
+    let text = |path: &[&str]| get_str(object, path).unwrap_or_default();
+    format!(
+        "{} {} {} {}",
+        text(&["status", "sync", "status"]),
+        text(&["status", "sync", "revision"]),
+        text(&["status", "health", "status"]),
+        text(&["status", "operationState", "phase"]),
+    )
+}
+
+fn not_served(generator: &str) -> String {
+    format!(
+        "the {generator} generator is not served here: nothing is made, and nothing of the set is deleted"
+    )
+}
+
+/// The status as it will be written.
+struct Status {
+    value: Value,
+    now: String,
+}
+
+impl Status {
+    fn new(set: &Value, now: String) -> Self {
+        Status { value: set.get("status").cloned().unwrap_or_else(|| json!({})), now }
+    }
+
+    /// Sets a condition; when it says the same as before it keeps its time.
+    fn condition(&mut self, kind: &str, holds: bool, reason: &str, message: &str) {
+        let status = if holds { "True" } else { "False" };
+        let mut list = self.value.get("conditions").and_then(Value::as_array).cloned().unwrap_or_default();
+        let old = list.iter().position(|one| get_str(one, &["type"]) == Some(kind));
+        let old = old.map(|at| list.remove(at));
+        let same = old.filter(|one| {
+            get_str(one, &["status"]) == Some(status)
+                && get_str(one, &["reason"]) == Some(reason)
+                && get_str(one, &["message"]) == Some(message)
+        });
+        list.push(same.unwrap_or_else(|| {
+            json!({
+                "type": kind, "status": status, "reason": reason, "message": message,
+                "lastTransitionTime": self.now,
+            })
+        }));
+        list.sort_by(|a, b| get_str(a, &["type"]).cmp(&get_str(b, &["type"])));
+        object::set(&mut self.value, &["conditions"], Value::Array(list));
+    }
+
+    fn failed(&mut self, reason: &str, message: &str) {
+        let generated = reason == "UpdateApplicationError" || reason == "RenderTemplateParamsError";
+        self.condition("ErrorOccurred", true, reason, message);
+        match generated {
+            true => self.condition(
+                "ParametersGenerated",
+                true,
+                "ParametersGenerated",
+                "Successfully generated parameters for all Applications",
+            ),
+            false => self.condition("ParametersGenerated", false, "ErrorOccurred", message),
+        }
+        self.condition("ResourcesUpToDate", false, reason, message);
+    }
+
+    fn succeeded(&mut self, turns: &[Turn], rolls: bool) {
+        const DONE: &str = "All applications have been generated successfully";
+        self.condition("ErrorOccurred", false, "ApplicationSetUpToDate", DONE);
+        self.condition(
+            "ParametersGenerated",
+            true,
+            "ParametersGenerated",
+            "Successfully generated parameters for all Applications",
+        );
+        self.condition("ResourcesUpToDate", true, "ApplicationSetUpToDate", DONE);
+        if rolls {
+            let through = turns.iter().all(|turn| turn.state == rolling::State::Healthy);
+            match through {
+                true => self.condition(
+                    "RolloutProgressing",
+                    false,
+                    "ApplicationSetRolloutComplete",
+                    "ApplicationSet Rollout has completed",
+                ),
+                false => self.condition(
+                    "RolloutProgressing",
+                    true,
+                    "ApplicationSetModified",
+                    "ApplicationSet is performing rollout of step",
+                ),
+            }
+        }
+    }
+
+    fn resources(&mut self, desired: &[Value], existing: &[Value]) {
+        let mut all: Vec<Value> = desired
+            .iter()
+            .map(|wanted| {
+                let name = meta::name(wanted);
+                let live = existing.iter().find(|found| meta::name(found) == name).unwrap_or(wanted);
+                let mut entry = json!({
+                    "group": GROUP, "version": VERSION, "kind": APPLICATION, "name": name,
+                    "namespace": meta::namespace(wanted).unwrap_or_default(),
+                });
+                if let Some(sync) = get_str(live, &["status", "sync", "status"]) {
+                    object::set(&mut entry, &["status"], sync.into());
+                }
+                if let Some(health) = get(live, &["status", "health"]) {
+                    object::set(&mut entry, &["health"], health.clone());
+                }
+                entry
+            })
+            .collect();
+        all.sort_by(|a, b| get_str(a, &["name"]).cmp(&get_str(b, &["name"])));
+        object::set(&mut self.value, &["resourcesCount"], all.len().into());
+        object::set(&mut self.value, &["resources"], Value::Array(all));
+    }
+
+    fn turns(&mut self, turns: &[Turn]) {
+        let old = self.value.get("applicationStatus").and_then(Value::as_array).cloned().unwrap_or_default();
+        if turns.is_empty() {
+            object::remove(&mut self.value, &["applicationStatus"]);
+            return;
+        }
+        let entries = turns
+            .iter()
+            .map(|turn| {
+                let before =
+                    old.iter().find(|entry| get_str(entry, &["application"]) == Some(&turn.application));
+                let since = before
+                    .filter(|entry| get_str(entry, &["status"]) == Some(turn.state.as_str()))
+                    .and_then(|entry| get_str(entry, &["lastTransitionTime"]));
+                turn.entry(since.unwrap_or(&self.now))
+            })
+            .collect();
+        object::set(&mut self.value, &["applicationStatus"], Value::Array(entries));
+    }
+}
