@@ -121,6 +121,43 @@ fn what_is_stored_is_what_helm_stores() {
 }
 
 #[test]
+fn releases_in_config_maps_are_one_history_for_both() {
+    let Some(peer) = release::peer("helm") else { return };
+    let site = Site::start().with_driver("configmap");
+    let folder = chart();
+    let path = folder.path().to_string_lossy().into_owned();
+    let ours = |line: &str| site.landfall("default", line, &path);
+    let theirs = |line: &str| site.helm(&peer, "default", line, &path);
+    ours("install web CHART --set text=one --labels team=a").succeeded();
+    theirs("upgrade web CHART --set text=two").succeeded();
+    ours("rollback web 1").succeeded();
+    for line in ["history web -o json", "get values web -o json", "get manifest web", "list -o json"] {
+        let (a, b) = (theirs(line), ours(line));
+        assert_eq!((a.out, a.err, a.code), (b.out, b.err, b.code), "{line}");
+    }
+    assert_eq!(site.kubectl("default", "get configmap web-page -o jsonpath={.data.text}"), "one");
+    let kept = |kind: &str| site.kubectl("default", &format!("get {kind} -l owner=helm -o name"));
+    assert_eq!(kept("secrets"), "");
+    let (first, second) = ("sh.helm.release.v1.web.v1", "sh.helm.release.v1.web.v2");
+    assert!(kept("configmaps").contains(first) && kept("configmaps").contains(second));
+    let shape = |name: &str| {
+        let object = site.object("default", &format!("configmap/{name}"));
+        let keys = |at: &str| {
+            object
+                .pointer(at)
+                .and_then(serde_json::Value::as_object)
+                .map(|map| map.keys().cloned().collect::<Vec<_>>())
+        };
+        (keys(""), keys("/data"), keys("/metadata/labels"))
+    };
+    assert_eq!(shape(first), shape(second), "ours is made like theirs");
+    theirs("uninstall web").succeeded();
+    assert_eq!(kept("configmaps"), "");
+    let refused = Site::with_driver(site, "sql").landfall("default", "list", &path).failed();
+    assert!(refused.contains("HELM_DRIVER=sql is not supported"), "{refused}");
+}
+
+#[test]
 fn a_failure_is_undone_when_it_is_atomic() {
     let site = Site::start();
     let folder = chart();

@@ -79,7 +79,7 @@ fn release(up: &Up, namespace: &str, name: &str, objects: &[Value]) {
         .as_array()
         .expect("items")
         .iter()
-        .filter_map(|secret| helm::release::from_secret(secret).ok())
+        .filter_map(|secret| helm::release::Holder::Secret.read(secret).ok())
         .filter(|release| release.name == name || release.name == format!("{namespace}-{name}"))
         .collect();
     let [stored] = &stored[..] else { panic!("{namespace}/{name} has {} releases", stored.len()) };

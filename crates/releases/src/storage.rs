@@ -1,22 +1,24 @@
-//! Releases in the Secrets that helm keeps them in.
+//! Releases in the objects that helm keeps them in: Secrets, or ConfigMaps.
 
 use cluster::{Cluster, Delete, Error, ErrorKind, ListOptions};
-use helm::release::{self, Release, Status};
+use helm::release::{self, Holder, Release, Status};
 use object::{Gvk, Value, meta};
 
-fn gvk() -> Gvk {
-    Gvk::new("", "v1", "Secret")
+fn gvk(holder: Holder) -> Gvk {
+    Gvk::new("", "v1", holder.kind())
 }
 
 /// The releases of one name.
 pub struct Storage {
-    /// The cluster, with rights on Secrets.
+    /// The cluster, with rights on what holds them.
     pub cluster: Cluster,
-    /// The namespace of the Secrets.
+    /// What holds them.
+    pub holder: Holder,
+    /// The namespace of those objects.
     pub namespace: String,
     /// The release's name.
     pub name: String,
-    /// The field manager of the Secrets.
+    /// The field manager of those objects.
     pub manager: &'static str,
 }
 
@@ -25,17 +27,17 @@ fn broken(error: helm::Error) -> Error {
 }
 
 impl Storage {
-    /// Every stored revision's Secret, oldest first.
-    async fn secrets(&self) -> Result<Vec<(u64, Value)>, Error> {
+    /// Every stored revision's object, oldest first.
+    async fn objects(&self) -> Result<Vec<(u64, Value)>, Error> {
         let options = ListOptions {
             namespace: self.namespace.clone(),
             labels: format!("owner=helm,name={}", self.name),
             fields: String::new(),
         };
         let mut found: Vec<(u64, Value)> = Vec::new();
-        for secret in self.cluster.list(&gvk(), &options).await? {
-            if let Some(head) = release::from_secret_head(&secret) {
-                found.push((head.version, secret));
+        for stored in self.cluster.list(&gvk(self.holder), &options).await? {
+            if let Some(head) = self.holder.head(&stored) {
+                found.push((head.version, stored));
             }
         }
         found.sort_by_key(|(version, _)| *version);
@@ -44,56 +46,56 @@ impl Storage {
 
     /// The newest revision.
     pub async fn last(&self) -> Result<Option<Release>, Error> {
-        match self.secrets().await?.last() {
-            Some((_, secret)) => release::from_secret(secret).map(Some).map_err(broken),
+        match self.objects().await?.last() {
+            Some((_, stored)) => self.holder.read(stored).map(Some).map_err(broken),
             None => Ok(None),
         }
     }
 
     /// One revision.
     pub async fn get(&self, version: u64) -> Result<Option<Release>, Error> {
-        let name = release::secret_name(&self.name, version);
-        match self.cluster.get(&gvk(), &self.namespace, &name).await? {
-            Some(secret) => release::from_secret(&secret).map(Some).map_err(broken),
+        let name = release::stored_name(&self.name, version);
+        match self.cluster.get(&gvk(self.holder), &self.namespace, &name).await? {
+            Some(stored) => self.holder.read(&stored).map(Some).map_err(broken),
             None => Ok(None),
         }
     }
 
     /// The newest revision that is deployed.
     pub async fn deployed(&self) -> Result<Option<Release>, Error> {
-        for (_, secret) in self.secrets().await?.iter().rev() {
-            let head = release::from_secret_head(secret);
+        for (_, stored) in self.objects().await?.iter().rev() {
+            let head = self.holder.head(stored);
             if head.is_some_and(|head| head.status == Status::Deployed) {
-                return release::from_secret(secret).map(Some).map_err(broken);
+                return self.holder.read(stored).map(Some).map_err(broken);
             }
         }
         Ok(None)
     }
 
-    fn secret(&self, release: &Release, stamp: (&str, i64)) -> Result<Value, Error> {
-        let mut secret = release::to_secret(release, Some(stamp)).map_err(broken)?;
-        meta::set_namespace(&mut secret, &self.namespace);
-        Ok(secret)
+    fn stored(&self, release: &Release, stamp: (&str, i64)) -> Result<Value, Error> {
+        let mut stored = self.holder.store(release, Some(stamp)).map_err(broken)?;
+        meta::set_namespace(&mut stored, &self.namespace);
+        Ok(stored)
     }
 
     /// Stores a new revision. One that exists is an error: somebody else is at work.
     pub async fn create(&self, release: &Release, now: i64) -> Result<(), Error> {
-        let secret = self.secret(release, ("createdAt", now))?;
-        self.cluster.create(&secret, self.manager).await.map(|_| ())
+        let stored = self.stored(release, ("createdAt", now))?;
+        self.cluster.create(&stored, self.manager).await.map(|_| ())
     }
 
     /// Stores a changed revision.
     pub async fn update(&self, release: &Release, now: i64) -> Result<(), Error> {
-        let secret = self.secret(release, ("modifiedAt", now))?;
-        self.cluster.replace(&secret, self.manager).await.map(|_| ())
+        let stored = self.stored(release, ("modifiedAt", now))?;
+        self.cluster.replace(&stored, self.manager).await.map(|_| ())
     }
 
     /// Marks every deployed revision but `version` as superseded.
     pub async fn supersede(&self, version: u64, now: i64) -> Result<(), Error> {
-        for (other, secret) in self.secrets().await? {
-            let head = release::from_secret_head(&secret);
+        for (other, stored) in self.objects().await? {
+            let head = self.holder.head(&stored);
             if other != version && head.is_some_and(|head| head.status == Status::Deployed) {
-                let mut release = release::from_secret(&secret).map_err(broken)?;
+                let mut release = self.holder.read(&stored).map_err(broken)?;
                 release.info.status = Status::Superseded;
                 self.update(&release, now).await?;
             }
@@ -103,8 +105,8 @@ impl Storage {
 
     /// Every revision, oldest first.
     pub async fn history(&self) -> Result<Vec<Release>, Error> {
-        let secrets = self.secrets().await?;
-        secrets.iter().map(|(_, secret)| release::from_secret(secret).map_err(broken)).collect()
+        let storeds = self.objects().await?;
+        storeds.iter().map(|(_, stored)| self.holder.read(stored).map_err(broken)).collect()
     }
 
     /// Keeps the newest `most` revisions (0 = all), and always the deployed one.
@@ -118,11 +120,10 @@ impl Storage {
     }
 
     async fn keep(&self, most: usize) -> Result<(), Error> {
-        let secrets = self.secrets().await?;
-        let mut surplus = secrets.len().saturating_sub(most);
-        for (version, secret) in &secrets {
-            let deployed =
-                release::from_secret_head(secret).is_some_and(|head| head.status == Status::Deployed);
+        let storeds = self.objects().await?;
+        let mut surplus = storeds.len().saturating_sub(most);
+        for (version, stored) in &storeds {
+            let deployed = self.holder.head(stored).is_some_and(|head| head.status == Status::Deployed);
             if surplus == 0 {
                 break;
             }
@@ -136,13 +137,13 @@ impl Storage {
 
     /// Removes one revision.
     pub async fn remove(&self, version: u64) -> Result<(), Error> {
-        let name = release::secret_name(&self.name, version);
-        self.cluster.delete(&gvk(), &self.namespace, &name, &Delete::default()).await.map(|_| ())
+        let name = release::stored_name(&self.name, version);
+        self.cluster.delete(&gvk(self.holder), &self.namespace, &name, &Delete::default()).await.map(|_| ())
     }
 
     /// Removes every revision.
     pub async fn purge(&self) -> Result<(), Error> {
-        for (version, _) in self.secrets().await? {
+        for (version, _) in self.objects().await? {
             self.remove(version).await?;
         }
         Ok(())
@@ -150,18 +151,23 @@ impl Storage {
 }
 
 /// Every stored revision of every release in a namespace (or, without one, in all) whose labels match.
-pub async fn all(cluster: &Cluster, namespace: &str, selector: &str) -> Result<Vec<Release>, Error> {
+pub async fn all(
+    cluster: &Cluster,
+    holder: Holder,
+    namespace: &str,
+    selector: &str,
+) -> Result<Vec<Release>, Error> {
     let labels = match selector {
         "" => "owner=helm".to_owned(),
         more => format!("owner=helm,{more}"),
     };
     let options = ListOptions { namespace: namespace.to_owned(), labels, fields: String::new() };
     let mut found = Vec::new();
-    for secret in cluster.list(&gvk(), &options).await? {
-        if release::from_secret_head(&secret).is_none() {
+    for stored in cluster.list(&gvk(holder), &options).await? {
+        if holder.head(&stored).is_none() {
             continue;
         }
-        match release::from_secret(&secret) {
+        match holder.read(&stored) {
             Ok(release) => found.push(release),
             // One broken record must not hide the others.
             Err(error) => tracing::warn!(%error, "a stored release cannot be read"),

@@ -53,6 +53,7 @@ impl Said {
 pub struct Site {
     server: Child,
     folder: tempfile::TempDir,
+    driver: &'static str,
 }
 
 impl Drop for Site {
@@ -83,7 +84,14 @@ impl Site {
         std::fs::write(folder.path().join("kubeconfig"), &text).expect("written");
         // Whatever it says later must not fill the pipe.
         std::thread::spawn(move || lines.read_to_end(&mut Vec::new()));
-        Site { server, folder }
+        Site { server, folder, driver: "" }
+    }
+
+    /// With releases in what this storage driver keeps them in.
+    pub fn with_driver(self, driver: &'static str) -> Site {
+        let mut site = self;
+        site.driver = driver;
+        site
     }
 
     fn run(&self, mut command: Command, line: &str) -> Said {
@@ -91,6 +99,7 @@ impl Site {
             .env("HOME", self.folder.path())
             .env("KUBECONFIG", self.folder.path().join("kubeconfig"))
             .env("NO_COLOR", "1")
+            .env("HELM_DRIVER", self.driver)
             .stdin(Stdio::null());
         let output = command.output().expect("runs");
         Said {
@@ -145,11 +154,11 @@ impl Site {
     /// Leaves a revision behind as a crash in the middle of an upgrade does.
     pub fn leave_pending(&self, namespace: &str, name: &str, revision: u64) {
         let mut secret = self.object(namespace, &format!("secret/sh.helm.release.v1.{name}.v1"));
-        let mut release = helm::release::from_secret(&secret).expect("a release");
+        let mut release = helm::release::Holder::Secret.read(&secret).expect("a release");
         release.version = revision;
         release.info.status = helm::Status::PendingUpgrade;
         release.info.last_deployed = jiff::Timestamp::now().to_string();
-        secret = helm::release::to_secret(&release, None).expect("a Secret");
+        secret = helm::release::Holder::Secret.store(&release, None).expect("a Secret");
         let mut apply = Command::new("kubectl")
             .args(["-n", namespace, "apply", "-f", "-"])
             .env("KUBECONFIG", self.folder.path().join("kubeconfig"))

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cluster::{Cluster, EventType};
 use controller::{Cause, Context, Next, Outcome, aspect};
-use helm::release::Status;
+use helm::release::{Holder, Status};
 use helm::{Release, RenderOptions, Rendered, Values};
 use jiff::Timestamp;
 use object::{Gvk, Key, Value, get, meta};
@@ -176,6 +176,7 @@ async fn steps(shared: &Arc<Shared>, pass: &mut Pass) -> Result<(), Stop> {
     };
     note_attempt(pass, &wanted);
     let storage = Storage {
+        holder: Holder::Secret,
         cluster: pass.context.cluster.clone(),
         namespace: storage_namespace(&object),
         name: release_name(&object),
@@ -371,6 +372,7 @@ async fn move_away(
         return Ok(());
     }
     let old = Storage {
+        holder: Holder::Secret,
         cluster: storage.cluster.clone(),
         namespace,
         name: str_at(&known, &["name"]).to_owned(),
@@ -901,6 +903,7 @@ async fn finalize(shared: &Arc<Shared>, pass: &mut Pass) -> Result<Outcome, clus
         && let Some(known) = newest(pass.status()).cloned()
     {
         let storage = Storage {
+            holder: Holder::Secret,
             cluster: pass.context.cluster.clone(),
             namespace: match str_at(pass.status(), &["storageNamespace"]) {
                 "" => storage_namespace(&object),

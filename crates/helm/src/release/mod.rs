@@ -8,10 +8,7 @@ mod secret;
 pub use diff::{Change, Plan, diff};
 pub use hook::{Event, Execution, Hook, Phase, hooks_for};
 pub use owner::{Owned, check_ownership, conflict_text, mark_owned};
-pub use secret::{
-    DecodeError, SECRET_TYPE, StoredLabels, decode, encode, from_secret, from_secret_head, labels,
-    secret_name, to_secret,
-};
+pub use secret::{DecodeError, Holder, SECRET_TYPE, StoredLabels, decode, encode, labels, stored_name};
 
 use crate::chart::{Chart, File, Lock, Metadata};
 use crate::values::Values;

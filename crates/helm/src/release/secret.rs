@@ -1,4 +1,4 @@
-//! The Secret that holds a revision: JSON, gzip, base64, and base64 again because it is a Secret.
+//! The object that holds a revision: JSON, gzip, base64, and base64 again where it is a Secret.
 
 use super::{Release, Status};
 use crate::gojson::go_json;
@@ -21,8 +21,8 @@ const SYSTEM_LABELS: [&str; 6] = ["name", "owner", "status", "version", "created
 /// Why a stored release could not be read.
 pub type DecodeError = Error;
 
-/// The Secret's name.
-pub fn secret_name(release: &str, revision: u64) -> String {
+/// The object's name.
+pub fn stored_name(release: &str, revision: u64) -> String {
     format!("sh.helm.release.v1.{release}.v{revision}")
 }
 
@@ -37,7 +37,7 @@ pub struct StoredLabels {
     pub status: Status,
 }
 
-/// The labels of a revision's Secret. `stamp` is a label of the time in Unix seconds, as Helm adds:
+/// The labels of a revision's object. `stamp` is a label of the time in Unix seconds, as Helm adds:
 /// `("createdAt", …)` on creation and `("modifiedAt", …)` on change.
 pub fn labels(release: &Release, stamp: Option<(&str, i64)>) -> BTreeMap<String, String> {
     let mut labels = release.labels.clone();
@@ -77,51 +77,84 @@ fn unpack(bytes: &[u8]) -> Result<Vec<u8>> {
     Ok(out)
 }
 
-/// The Secret of a revision; `stamp` as in [`labels`].
-pub fn to_secret(release: &Release, stamp: Option<(&str, i64)>) -> Result<Value> {
-    let data = STANDARD.encode(encode(release)?);
-    Ok(json!({
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {
-            "name": secret_name(&release.name, release.version),
-            "namespace": release.namespace,
-            "labels": labels(release, stamp),
-        },
-        "type": SECRET_TYPE,
-        "data": {"release": data},
-    }))
+/// What holds a revision (Helm's storage driver).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Holder {
+    /// A Secret of the type [`SECRET_TYPE`], Helm's default.
+    #[default]
+    Secret,
+    /// A ConfigMap, which holds the text as it is.
+    ConfigMap,
 }
 
-/// Reads the revision that a Secret (of any content) holds.
-pub fn from_secret(secret: &Value) -> Result<Release> {
-    let name = object::meta::name(secret).to_owned();
-    let data = secret.pointer("/data/release").and_then(Value::as_str);
-    let data = data.ok_or_else(|| fail(format!("Secret {name} has no key \"release\"")))?;
-    let inner = STANDARD.decode(data).map_err(|error| fail(error.to_string()))?;
-    let inner = String::from_utf8(inner).map_err(|error| fail(error.to_string()))?;
-    let mut release = decode(&inner).map_err(|error| error.wrap(format!("Secret {name}")))?;
-    let labels = secret.pointer("/metadata/labels").and_then(Value::as_object);
-    release.labels = labels
-        .into_iter()
-        .flatten()
-        .filter(|(key, _)| !SYSTEM_LABELS.contains(&key.as_str()))
-        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
-        .collect();
-    Ok(release)
-}
-
-/// What the labels tell without unpacking anything; `None` when the Secret is not a stored release.
-pub fn from_secret_head(secret: &Value) -> Option<StoredLabels> {
-    let label = |key: &str| secret.pointer("/metadata/labels")?.get(key)?.as_str();
-    if secret.get("type").and_then(Value::as_str) != Some(SECRET_TYPE) || label("owner") != Some("helm") {
-        return None;
+impl Holder {
+    /// The kind of the object (`v1`).
+    pub fn kind(self) -> &'static str {
+        match self {
+            Holder::Secret => "Secret",
+            Holder::ConfigMap => "ConfigMap",
+        }
     }
-    Some(StoredLabels {
-        name: label("name")?.to_owned(),
-        version: label("version")?.parse().ok()?,
-        status: label("status").and_then(Status::parse).unwrap_or_default(),
-    })
+
+    /// The object of a revision; `stamp` as in [`labels`].
+    pub fn store(self, release: &Release, stamp: Option<(&str, i64)>) -> Result<Value> {
+        let text = encode(release)?;
+        let mut object = json!({
+            "apiVersion": "v1",
+            "kind": self.kind(),
+            "metadata": {
+                "name": stored_name(&release.name, release.version),
+                "namespace": release.namespace,
+                "labels": labels(release, stamp),
+            },
+        });
+        match self {
+            Holder::Secret => {
+                object["type"] = SECRET_TYPE.into();
+                object["data"] = json!({"release": STANDARD.encode(text)});
+            }
+            Holder::ConfigMap => object["data"] = json!({"release": text}),
+        }
+        Ok(object)
+    }
+
+    /// Reads the revision that an object (of any content) holds.
+    pub fn read(self, object: &Value) -> Result<Release> {
+        let shown = || format!("{} {}", self.kind(), object::meta::name(object));
+        let data = object.pointer("/data/release").and_then(Value::as_str);
+        let data = data.ok_or_else(|| fail(format!("{} has no key \"release\"", shown())))?;
+        let release = match self {
+            Holder::ConfigMap => decode(data),
+            Holder::Secret => {
+                let inner = STANDARD.decode(data).map_err(|error| fail(error.to_string()))?;
+                decode(&String::from_utf8(inner).map_err(|error| fail(error.to_string()))?)
+            }
+        };
+        let mut release = release.map_err(|error| error.wrap(shown()))?;
+        let labels = object.pointer("/metadata/labels").and_then(Value::as_object);
+        release.labels = labels
+            .into_iter()
+            .flatten()
+            .filter(|(key, _)| !SYSTEM_LABELS.contains(&key.as_str()))
+            .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+            .collect();
+        Ok(release)
+    }
+
+    /// What the labels tell without unpacking anything; `None` when the object is not a stored release.
+    pub fn head(self, object: &Value) -> Option<StoredLabels> {
+        let label = |key: &str| object.pointer("/metadata/labels")?.get(key)?.as_str();
+        let typed =
+            self == Holder::ConfigMap || object.get("type").and_then(Value::as_str) == Some(SECRET_TYPE);
+        if !typed || label("owner") != Some("helm") {
+            return None;
+        }
+        Some(StoredLabels {
+            name: label("name")?.to_owned(),
+            version: label("version")?.parse().ok()?,
+            status: label("status").and_then(Status::parse).unwrap_or_default(),
+        })
+    }
 }
 
 fn fail(text: impl Into<String>) -> Error {

@@ -3,6 +3,7 @@
 use super::Settings;
 use anyhow::Context as _;
 use cluster::Cluster;
+use helm::release::Holder;
 use releases::Storage;
 
 /// The field manager of everything that is written.
@@ -14,6 +15,24 @@ pub struct Connection {
     pub cluster: Cluster,
     /// The namespace: given, or the context's.
     pub namespace: String,
+    /// What holds the releases.
+    pub holder: Holder,
+}
+
+/// The storage driver that `HELM_DRIVER` names.
+fn holder() -> anyhow::Result<Holder> {
+    let driver = std::env::var("HELM_DRIVER").unwrap_or_default();
+    match driver.as_str() {
+        "" | "secret" | "secrets" => Ok(Holder::Secret),
+        "configmap" | "configmaps" => Ok(Holder::ConfigMap),
+        "memory" => anyhow::bail!(
+            "HELM_DRIVER=memory is not supported: it would forget the release at once; use `helm template` to try a chart"
+        ),
+        "sql" => {
+            anyhow::bail!("HELM_DRIVER=sql is not supported: releases are kept in Secrets or ConfigMaps")
+        }
+        other => anyhow::bail!("unknown driver \"{other}\" in HELM_DRIVER"),
+    }
 }
 
 impl Connection {
@@ -21,6 +40,7 @@ impl Connection {
     pub fn storage(&self, name: &str) -> Storage {
         Storage {
             cluster: self.cluster.clone(),
+            holder: self.holder,
             namespace: self.namespace.clone(),
             name: name.to_owned(),
             manager: MANAGER,
@@ -32,11 +52,7 @@ impl Settings {
     /// Connects: to the cluster that flags or `KUBECONFIG` name, else to the embedded one that runs for this
     /// folder, else to that of the user's kubeconfig.
     pub async fn connect(&self) -> anyhow::Result<Connection> {
-        if let Ok(driver) = std::env::var("HELM_DRIVER")
-            && !matches!(driver.as_str(), "" | "secret" | "secrets")
-        {
-            anyhow::bail!("HELM_DRIVER={driver} is not supported: releases are kept in Secrets");
-        }
+        let holder = holder()?;
         let target = &self.target;
         let named = target.is_real()
             || self.cluster.names_one()
@@ -52,7 +68,7 @@ impl Settings {
             .server_version()
             .await
             .map_err(|error| anyhow::anyhow!("Kubernetes cluster unreachable: {error}"))?;
-        Ok(Connection { cluster, namespace })
+        Ok(Connection { cluster, namespace, holder })
     }
 }
 

@@ -131,7 +131,7 @@ pub async fn list(args: &ListArgs, settings: &Settings) -> anyhow::Result<()> {
     let selector = LabelSelector::parse(args.selector.as_deref().unwrap_or_default())?;
     let connection = settings.connect().await?;
     let namespace = if args.all_namespaces { "" } else { &connection.namespace };
-    let mut found = releases::all(&connection.cluster, namespace, "").await?;
+    let mut found = releases::all(&connection.cluster, connection.holder, namespace, "").await?;
     found.retain(|release| filter.as_ref().is_none_or(|filter| filter.is_match(&release.name)));
     if !args.only_superseded() {
         found = newest(found);
