@@ -73,24 +73,20 @@ impl Disk {
         std::fs::create_dir_all(directory).map_err(io_at(directory))?;
         let lock = lock(directory)?;
         let (database, loaded) = load(&directory.join(FILE), directory)?;
-        Ok((Disk::begin(directory, lock, database)?, loaded))
+        Ok((Disk::begin(directory, lock, Some(database))?, loaded))
     }
 
-    /// Opens a state whose content is known, because it was just made.
+    /// Takes a state whose content is known, because it was just made. The log thread opens it: nobody waits for that.
     pub fn attach(directory: &Path) -> Result<Disk, OpenError> {
         let lock = lock(directory)?;
-        let path = directory.join(FILE);
-        let damaged = |detail: String| OpenError::Damaged { path: path.clone(), detail };
-        let database = open_database(&path).map_err(|error| damaged(error.to_string()))?;
-        mark_open(&database).map_err(|error| damaged(error.to_string()))?;
-        Disk::begin(directory, lock, database)
+        Disk::begin(directory, lock, None)
     }
 
-    fn begin(directory: &Path, lock: File, database: Database) -> Result<Disk, OpenError> {
+    fn begin(directory: &Path, lock: File, database: Option<Database>) -> Result<Disk, OpenError> {
         let path = directory.join(FILE);
         let (sender, receiver) = mpsc::channel();
         let failure = Arc::new(Mutex::new(None));
-        let mut log = Log { database: Some(database), path, backlog: Vec::new(), failure: failure.clone() };
+        let mut log = Log { database, path, backlog: Vec::new(), failure: failure.clone() };
         std::thread::Builder::new()
             .name("state-log".into())
             .spawn(move || log.run(&receiver))
@@ -302,6 +298,13 @@ fn read_all(database: &Database) -> Result<Loaded, ReadError> {
     Ok(loaded)
 }
 
+/// The state, marked as open.
+fn opened(path: &Path) -> Result<Database, redb::Error> {
+    let database = open_database(path)?;
+    mark_open(&database)?;
+    Ok(database)
+}
+
 /// Says that the state is open, unless it says so already: a copy of an open one does.
 fn mark_open(database: &Database) -> Result<(), redb::Error> {
     if is_open(database).unwrap_or(false) {
@@ -337,6 +340,10 @@ struct Log {
 
 impl Log {
     fn run(&mut self, receiver: &mpsc::Receiver<Message>) {
+        if self.database.is_none() {
+            // The first write tries again, and says what is wrong.
+            self.database = opened(&self.path).ok();
+        }
         loop {
             let first = match receiver.recv_timeout(Duration::from_secs(1)) {
                 Ok(message) => Some(message),
@@ -410,7 +417,7 @@ impl Log {
     fn write_backlog(&mut self) -> Result<(), redb::Error> {
         let database = match self.database.take() {
             Some(database) => database,
-            None => open_database(&self.path)?,
+            None => opened(&self.path)?,
         };
         let database = self.database.insert(database);
         let transaction = database.begin_write()?;
