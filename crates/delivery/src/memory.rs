@@ -81,7 +81,7 @@ impl Memory {
         known.is_some_and(|(was, then)| was == digest(desired) && then == essence(live))
     }
 
-    /// What applying `desired` would make of `live`, apart from what only the server knows (defaults).
+    /// What applying `desired` would make of `live`, apart from defaults and from who owns what.
     pub fn predicted(&self, store: &Store, manager: &str, live: &Value, desired: &Value) -> Option<Value> {
         let ty = self.type_of(store, &Gvk::of(desired)).unwrap_or_else(TypeRef::deduced);
         let manager = merge::Manager {
@@ -90,7 +90,27 @@ impl Memory {
             subresource: String::new(),
             time: String::new(),
         };
-        merge::apply(Some(live), desired, &manager, true, &ty, &[&["status"]]).ok().map(|done| done.object)
+        let mut made = merge::apply(Some(live), desired, &manager, true, &ty, &[&["status"]]).ok()?.object;
+        object::remove(&mut made, &["metadata", "managedFields"]);
+        Some(made)
+    }
+
+    /// Gives an object the defaults that the server would give it, as far as its kind is known.
+    pub fn default(&self, store: &Store, object: &mut Value) {
+        let gvk = Gvk::of(object);
+        if gvk.kind == "CustomResourceDefinition" && gvk.group == "apiextensions.k8s.io" {
+            schema::crd::default_definition(object);
+        } else if let Some(ty) = schema::builtin().type_of(&gvk) {
+            // What cannot be decoded is refused by the server with a better message.
+            if let Err(why) = schema::native::decode(&ty, object) {
+                tracing::debug!(%gvk, why, "an object cannot be decoded");
+            }
+            schema::native::default(&gvk, object);
+        } else if let Some(crd) = custom_definition(store, &gvk)
+            && let Some(version) = crd.version(&gvk.version)
+        {
+            version.structural.default(object);
+        }
     }
 
     /// Would applying `desired` change `live`? `true` when that is not known.
@@ -153,13 +173,18 @@ pub fn definition() -> Gvk {
     Gvk::new("apiextensions.k8s.io", "v1", "CustomResourceDefinition")
 }
 
-/// The type of a custom kind, from its definition in the store.
-fn custom_type(store: &Store, gvk: &Gvk) -> Option<TypeRef> {
+/// The definition of a custom kind in the store.
+fn custom_definition(store: &Store, gvk: &Gvk) -> Option<schema::crd::Crd> {
     let definition = definition();
     let suffix = format!(".{}", gvk.group);
     let of_group = store.keys(&definition.group, &definition.kind).into_iter();
     let mut found = of_group.filter(|key| key.name.ends_with(&suffix)).filter_map(|key| store.get(&key));
     let live = found.find(|live| object::get_str(live, &["spec", "names", "kind"]) == Some(&gvk.kind))?;
-    let crd = schema::crd::Crd::parse(&live).ok()?;
+    schema::crd::Crd::parse(&live).ok()
+}
+
+/// The type of a custom kind, from its definition in the store.
+fn custom_type(store: &Store, gvk: &Gvk) -> Option<TypeRef> {
+    let crd = custom_definition(store, gvk)?;
     crd.version(&gvk.version).map(|version| version.structural.type_ref().clone())
 }

@@ -312,6 +312,7 @@ impl Frame<'_> {
         }
         let store = self.cluster.store();
         let Some(mut predicted) = memory.predicted(store, names::MANAGER, live, target) else { return true };
+        memory.default(store, &mut predicted);
         let mut live = live.clone();
         for object in [&mut predicted, &mut live] {
             object::remove(object, &["status"]);
@@ -320,6 +321,11 @@ impl Frame<'_> {
             }
         }
         (self.normalize)(&mut predicted, &mut live);
+        if predicted != live && tracing::enabled!(tracing::Level::DEBUG) {
+            let secret = key.kind == "Secret";
+            let patch = delivery::status::difference(&live, &predicted).filter(|_| !secret);
+            tracing::debug!(%key, patch = %patch.unwrap_or_default(), "it is not as it is wanted");
+        }
         predicted != live
     }
 }

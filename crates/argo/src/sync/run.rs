@@ -143,7 +143,13 @@ impl Runner<'_> {
     async fn check(&mut self, pass: &Pass, tasks: &[Task]) -> Result<(), Stop> {
         let mut first: Option<(Key, String)> = None;
         for task in tasks.iter().filter(|task| !task.is_prune()) {
-            let Err(error) = pass.context.watch(&task.gvk).await else { continue };
+            let Err(error) = pass.context.watch(&task.gvk).await else {
+                if let Some(why) = self.invalid(task) {
+                    self.note(task, "SyncFailed", &why, "Failed");
+                    first = first.or(Some((task.key.clone(), format!("{}: {why}", task.key))));
+                }
+                continue;
+            };
             let coming = tasks.iter().any(|other| {
                 let target = other.target.as_ref().unwrap_or(&Value::Null);
                 other.key.kind == "CustomResourceDefinition"
@@ -174,6 +180,26 @@ impl Runner<'_> {
                 object: Some(object),
             }),
         }
+    }
+
+    /// What the server would find wrong with a new object of a kind that we know; `Validate=false` leaves it to the
+    /// server.
+    fn invalid(&self, task: &Task) -> Option<String> {
+        let target = task.target.as_ref().filter(|_| task.live.is_none())?;
+        if self.options.with(&SyncOptions::of_object(target)).is_not("Validate") {
+            return None;
+        }
+        let ty = schema::builtin().type_of(&task.gvk)?;
+        let mut object = target.clone();
+        if let Err(why) = schema::native::decode(&ty, &mut object) {
+            return Some(why);
+        }
+        schema::native::default(&task.gvk, &mut object);
+        let errors = schema::native::validate(&task.gvk, &object, None);
+        let name = format!("{}.{} {:?}", task.key.kind, task.key.group, task.key.name);
+        let lines: Vec<String> =
+            errors.iter().map(|error| format!("{}: {}", error.field, error.body())).collect();
+        (!lines.is_empty()).then(|| format!("{name} is invalid: {}", lines.join(", ")))
     }
 
     async fn step(&mut self, pass: &mut Pass, step: &[Task], multiple: bool) -> Result<(), Stop> {

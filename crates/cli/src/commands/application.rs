@@ -1,9 +1,13 @@
 //! The user's hand on an Argo CD Application: `landfall reconcile`, `suspend`, `resume` and `rollback`.
 
+use super::named;
 use super::reconcile::Verb;
+use crate::errors::usage;
+use crate::target::Target;
 use cluster::{Cluster, PatchKind, PatchOptions};
-use object::{Gvk, Value, get, get_str};
+use object::{Gvk, Value, get, get_i64, get_str};
 use serde_json::json;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 /// Who asks: audited in the managed fields and in the operation.
@@ -82,4 +86,71 @@ pub async fn operate(
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+/// Arguments of `landfall rollback`.
+#[derive(clap::Args)]
+pub struct RollbackArgs {
+    /// app/NAME
+    application: String,
+    /// The entry of the history [default: the one before the last]
+    id: Option<i64>,
+    /// The namespace
+    #[arg(short, long, default_value = "argocd")]
+    namespace: String,
+    /// Delete what the older revision does not have
+    #[arg(long)]
+    prune: bool,
+    /// How long to wait for the outcome, in seconds (0: do not wait)
+    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    timeout: u64,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Syncs an Application to an entry of its history.
+pub async fn rollback(args: RollbackArgs) -> anyhow::Result<ExitCode> {
+    let (kind, names) = named::split(std::slice::from_ref(&args.application))?;
+    let (Some(kind), Some(name)) = (kind, names.first()) else {
+        return Err(usage("name an Application: app/NAME"));
+    };
+    if kind.kind != argo::names::APPLICATION {
+        return Err(usage(format!(
+            "{} has no history to go back in; name an Application: app/NAME",
+            kind.kind
+        )));
+    }
+    let cluster = Cluster::new(args.target.client().await?);
+    let (gvk, namespace) = (kind.gvk(), args.namespace.as_str());
+    let Some(object) = cluster.get(&gvk, namespace, name).await? else {
+        anyhow::bail!("application/{name} is not in namespace {namespace}");
+    };
+    let automated = get(&object, &["spec", "syncPolicy", "automated"])
+        .is_some_and(|block| block.is_object() && get(block, &["enabled"]) != Some(&Value::Bool(false)));
+    if automated {
+        anyhow::bail!(
+            "application/{name} is synced automatically and would not stay there; take syncPolicy.automated away first"
+        );
+    }
+    let history = get(&object, &["status", "history"]).and_then(Value::as_array).cloned().unwrap_or_default();
+    let entry = match args.id {
+        Some(id) => history.iter().find(|entry| get_i64(entry, &["id"]) == Some(id)),
+        None => history.iter().rev().nth(1),
+    };
+    let Some(entry) = entry else {
+        let ids: Vec<String> =
+            history.iter().filter_map(|entry| get_i64(entry, &["id"])).map(|id| id.to_string()).collect();
+        anyhow::bail!("application/{name} has no such entry in its history; there are: {}", ids.join(", "));
+    };
+    let mut sync = json!({"prune": args.prune, "syncStrategy": {"apply": {}}});
+    let fields =
+        if get(entry, &["sources"]).is_some() { ["sources", "revisions"] } else { ["source", "revision"] };
+    for field in fields {
+        if let Some(value) = entry.get(field) {
+            sync[field] = value.clone();
+        }
+    }
+    let operation = json!({"initiatedBy": {"username": "landfall"}, "sync": sync});
+    let good = operate(&cluster, &gvk, namespace, name, operation, args.timeout).await?;
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }

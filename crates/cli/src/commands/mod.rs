@@ -56,6 +56,8 @@ enum Command {
     Suspend(Later<reconcile::Args>),
     /// Reconcile again
     Resume(Later<reconcile::Args>),
+    /// Bring an Argo CD Application back to an entry of its history
+    Rollback(Later<application::RollbackArgs>),
     /// Helm's verbs, flags and output
     Helm(Later<helm::HelmArgs>),
     /// Kustomize's verbs, flags and output
@@ -90,6 +92,7 @@ impl Cli {
             }
             Command::Suspend(args) => block_on(reconcile::run(args.into_inner(), reconcile::Verb::Suspend)),
             Command::Resume(args) => block_on(reconcile::run(args.into_inner(), reconcile::Verb::Resume)),
+            Command::Rollback(args) => block_on(application::rollback(args.into_inner())),
             Command::Helm(args) => helm::run(args.into_inner()),
             Command::Kustomize(args) => kustomize::run(args.into_inner()),
             Command::Cluster(command) => cluster::run(command.into_inner()),

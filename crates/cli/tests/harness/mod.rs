@@ -29,11 +29,30 @@ pub fn said(output: &Output) -> String {
 
 /// A copy of `examples/quickstart` as a Git repository of its own.
 pub fn quickstart() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().expect("a folder");
-    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/quickstart");
-    copy(&from, folder.path());
+    let folder = example("quickstart");
     commit(folder.path());
     folder
+}
+
+/// A copy of an example as a plain folder.
+pub fn example(name: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name);
+    copy(&from, folder.path());
+    folder
+}
+
+/// A repository of the suites as a plain folder; `None` where the suites are not.
+pub fn suite_repository(name: &str) -> Option<tempfile::TempDir> {
+    let archive = testkit::shared(&format!("suites/gitops-repos/{name}.tar.zst"))?;
+    let folder = tempfile::tempdir().expect("a folder");
+    for (path, bytes) in testkit::untar_zst(&archive) {
+        let Some((_, path)) = path.trim_start_matches("./").split_once('/') else { continue };
+        let target = folder.path().join(path);
+        std::fs::create_dir_all(target.parent().expect("a parent")).expect("a folder");
+        std::fs::write(target, bytes).expect("written");
+    }
+    Some(folder)
 }
 
 /// The Flux project's own example repository, as a Git repository; `None` where the suites are not.

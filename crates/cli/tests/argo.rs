@@ -1,0 +1,98 @@
+//! Argo CD repositories, end to end: the real binary brings them up.
+#![allow(clippy::disallowed_methods)]
+
+mod harness;
+
+use harness::{Up, edit, example, run, said, suite_repository};
+use serde_json::Value;
+use std::path::Path;
+
+/// Runs `up --once` and gives its outcome as data.
+fn outcome(repository: &Path, more: &[&str]) -> (bool, Value, String) {
+    let path = repository.to_string_lossy();
+    let mut arguments = vec!["up", &*path, "--once", "--ephemeral", "-o", "json", "--timeout", "120s"];
+    arguments.extend(more);
+    let output = run(&arguments);
+    let data = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    (output.status.success(), data, said(&output))
+}
+
+fn unit<'a>(outcome: &'a Value, name: &str) -> &'a Value {
+    let units = outcome["units"].as_array().expect("units");
+    units
+        .iter()
+        .find(|unit| unit["name"] == name)
+        .unwrap_or_else(|| panic!("{name} is not there: {units:#?}"))
+}
+
+#[test]
+fn the_example_comes_up_and_follows_edits() {
+    let repository = example("argo");
+    let (ready, data, said) = outcome(repository.path(), &[]);
+    assert!(ready, "{said}");
+    for name in ["landfall-root", "root", "guestbook", "shop"] {
+        assert_eq!(unit(&data, name)["ready"], "True", "{said}");
+    }
+    let state = tempfile::tempdir().expect("a folder");
+    let up = Up::start(repository.path(), "argocd", state.path(), &[]);
+    up.wait_ready(4);
+    let settings = ["-n", "shop", "get", "configmap", "settings", "-o", "jsonpath={.data}"];
+    up.wait_kubectl(&settings, |text| text.contains("EUR") && text.contains("Hello from shop"));
+    let image = ["-n", "guestbook", "get", "deployment", "guestbook", "-o", "jsonpath={.spec}"];
+    up.wait_kubectl(&image, |text| text.contains("registry.example.com/guestbook:v2"));
+    edit(&repository.path().join("apps/shop.yaml"), "currency: EUR", "currency: GBP");
+    up.wait_kubectl(&settings, |text| text.contains("GBP"));
+    // What an Application brought goes with it.
+    std::fs::remove_file(repository.path().join("apps/shop.yaml")).expect("removed");
+    let left = ["-n", "shop", "get", "deployments,configmaps", "-o", "name", "--ignore-not-found"];
+    up.wait_kubectl(&left, |text| !text.contains("web") && !text.contains("settings"));
+}
+
+#[test]
+fn an_application_that_makes_nothing_is_said_to_be_empty() {
+    let Some(repository) = suite_repository("borisdvlpr__epicshelter") else { return };
+    let (ready, data, said) = outcome(repository.path(), &[]);
+    assert!(!ready, "{said}");
+    assert_eq!(unit(&data, "argocd-epicshelter-app")["ready"], "True", "{said}");
+    let empty = unit(&data, "argocd-epicshelter-infra-app");
+    assert_ne!(empty["ready"], "True");
+    assert!(empty["message"].as_str().is_some_and(|message| message.contains("empty")), "{empty:#}");
+}
+
+#[test]
+fn an_application_of_ours_brings_up_somebody_elses_repository() {
+    let Some(demo) = suite_repository("GoogleCloudPlatform__microservices-demo") else { return };
+    let repository = tempfile::tempdir().expect("a folder");
+    let url = "https://github.com/GoogleCloudPlatform/microservices-demo";
+    let application = |name: &str, path: &str| {
+        format!(
+            "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {{name: {name}, namespace: argocd}}\n\
+             spec:\n  project: default\n  source: {{repoURL: {url}, targetRevision: main, path: {path}}}\n  \
+             destination: {{name: in-cluster, namespace: {name}}}\n  \
+             syncPolicy: {{automated: {{}}, syncOptions: [CreateNamespace=true]}}\n"
+        )
+    };
+    for (name, path) in [("kustomized", "kustomize"), ("charted", "helm-chart")] {
+        std::fs::write(repository.path().join(format!("{name}.yaml")), application(name, path))
+            .expect("written");
+    }
+    let map = format!("{url}={}", demo.path().display());
+    let (ready, data, said) = outcome(repository.path(), &["--map", &map]);
+    assert!(ready, "{said}");
+    assert_eq!(unit(&data, "charted")["ready"], "True", "{said}");
+}
+
+#[test]
+fn an_installation_of_argo_cd_is_stood_in_for() {
+    let Some(charts) = testkit::shared("charts") else { return };
+    let repository = tempfile::tempdir().expect("a folder");
+    let application = "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: argo-cd, namespace: argocd}\n\
+        spec:\n  project: default\n  source: {repoURL: https://argoproj.github.io/argo-helm, chart: argo-cd, targetRevision: 10.x}\n  \
+        destination: {name: in-cluster, namespace: argocd}\n  syncPolicy: {automated: {prune: true, selfHeal: true}}\n";
+    std::fs::write(repository.path().join("argo-cd.yaml"), application).expect("written");
+    let chart = charts.join("argo-cd-10.1.1.tgz");
+    let map = format!("https://argoproj.github.io/argo-helm/argo-cd={}", chart.display());
+    let (ready, data, said) = outcome(repository.path(), &["--map", &map]);
+    assert!(ready, "{said}");
+    assert_eq!(unit(&data, "argo-cd")["revision"], "10.1.1", "{said}");
+}
