@@ -81,20 +81,6 @@ impl Memory {
         known.is_some_and(|(was, then)| was == digest(desired) && then == essence(live))
     }
 
-    /// What applying `desired` would make of `live`, apart from defaults and from who owns what.
-    pub fn predicted(&self, store: &Store, manager: &str, live: &Value, desired: &Value) -> Option<Value> {
-        let ty = self.type_of(store, &Gvk::of(desired)).unwrap_or_else(TypeRef::deduced);
-        let manager = merge::Manager {
-            name: manager.to_owned(),
-            api_version: meta::api_version(desired).to_owned(),
-            subresource: String::new(),
-            time: String::new(),
-        };
-        let mut made = merge::apply(Some(live), desired, &manager, true, &ty, &[&["status"]]).ok()?.object;
-        object::remove(&mut made, &["metadata", "managedFields"]);
-        Some(made)
-    }
-
     /// Gives an object the defaults that the server would give it, as far as its kind is known.
     pub fn default(&self, store: &Store, object: &mut Value) {
         let gvk = Gvk::of(object);
@@ -152,6 +138,11 @@ impl Memory {
             time: String::new(),
         };
         merge::would_change(Some(live), desired, &manager, true, &ty).unwrap_or(true)
+    }
+
+    /// The type of a kind; everything is deduced from the values where it is not known.
+    pub fn type_or_deduced(&self, store: &Store, gvk: &Gvk) -> TypeRef {
+        self.type_of(store, gvk).unwrap_or_else(TypeRef::deduced)
     }
 
     fn type_of(&self, store: &Store, gvk: &Gvk) -> Option<TypeRef> {

@@ -37,9 +37,15 @@ pub fn automated(
     revisions: &[String],
     now: Timestamp,
 ) -> Verdict {
-    let Some(policy) = spec.automated.filter(|_| !state.is_synced()) else { return Verdict::Nothing };
-    let out: Vec<_> = state.items.iter().filter(|item| item.synced == Some(false)).collect();
-    if !policy.prune && out.iter().all(|item| item.is_extra()) {
+    let last = get(status, &["operationState"]).unwrap_or(&Value::Null);
+    // One that something newer ended, or that is to be tried again, has hooks that did not run yet.
+    let unfinished =
+        str_at(last, &["phase"]) == "Running" && bool_at(last, &["operation", "initiatedBy", "automated"]);
+    let Some(policy) = spec.automated.filter(|_| unfinished || !state.is_synced()) else {
+        return Verdict::Nothing;
+    };
+    let mut out = state.items.iter().filter(|item| item.synced == Some(false));
+    if !unfinished && !policy.prune && out.all(|item| item.is_extra()) {
         return Verdict::Nothing;
     }
     let wanted = state.items.iter().any(|item| !item.is_extra());
@@ -49,7 +55,6 @@ pub fn automated(
             "Skipping sync attempt to {revisions}: auto-sync will wipe out all resources"
         ));
     }
-    let last = get(status, &["operationState"]).unwrap_or(&Value::Null);
     let full = || Operation::automated(revisions, spec.multiple, policy.prune, &spec.options, &[]);
     if !same_attempt(spec, last, revisions) {
         return Verdict::Sync(Box::new(full()));

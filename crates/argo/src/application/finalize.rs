@@ -13,10 +13,12 @@ use super::load::{self, Fault, Wanted};
 use super::pass::Pass;
 use super::spec::{self, Spec};
 use super::state::{Frame, Item, State};
+use crate::diff::Rules;
 use crate::health::Status;
 use crate::installation::Installation;
 use crate::names;
 use crate::options::Shared;
+use crate::project::Project;
 use crate::sync::hooks::{self, Hook};
 use crate::sync::options;
 
@@ -86,8 +88,8 @@ async fn steps(shared: &Arc<Shared>, pass: &mut Pass, installation: &Installatio
         spec: &spec,
         instance: &instance,
         installation,
-        normalize: &|_, _| {},
-        respect: &|_, _| {},
+        rules: Rules::default(),
+        project: Project::everything(),
     };
     // A cluster that is not known any more holds nothing that could be deleted.
     let reachable = spec.destination.is_in_cluster();
@@ -219,7 +221,7 @@ async fn run_hooks(pass: &mut Pass, frame: &Frame<'_>, which: Hook) -> Result<()
         sources: &frame.spec.sources,
         revisions: &[],
         max_age: frame.shared.options.refresh,
-        build_options: &frame.installation.build_options,
+        build_options: &frame.installation.settings.kustomize_options,
     };
     let loaded = match load::load(frame.shared, pass, frame.spec, &wanted).await {
         Ok(loaded) => loaded,

@@ -15,10 +15,12 @@ use super::pass::Pass;
 use super::spec::{self, Source, Spec};
 use super::state::{Frame, State};
 use super::{finalize, sync};
+use crate::diff::Rules;
 use crate::health::{self, Status};
 use crate::installation::Installation;
 use crate::names;
 use crate::options::Shared;
+use crate::project::{Decision, Destination, Project, Subject};
 use crate::sync::operation::Operation;
 
 /// The longest pause between two tries.
@@ -52,7 +54,17 @@ async fn whole(shared: &Arc<Shared>, pass: &mut Pass) -> Result<Outcome, cluster
         return Ok(Outcome::done());
     }
     let spec = Spec::of(&pass.object);
-    let faults = faults(shared, pass, &spec).await?;
+    let (project, mut faults) = faults(shared, pass, &spec, &installation).await?;
+    let rules = match Rules::parse(get(&pass.object, &["spec", "ignoreDifferences"])) {
+        Ok(mut rules) => {
+            rules.0.extend(installation.settings.ignored.iter().cloned());
+            rules
+        }
+        Err(why) => {
+            faults.push(format!("spec.ignoreDifferences: {why}"));
+            Rules::default()
+        }
+    };
     if !faults.is_empty() {
         return refuse(pass, &faults).await;
     }
@@ -64,13 +76,16 @@ async fn whole(shared: &Arc<Shared>, pass: &mut Pass) -> Result<Outcome, cluster
             Duration::ZERO
         }
         Some(_) => Duration::ZERO,
-        None => shared.options.refresh,
+        None => match installation.settings.reconciliation {
+            Some(seconds) => Duration::from_secs(seconds),
+            None => shared.options.refresh,
+        },
     };
     let wanted = Wanted {
         sources: &spec.sources,
         revisions: &[],
         max_age,
-        build_options: &installation.build_options,
+        build_options: &installation.settings.kustomize_options,
     };
     let loaded = match load::load(shared, pass, &spec, &wanted).await {
         Ok(loaded) => loaded,
@@ -85,20 +100,25 @@ async fn whole(shared: &Arc<Shared>, pass: &mut Pass) -> Result<Outcome, cluster
         spec: &spec,
         instance: &instance,
         installation: &installation,
-        normalize: &|_, _| {},
-        respect: &|_, _| {},
+        rules,
+        project,
     };
     Look { shared, frame: &frame, spec: &spec, loaded }.at(pass).await
 }
 
-/// What is wrong with the spec, its project or its destination.
-async fn faults(shared: &Shared, pass: &Pass, spec: &Spec) -> Result<Vec<String>, cluster::Error> {
+/// The project, and what is wrong with the spec, its project or its destination.
+async fn faults(
+    shared: &Shared,
+    pass: &Pass,
+    spec: &Spec,
+    installation: &Installation,
+) -> Result<(Project, Vec<String>), cluster::Error> {
     let mut faults = spec.faults();
     if !faults.is_empty() {
-        return Ok(faults);
+        return Ok((Project::everything(), faults));
     }
+    let (server, name) = (&spec.destination.server, &spec.destination.name);
     if !spec.destination.is_in_cluster() {
-        let (server, name) = (&spec.destination.server, &spec.destination.name);
         faults.push(if server.is_empty() {
             format!("there are no clusters with this name: {name}")
         } else {
@@ -107,17 +127,55 @@ async fn faults(shared: &Shared, pass: &Pass, spec: &Spec) -> Result<Vec<String>
     }
     let gvk = names::gvk(names::APP_PROJECT);
     let home = &shared.options.namespace;
-    let found = pass.context.read(&gvk, home, &spec.project, controller::aspect::content, true).await;
-    match found {
-        // Argo CD makes the project `default` when it starts; without it everything is allowed just as well.
-        Ok(None) if spec.project != "default" => {
-            faults.push(format!("Application referencing project {} which does not exist", spec.project));
-        }
-        Ok(_) => {}
-        Err(error) if error.kind == cluster::ErrorKind::MissingKind => {}
+    let found = match pass.context.read(&gvk, home, &spec.project, project_aspect, true).await {
+        Ok(found) => found,
+        Err(error) if error.kind == cluster::ErrorKind::MissingKind => None,
         Err(error) => return Err(error),
+    };
+    // Argo CD makes the project `default` when it starts; without it everything is allowed just as well.
+    let project = match found {
+        Some(found) => Project::new(found),
+        None if spec.project == "default" => Project::everything(),
+        None => {
+            faults.push(format!("Application referencing project {} which does not exist", spec.project));
+            return Ok((Project::everything(), faults));
+        }
+    };
+    let store = pass.context.cluster.store().clone();
+    let global = |name: &str| store.get(&names::key(names::APP_PROJECT, home, name)).map(Project::new);
+    let project = installation.settings.inherit(project, global);
+    for source in spec.sources.iter().filter(|source| !project.permits_source(source.repo_url())) {
+        faults.push(format!(
+            "application repo {} is not permitted in project '{}'",
+            source.repo_url(),
+            project.name()
+        ));
     }
-    Ok(faults)
+    let namespace = &spec.destination.namespace;
+    let at = Destination { server: spec::IN_CLUSTER, name: spec::IN_CLUSTER_NAME, namespace };
+    if spec.destination.is_in_cluster() && !project.permits_destination(&at) {
+        faults.push(format!(
+            "application destination server '{}' and namespace '{namespace}' do not match any of the allowed \
+             destinations in project '{}'",
+            spec::IN_CLUSTER,
+            project.name()
+        ));
+    }
+    if !project.permits_namespace(pass.namespace(), home) {
+        faults.push(format!(
+            "application '{}' in namespace '{}' is not permitted to use project '{}'",
+            pass.name(),
+            pass.namespace(),
+            project.name()
+        ));
+    }
+    Ok((project, faults))
+}
+
+/// What of a project decides: its spec, and the labels by which global projects select it.
+fn project_aspect(object: Option<&Value>) -> String {
+    let labels = object.and_then(|object| get(object, &["metadata", "labels"])).map(Value::to_string);
+    format!("{} {}", controller::aspect::content(object), labels.unwrap_or_default())
 }
 
 /// A spec that cannot be worked with.
@@ -277,6 +335,23 @@ impl Look<'_> {
                 }
             }
         };
+        let operation = match operation {
+            Some(operation) => match self.closed(pass, &operation) {
+                None => Some(operation),
+                Some((why, time)) if operation.automated => {
+                    pass.context.progress(why);
+                    pause = Some(time);
+                    None
+                }
+                // Whoever asked for it is told, and it runs as soon as it may.
+                Some((_, time)) => {
+                    pass.operation_state(&operation, "Running", "Sync operation blocked by sync window", &[]);
+                    pause = Some(time);
+                    None
+                }
+            },
+            None => None,
+        };
         let mut failure = None;
         let synced = operation.is_some();
         if let Some(operation) = operation {
@@ -299,6 +374,31 @@ impl Look<'_> {
             pass.write().await?;
         }
         Ok(self.end(state, health, failure, refused, pause))
+    }
+
+    /// Why a window of the project forbids a sync now, and how long to wait.
+    fn closed(&self, pass: &Pass, operation: &Operation) -> Option<(String, Duration)> {
+        let windows = match self.frame.project.windows() {
+            Ok(windows) => windows,
+            Err(why) => return Some((why, self.shared.options.refresh)),
+        };
+        let namespace = &self.spec.destination.namespace;
+        let destination = Destination { server: spec::IN_CLUSTER, name: spec::IN_CLUSTER_NAME, namespace };
+        let windows = windows.about(&Subject { application: pass.name(), destination });
+        let now = pass.context.clock().now().as_second();
+        let running = str_at(pass.status(), &["operationState", "phase"]) == "Running";
+        let began: Option<jiff::Timestamp> =
+            str_at(pass.status(), &["operationState", "startedAt"]).parse().ok();
+        let since = began.filter(|_| running).map(jiff::Timestamp::as_second);
+        match windows.decide(now, !operation.automated, since) {
+            Ok(Decision::Allowed) => None,
+            Ok(Decision::Denied { reason, until }) => {
+                let pause = until.and_then(|until| u64::try_from(until.saturating_sub(now)).ok());
+                let longest = self.shared.options.refresh;
+                Some((reason, pause.map_or(longest, |pause| Duration::from_secs(pause.max(1)).min(longest))))
+            }
+            Err(why) => Some((why, self.shared.options.refresh)),
+        }
     }
 
     /// Carries out an operation, at the revisions and of the sources that it names.
@@ -333,7 +433,7 @@ impl Look<'_> {
             sources: &spec.sources,
             revisions: &named,
             max_age: self.shared.options.refresh,
-            build_options: &self.frame.installation.build_options,
+            build_options: &self.frame.installation.settings.kustomize_options,
         };
         let loaded = match load::load(self.shared, pass, &spec, &wanted).await {
             Ok(loaded) => loaded,
@@ -460,7 +560,8 @@ impl Look<'_> {
             return Round::Over(Outcome { next: Next::After(refresh), cause: Some(Cause::new(line)) });
         }
         if let Some(pause) = pause {
-            let cause = Cause::new(format!("drift came back: it is undone again in {} s", pause.as_secs()));
+            let line = format!("the next sync is not before {} s have passed", pause.as_secs());
+            let cause = Cause::new(line);
             return Round::Over(Outcome { next: Next::After(pause.min(refresh)), cause: Some(cause) });
         }
         let leaving = state.items.iter().find(|item| {

@@ -9,10 +9,12 @@ use object::{Gvk, Key, Value, get, get_str, meta};
 use serde_json::json;
 
 use super::spec::Spec;
+use crate::diff::{self, Predict, Rules};
 use crate::health::{self, Health, Part};
 use crate::installation::Installation;
 use crate::names;
 use crate::options::Shared;
+use crate::project::Project;
 use crate::sync::hooks;
 use crate::sync::options::words;
 use crate::sync::tasks::{Resource, needs_word};
@@ -101,10 +103,10 @@ pub struct Frame<'a> {
     pub instance: &'a str,
     /// The installation's settings.
     pub installation: &'a Installation,
-    /// The fields whose differences do not count, applied to a copy of the wanted and of the live object.
-    pub normalize: &'a (dyn Fn(&mut Value, &mut Value) + Send + Sync),
-    /// Makes the fields of a wanted object whose differences do not count what they are in the live one.
-    pub respect: &'a (dyn Fn(&mut Value, &Value) + Send + Sync),
+    /// Whose differences do not count.
+    pub rules: Rules,
+    /// The project.
+    pub project: Project,
 }
 
 /// What never belongs into an applied object.
@@ -146,6 +148,12 @@ impl Frame<'_> {
             }
             let namespace = meta::namespace(&object).unwrap_or_default().to_owned();
             let key = Key::new(gvk.group.clone(), gvk.kind.clone(), namespace, meta::name(&object));
+            if !self.installation.settings.sees(&key.group, &key.kind, super::spec::IN_CLUSTER) {
+                let line =
+                    format!("Resource {}/{} {} is excluded in the settings", key.group, key.kind, key.name);
+                state.warnings.push(("ExcludedResourceWarning", line));
+                continue;
+            }
             self.installation.tracking.claim(
                 &mut object,
                 &key,
@@ -239,7 +247,15 @@ impl Frame<'_> {
                 continue;
             }
             self.warn_shared(&resource, state);
-            let synced = resource.live.as_ref().is_some_and(|live| !self.differs(key, live, target));
+            let synced = match resource.live.as_ref().map(|live| self.differs(key, live, target)) {
+                None => false,
+                Some(Ok(differs)) => !differs,
+                Some(Err(why)) => {
+                    let line = format!("Failed to compare desired state to live state: {key}: {why}");
+                    state.warnings.push(("ComparisonError", line));
+                    false
+                }
+            };
             let health = resource.live.as_ref().and_then(|live| self.judge(context, live));
             state.items.push(Item { resource, synced: Some(synced), health });
         }
@@ -305,28 +321,30 @@ impl Frame<'_> {
     }
 
     /// Would applying change anything that counts?
-    fn differs(&self, key: &Key, live: &Value, target: &Value) -> bool {
+    fn differs(&self, key: &Key, live: &Value, target: &Value) -> Result<bool, String> {
         let memory = &self.shared.memory;
         if memory.is_settled(names::MANAGER, key, live, target) {
-            return false;
+            return Ok(false);
         }
         let store = self.cluster.store();
-        let Some(mut predicted) = memory.predicted(store, names::MANAGER, live, target) else { return true };
-        memory.default(store, &mut predicted);
-        let mut live = live.clone();
-        for object in [&mut predicted, &mut live] {
-            object::remove(object, &["status"]);
-            for field in ["managedFields", "resourceVersion", "generation", "creationTimestamp"] {
-                object::remove(object, &["metadata", field]);
-            }
+        let ty = memory.type_or_deduced(store, &Gvk::of(target));
+        let (options, how) =
+            (self.installation.settings.normalize, Predict::Structured { manager: names::MANAGER });
+        let compared = diff::compare(target, live, &ty, &self.rules, options, how)?;
+        if !compared.differs() {
+            return Ok(false);
         }
-        (self.normalize)(&mut predicted, &mut live);
+        // What the server adds by itself is no difference, unless it is ignored anyway.
+        let (mut predicted, mut live) = (compared.predicted, compared.live);
+        memory.default(store, &mut predicted);
+        self.rules.remove(&mut predicted, &mut live, &ty)?;
+        diff::normalize(&mut predicted, options);
         if predicted != live && tracing::enabled!(tracing::Level::DEBUG) {
             let secret = key.kind == "Secret";
             let patch = delivery::status::difference(&live, &predicted).filter(|_| !secret);
             tracing::debug!(%key, patch = %patch.unwrap_or_default(), "it is not as it is wanted");
         }
-        predicted != live
+        Ok(predicted != live)
     }
 }
 

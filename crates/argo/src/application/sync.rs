@@ -88,6 +88,7 @@ pub async fn sync(pass: &mut Pass, job: &Job<'_>) -> Result<(), Option<Cause>> {
         operation,
         options,
         judge: &judge,
+        project: &job.frame.project,
         results: Vec::new(),
     };
     pass.context.progress(format!("syncing {} objects", planned.len()));
@@ -167,8 +168,12 @@ fn confirmed(pass: &Pass, started: &str) -> bool {
 
 /// Fields whose differences do not count stay as they are live.
 fn respect(frame: &Frame<'_>, resource: &mut Resource) {
-    if let (Some(target), Some(live)) = (&mut resource.target, &resource.live) {
-        (frame.respect)(target, live);
+    let Some(live) = &resource.live else { return };
+    let Some(target) = &resource.target else { return };
+    let ty = frame.shared.memory.type_or_deduced(frame.cluster.store(), &resource.gvk);
+    match crate::diff::respecting(target, live, &ty, &frame.rules) {
+        Ok(kept) => resource.target = Some(kept),
+        Err(why) => tracing::debug!(key = %resource.key, why, "ignored fields are applied"),
     }
 }
 

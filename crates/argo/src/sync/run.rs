@@ -17,9 +17,11 @@ use super::operation::Operation;
 use super::options::SyncOptions;
 use super::tasks::{Task, rank, steps};
 use crate::application::pass::Pass;
+use crate::application::spec::{IN_CLUSTER, IN_CLUSTER_NAME};
 use crate::health::{Health, Status};
 use crate::names;
 use crate::options::Shared;
+use crate::project::{Destination, Project};
 
 /// Applies in flight for one sync.
 const PIPELINE: usize = 16;
@@ -94,6 +96,8 @@ pub struct Runner<'a> {
     pub options: SyncOptions,
     /// The verdict on a live object.
     pub judge: &'a (dyn Fn(&Value) -> Option<Health> + Send + Sync),
+    /// What the application may make.
+    pub project: &'a Project,
     /// What was done so far.
     pub results: Vec<Outcome>,
 }
@@ -143,6 +147,19 @@ impl Runner<'_> {
     async fn check(&mut self, pass: &Pass, tasks: &[Task]) -> Result<(), Stop> {
         let mut first: Option<(Key, String)> = None;
         for task in tasks.iter().filter(|task| !task.is_prune()) {
+            let at =
+                Destination { server: IN_CLUSTER, name: IN_CLUSTER_NAME, namespace: &task.key.namespace };
+            if !self.project.permits_object(&task.key.group, &task.key.kind, &task.key.name, &at) {
+                let why = format!(
+                    "resource {}:{} is not permitted in project {}",
+                    task.key.group,
+                    task.key.kind,
+                    self.project.name()
+                );
+                self.note(task, "SyncFailed", &why, "Failed");
+                first = first.or(Some((task.key.clone(), why)));
+                continue;
+            }
             let Err(error) = pass.context.watch(&task.gvk).await else {
                 if let Some(why) = self.invalid(task) {
                     self.note(task, "SyncFailed", &why, "Failed");
