@@ -246,13 +246,13 @@ impl<'o> Printer<'o> {
     /// As a map of byte slices prints without flags. Charts do so by mistake, with all files they have.
     fn blobs(&mut self, blobs: &[(&str, &[u8])]) {
         let texts: Vec<String> = (0..=u8::MAX).map(|byte| format!("{byte} ")).collect();
+        // Most bytes take three digits or two, and a space. Asked for at once, or all of it would be moved as it grows.
+        self.out.reserve(blobs.iter().map(|(name, bytes)| name.len() + 4 + bytes.len() * 4).sum());
         self.write("map[");
         for (index, (name, bytes)) in blobs.iter().enumerate() {
             self.write(if index > 0 { " " } else { "" });
             self.write(name);
             self.write(":[");
-            // Most bytes take three digits or two, and a space.
-            self.out.reserve(bytes.len() * 4);
             for byte in *bytes {
                 self.write(texts.get(usize::from(*byte)).map_or("", |text| text));
             }
