@@ -1,5 +1,5 @@
 //! Tasks of the project itself: `cargo xtask tidy | conformance | bench | fuzz | fuzz-helm | fuzz-kustomize | generate |
-//! record`.
+//! simulate | record`.
 
 mod bench;
 mod conformance;
@@ -9,6 +9,7 @@ mod fuzz_inputs;
 mod generate;
 mod random;
 mod record;
+mod simulate;
 mod tidy;
 
 use clap::{Parser, Subcommand};
@@ -37,6 +38,8 @@ enum Task {
     FuzzHelm(fuzz_helm::Args),
     /// Build generated kustomizations beside the real kustomize.
     FuzzKustomize(fuzz::Args),
+    /// Run the engine in simulated worlds that go wrong in every way, as many as there is time for.
+    Simulate(simulate::Args),
     /// Record what the real tools make of the Flux example repository, as test data.
     Record(record::Args),
 }
@@ -66,6 +69,7 @@ fn run(task: Task) -> anyhow::Result<bool> {
         Task::Fuzz(args) => fuzz_inputs::run(&args),
         Task::FuzzHelm(args) => fuzz_helm::run(&args),
         Task::FuzzKustomize(args) => fuzz::run(&args),
+        Task::Simulate(args) => simulate::run(&args),
         Task::Record(args) => record::run(&args),
     }
 }

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::{Clock, SystemClock};
 use crate::context::Context;
 use crate::kind::{Cause, Description, Kind, Next, Outcome};
+use crate::metrics::Metrics;
 use crate::snapshot::{self, Snapshot, Unit};
 use crate::work::{Inputs, Wake, lock};
 
@@ -31,6 +32,9 @@ pub struct Options {
     pub cores: usize,
     /// The first pause after a failure; it doubles with each one more.
     pub first_retry: Duration,
+    /// Only objects with such labels are units: the others are another process' share. What a unit refers to is
+    /// found in any case.
+    pub selector: Option<object::selector::LabelSelector>,
 }
 
 impl Default for Options {
@@ -40,6 +44,7 @@ impl Default for Options {
             jitter_percent: 5,
             cores: std::thread::available_parallelism().map_or(2, |cores| cores.get()),
             first_retry: Duration::from_secs(1),
+            selector: None,
         }
     }
 }
@@ -60,6 +65,7 @@ pub(crate) struct UnitState {
     pub trigger: String,
     pub description: Arc<Description>,
     pub run: u64,
+    began: Option<tokio::time::Instant>,
     pub running: Option<CancellationToken>,
     /// Something changed during the pass: run again as soon as it ends.
     pub again: bool,
@@ -82,6 +88,9 @@ pub(crate) struct UnitState {
 pub(crate) struct Shared {
     pub inputs: Inputs,
     pub units: Mutex<BTreeMap<Key, UnitState>>,
+    metrics: Metrics,
+    /// Told when a definition of a kind came, changed or went.
+    defined: tokio::sync::Notify,
     pending_kinds: AtomicUsize,
     stopped: AtomicBool,
 }
@@ -198,6 +207,11 @@ impl Engine {
         self.inner.version.subscribe()
     }
 
+    /// What it did, as Prometheus reads it.
+    pub fn metrics(&self) -> String {
+        self.inner.shared.metrics.text(&self.snapshot())
+    }
+
     /// Runs a unit now.
     pub fn poke(&self, key: &Key) {
         let _ = self.inner.messages.send(Message::Poke(key.clone()));
@@ -217,8 +231,12 @@ impl Engine {
 async fn watch_kind(cluster: Cluster, kind: Arc<dyn Kind>, engine: Engine, cancel: CancellationToken) {
     let gvk = kind.gvk();
     let mut counted = false;
-    let mut pause = Duration::from_millis(50);
+    let mut pause = FIRST_SEARCH;
     loop {
+        // Before the question: what is defined after the answer must wake us.
+        let defined = engine.inner.shared.defined.notified();
+        tokio::pin!(defined);
+        defined.as_mut().enable();
         let done = watch_any_version(&cluster, &gvk).await;
         let settled = match &done {
             Ok(()) => true,
@@ -228,6 +246,12 @@ async fn watch_kind(cluster: Cluster, kind: Arc<dyn Kind>, engine: Engine, cance
             counted = true;
             engine.inner.shared.pending_kinds.fetch_sub(1, Ordering::SeqCst);
             engine.bump();
+        }
+        if settled
+            && done.is_err()
+            && let Err(error) = cluster.watch(&definitions()).await
+        {
+            tracing::debug!(%error, "definitions are not watched");
         }
         match done {
             Ok(()) => {
@@ -240,11 +264,27 @@ async fn watch_kind(cluster: Cluster, kind: Arc<dyn Kind>, engine: Engine, cance
             Err(error) => tracing::debug!(kind = gvk.kind, %error, "not watched yet"),
         }
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep(if settled { pause } else { pause.min(LONGEST_FAILURE) }) => {}
+            () = &mut defined => {
+                // What was just defined is served a little later.
+                pause = FIRST_SEARCH;
+                continue;
+            }
             () = cancel.cancelled() => return,
         }
-        pause = (pause * 2).min(Duration::from_secs(5));
+        pause = (pause * 2).min(LONGEST_SEARCH);
     }
+}
+
+/// A kind that is not served is asked for again when a definition changes; this seldom in any case, for kinds that
+/// are served without one.
+const LONGEST_SEARCH: Duration = Duration::from_secs(300);
+const FIRST_SEARCH: Duration = Duration::from_millis(50);
+/// A failure that is none of the kind's passes sooner.
+const LONGEST_FAILURE: Duration = Duration::from_secs(5);
+
+fn definitions() -> object::Gvk {
+    object::Gvk::new("apiextensions.k8s.io", "v1", "CustomResourceDefinition")
 }
 
 /// The version the dialect was written for, or else whichever is served.
@@ -326,6 +366,9 @@ impl Loop {
     }
 
     fn on_change(&mut self, key: &Key) {
+        if key.kind == "CustomResourceDefinition" {
+            self.shared.defined.notify_waiters();
+        }
         let slot = (key.group.clone(), key.kind.clone());
         let is_unit = self.kinds.contains_key(&slot);
         if !is_unit && !self.shared.inputs.has_readers(key) {
@@ -341,7 +384,11 @@ impl Loop {
     }
 
     fn on_unit(&mut self, key: &Key, kind: &Arc<dyn Kind>, object: Option<&serde_json::Value>) {
+        let selector = self.options.selector.as_ref();
+        let object = object
+            .filter(|object| selector.is_none_or(|selector| selector.matches(object::meta::labels(object))));
         let Some(object) = object else {
+            self.shared.metrics.forget(key);
             if let Some(state) = lock(&self.shared.units).remove(key)
                 && let Some(token) = state.running
             {
@@ -437,6 +484,7 @@ impl Loop {
             state.due = None;
             let token = self.cancel.child_token();
             state.running = Some(token.clone());
+            state.began = Some(tokio::time::Instant::now());
             Context {
                 key: key.clone(),
                 cluster: self.cluster.clone(),
@@ -482,6 +530,9 @@ impl Loop {
             }
             state.running = None;
             state.progress = None;
+            if let Some(began) = state.began.take() {
+                self.shared.metrics.passed(key, began.elapsed(), &outcome);
+            }
             if !preempted {
                 state.cause = outcome.cause;
                 state.waiting = matches!(outcome.next, Next::Wait(_));

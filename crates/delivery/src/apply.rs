@@ -140,9 +140,24 @@ impl Applier<'_> {
         if scopes.keys().any(|gvk| schema::builtin().type_of(gvk).is_none()) {
             self.context.watch(&crate::memory::definition()).await?;
         }
-        for object in objects {
+        for object in objects.iter_mut() {
             if scopes.get(&Gvk::of(object)) == Some(&false) {
                 object::remove(object, &["metadata", "namespace"]);
+            }
+        }
+        self.find_again(objects, inventory).await
+    }
+
+    /// What was applied, is not wanted any more and is not in the store may be a write whose answer was lost and that
+    /// the watch has not told of: it is gone only if the API says so.
+    async fn find_again(&self, wanted: &[Value], inventory: &[ObjectRef]) -> Result<(), Error> {
+        let wanted: BTreeSet<Key> = wanted.iter().filter_map(|object| Key::of(object).ok()).collect();
+        let cluster = &self.context.cluster;
+        for entry in inventory.iter().filter(|entry| !wanted.contains(&entry.key)) {
+            if cluster.store().get(&entry.key).is_none()
+                && let Some(live) = cluster.get(&entry.gvk(), &entry.key.namespace, &entry.key.name).await?
+            {
+                cluster.store().observe(&live);
             }
         }
         Ok(())
@@ -429,8 +444,19 @@ impl Applier<'_> {
                     self.memory.forget(self.manager, key);
                     report.entries.push((step.target.clone(), Change::Deleted));
                 }
+                // The name is another object's by now; or else the server only had too much to do.
                 Err(error) if error.kind == ErrorKind::Conflict => {
-                    report.entries.push((step.target.clone(), Change::Skipped));
+                    match self.cluster.get(&gvk, &key.namespace, &key.name).await {
+                        Ok(live)
+                            if live.as_ref().is_none_or(|live| {
+                                options.uid.as_deref().is_some_and(|uid| uid != meta::uid(live))
+                            }) =>
+                        {
+                            report.entries.push((step.target.clone(), Change::Skipped));
+                        }
+                        Ok(_) => report.errors.push((key.clone(), error)),
+                        Err(error) => report.errors.push((key.clone(), error)),
+                    }
                 }
                 Err(error) => report.errors.push((key.clone(), error)),
             }
@@ -456,6 +482,13 @@ fn usable(live: Option<&Value>, now: i64) -> Judgement {
 pub fn mark_stand_ins(objects: &mut [Value]) {
     for object in objects.iter_mut().filter(|object| standin::is_stand_in(object)) {
         standin::mark(object);
+    }
+}
+
+/// Lets objects that install a controller of ours have no pods, where pods really run.
+pub fn stop_stand_ins(objects: &mut [Value]) {
+    for object in objects.iter_mut().filter(|object| standin::is_stand_in(object)) {
+        object::set(object, &["spec", "replicas"], 0.into());
     }
 }
 

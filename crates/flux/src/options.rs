@@ -37,6 +37,8 @@ pub struct Options {
     pub deletion_budget: plan::Budget,
     /// Objects that install a controller which this program embodies are applied, but counted as healthy.
     pub stand_in: bool,
+    /// On a cluster whose pods really run, those objects get no pods.
+    pub stop_stand_ins: bool,
     /// The last renders, so that a commit renders anew only what reads what it changed.
     pub renders: Arc<crate::kustomization::Renders>,
     /// Folders whose edits are seen at once, besides those that `fetcher`'s maps name.
@@ -58,6 +60,7 @@ impl Options {
             outward: true,
             deletion_budget: plan::Budget::default(),
             stand_in: true,
+            stop_stand_ins: false,
             renders: Arc::default(),
             watch_folders: Vec::new(),
         }

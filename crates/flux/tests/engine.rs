@@ -160,3 +160,47 @@ async fn an_unchanged_unit_costs_no_write() {
     }
     panic!("the new revision was never seen: {:#?}", world.engine.snapshot());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_deletions_than_the_budget_need_a_word() {
+    let names = ["one", "two", "three", "four", "five"];
+    let files: Vec<(String, String)> =
+        names.iter().map(|name| (format!("clusters/test/{name}.yaml"), config(name, "x"))).collect();
+    let mut given: Vec<(&str, &str)> =
+        files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    given.push(("clusters/test/namespace.yaml", NAMESPACE));
+    let budget = plan::Budget { count: 2, share: 1.0, free: 0 };
+    let world = World::start_as(&given, false, |options| options.deletion_budget = budget).await;
+    world.ready().await;
+    // Three of them leave the repository at once: nothing goes, and it is said how many would.
+    for name in &names[..3] {
+        std::fs::remove_file(world.folder.path().join(format!("clusters/test/{name}.yaml"))).unwrap();
+    }
+    let said =
+        "3 of 6 objects would be deleted, which is more than the deletion budget of 2; nothing was deleted";
+    world
+        .until("the refusal", |snapshot| {
+            snapshot.units.iter().any(|unit| unit.reason == "PruneFailed" && unit.message.contains(said))
+        })
+        .await;
+    for name in names {
+        assert!(world.live("ConfigMap", "apps", name).await.is_some(), "{name} is gone");
+    }
+    // A number that somebody agrees to is enough, no smaller one is.
+    let approve = async |number: &str| {
+        let patch = json!({"metadata": {"annotations": {"landfall.dev/approve-deletions": number}}});
+        let options = cluster::PatchOptions { manager: "people".into(), ..cluster::PatchOptions::default() };
+        let (gvk, kind) = (flux::kustomization::gvk(), cluster::PatchKind::Merge);
+        world.cluster.patch(&gvk, "flux-system", "flux-system", kind, &patch, &options).await.unwrap();
+    };
+    approve("2").await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(world.live("ConfigMap", "apps", "one").await.is_some());
+    approve("3").await;
+    world.live_until("ConfigMap", "one", |live| live.is_none()).await;
+    world.ready().await;
+    for (name, stays) in names.iter().zip([false, false, false, true, true]) {
+        assert_eq!(world.live("ConfigMap", "apps", name).await.is_some(), stays, "{name}");
+    }
+    world.stop().await;
+}

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use cluster::{Apply, ListOptions};
+use cluster::Apply;
 use object::{Gvk, Value};
 use testkit::http::{Request, Response, Server};
 use world::World;
@@ -421,54 +421,6 @@ async fn a_bucket_is_read_and_only_what_changed_is_read_again() {
     world.stop().await;
 }
 
-/// Everything that anybody but the reader of a Secret can see.
-async fn everything_said(world: &World) -> String {
-    let events = world.cluster.list(&Gvk::new("", "v1", "Event"), &ListOptions::default()).await.unwrap();
-    let units = flux::list(&world.cluster).await.unwrap();
-    format!("{events:?}\n{units:?}\n{:?}", world.engine.snapshot())
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_encrypted_is_seen_nowhere() {
-    let text = include_str!("../testdata/scenarios/sops.txt");
-    let mut files: Vec<(String, String)> = Vec::new();
-    for line in text.split_inclusive('\n') {
-        match line.trim_end().strip_prefix("-- ").and_then(|rest| rest.strip_suffix(" --")) {
-            Some(head) => files.push((head.to_owned(), String::new())),
-            None => {
-                if let Some((_, body)) = files.last_mut() {
-                    body.push_str(line);
-                }
-            }
-        }
-    }
-    files.retain(|(name, _)| name.contains('/'));
-    let given: Vec<(&str, &str)> = files.iter().map(|(name, body)| (name.as_str(), body.as_str())).collect();
-    let world = World::start(&given).await;
-    world.ready().await;
-    // Three faults after the decryption: a variable that is missing, an object that the API refuses, a broken patch.
-    let unit = files.iter().find(|(name, _)| name == "clusters/test/unit.yaml").unwrap();
-    world.write(&unit.0, &unit.1.replace("{name: world}", "{other: world}"));
-    let says = |snapshot: &controller::Snapshot, words: &str| {
-        snapshot.units.iter().any(|unit| unit.message.contains(words))
-    };
-    world.until("the missing variable", |snapshot| says(snapshot, "variable substitution failed")).await;
-    let mut said = everything_said(&world).await;
-    assert!(said.contains("variable substitution failed"), "{said}");
-    world.write(&unit.0, &unit.1.replace("{name: world}", "{name: \"x\\\"\\n- {\"}"));
-    tokio::time::sleep(Duration::from_millis(700)).await;
-    said.push_str(&everything_said(&world).await);
-    let config = files.iter().find(|(name, _)| name == "secrets/config.yaml").unwrap();
-    world.write(&unit.0, &unit.1);
-    world.write(&config.0, &config.1.replace("name: config", "name: Not_A_Name"));
-    world.until("the refused object", |snapshot| says(snapshot, "Not_A_Name")).await;
-    said.push_str(&everything_said(&world).await);
-    for canary in ["canary", "Y2FuYXJ5", "AGE-SECRET-KEY"] {
-        assert!(!said.contains(canary), "{canary} in {said}");
-    }
-    world.stop().await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_tag_becomes_a_commit() {
     use testkit::remotes::{Access, GitServer, Registry, git};
@@ -554,7 +506,7 @@ async fn a_new_tag_becomes_a_commit() {
     world.cluster.apply(&asked.unwrap(), &Apply::forced("asker")).await.unwrap();
     until("the second commit", async || read().contains(":1.2.0@sha256:").then_some(())).await;
     assert_eq!(git(&bare, &["rev-list", "--count", "main"]), "3");
-    let said = everything_said(&world).await;
+    let said = world.everything_said().await;
     assert!(!said.contains("canary"), "{said}");
     world.stop().await;
 }

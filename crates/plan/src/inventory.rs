@@ -2,6 +2,7 @@
 
 use object::{Gvk, Key};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// An object in an inventory.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,6 +58,15 @@ impl ObjectRef {
         Ok(ObjectRef { key: Key::new(group, kind, namespace, name), version: version.to_owned() })
     }
 
+    /// What an inventory must hold before `objects` are applied: what is `known`, and what is new. Whoever writes it
+    /// down first loses sight of nothing, whatever ends the work half-way. `None` when nothing is new.
+    pub fn foreseen(objects: &[Value], known: &[ObjectRef]) -> Option<Vec<ObjectRef>> {
+        let keys: BTreeSet<&Key> = known.iter().map(|entry| &entry.key).collect();
+        let refs = objects.iter().filter_map(|object| ObjectRef::of(object).ok());
+        let fresh: Vec<ObjectRef> = refs.filter(|entry| !keys.contains(&entry.key)).collect();
+        (!fresh.is_empty()).then(|| known.iter().cloned().chain(fresh).collect())
+    }
+
     /// Reads the `entries` of a status.
     pub fn parse_entries(inventory: Option<&Value>) -> Result<Vec<ObjectRef>, BadId> {
         let entries = inventory.and_then(|inventory| inventory.get("entries")).and_then(Value::as_array);
@@ -72,6 +82,18 @@ impl ObjectRef {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_new_is_foreseen() {
+        let map = |name: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}});
+        let known = [ObjectRef::of(&map("a")).unwrap(), ObjectRef::of(&map("gone")).unwrap()];
+        assert_eq!(ObjectRef::foreseen(&[map("a")], &known), None);
+        let names = |refs: Vec<ObjectRef>| refs.into_iter().map(|entry| entry.key.name).collect::<Vec<_>>();
+        assert_eq!(
+            ObjectRef::foreseen(&[map("b"), map("a")], &known).map(names).unwrap(),
+            ["a", "gone", "b"]
+        );
+    }
 
     #[test]
     fn ids_there_and_back() {

@@ -280,21 +280,82 @@ impl Pass {
             subresource: "status".into(),
             ..PatchOptions::default()
         };
-        let body = json!({"status": patch});
-        let done = self
-            .context
-            .cluster
-            .patch(&self.gvk, self.namespace(), self.name(), PatchKind::Merge, &body, &options)
-            .await;
-        match done {
-            Ok(_) => {
-                self.written = self.status.clone();
-                Ok(())
+        // What was applied must not be forgotten: an inventory takes the place of the one that was read, of no other.
+        let exact = patch.get("inventory").is_some();
+        let mut body = json!({"status": patch});
+        let cluster = self.context.cluster.clone();
+        loop {
+            if exact {
+                body["metadata"] = json!({"resourceVersion": meta::resource_version(&self.object)});
             }
-            // Deleted meanwhile: nobody is left to read it.
-            Err(error) if error.kind == cluster::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
+            let done = cluster
+                .patch(&self.gvk, self.namespace(), self.name(), PatchKind::Merge, &body, &options)
+                .await;
+            match done {
+                Ok(live) => {
+                    self.written = self.status.clone();
+                    self.at_version(&live);
+                    return Ok(());
+                }
+                Err(error) if error.kind == cluster::ErrorKind::NotFound => {
+                    self.end();
+                    return Ok(());
+                }
+                Err(error) if exact && error.kind == cluster::ErrorKind::Conflict => {
+                    let live = cluster.get(&self.gvk, self.namespace(), self.name()).await?;
+                    let Some(live) = live else {
+                        self.end();
+                        return Ok(());
+                    };
+                    cluster.store().observe(&live);
+                    let inventory =
+                        |status: Option<&Value>| status.and_then(|status| status.get("inventory")).cloned();
+                    let same_object = meta::uid(&live) == meta::uid(&self.object);
+                    let unchanged = meta::resource_version(&live) == meta::resource_version(&self.object);
+                    if unchanged
+                        || !same_object
+                        || inventory(live.get("status")) != inventory(Some(&self.written))
+                    {
+                        return Err(error);
+                    }
+                    self.at_version(&live);
+                }
+                Err(error) => return Err(error),
+            }
         }
+    }
+
+    /// The object was deleted meanwhile: nobody is left to read a status, and what would be applied now nobody would
+    /// ever delete.
+    fn end(&self) {
+        self.context.cancel.cancel();
+    }
+
+    fn at_version(&mut self, live: &Value) {
+        let version = meta::resource_version(live).to_owned();
+        object::set(&mut self.object, &["metadata", "resourceVersion"], version.into());
+    }
+
+    /// Takes the object as it is now, before anything was said about it.
+    fn take(&mut self, live: Value) {
+        if self.is_as_read() {
+            self.written = live.get("status").cloned().unwrap_or_else(|| json!({}));
+            self.status = self.written.clone();
+        }
+        self.object = live;
+    }
+
+    /// Reads the object anew from the API: what the store has may be older than what an earlier process wrote.
+    /// `false` when it is gone.
+    pub async fn reread(&mut self) -> Result<bool, cluster::Error> {
+        let cluster = self.context.cluster.clone();
+        let live = cluster.get(&self.gvk, self.namespace(), self.name()).await?;
+        let Some(live) = live.filter(|live| meta::uid(live) == meta::uid(&self.object)) else {
+            return Ok(false);
+        };
+        cluster.store().observe(&live);
+        self.take(live);
+        Ok(true)
     }
 
     /// Puts Flux's finalizer on the object, if it is missing.
@@ -334,9 +395,12 @@ impl Pass {
             Ok(live) => live,
             Err(error) if error.kind == cluster::ErrorKind::Conflict => {
                 let again = cluster.get(&gvk, self.namespace(), self.name()).await?;
-                let Some(again) = again else { return Ok(()) };
+                let Some(again) = again else {
+                    self.end();
+                    return Ok(());
+                };
                 cluster.store().observe(&again);
-                self.object = again;
+                self.take(again);
                 return Box::pin(async {
                     if finalizers.iter().any(|name| name == FINALIZER) {
                         self.ensure_finalizer().await
@@ -348,7 +412,7 @@ impl Pass {
             }
             Err(error) => return Err(error),
         };
-        self.object = live;
+        self.take(live);
         Ok(())
     }
 

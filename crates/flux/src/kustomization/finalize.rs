@@ -27,6 +27,9 @@ pub(super) async fn finalize(
     pass: &mut Pass,
     cluster: Option<Cluster>,
 ) -> Result<Outcome, cluster::Error> {
+    if !pass.reread().await? {
+        return Ok(Outcome::done());
+    }
     let inventory = ObjectRef::parse_entries(get(&pass.object, &["status", "inventory"]));
     let inventory = match inventory {
         Ok(inventory) => inventory,

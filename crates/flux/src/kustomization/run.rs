@@ -63,6 +63,9 @@ async fn whole(kind: &Kustomizations, pass: &mut Pass) -> Result<Outcome, cluste
         return finalize::finalize(kind, pass, cluster).await;
     }
     pass.ensure_finalizer().await?;
+    if pass.context.cancel.is_cancelled() {
+        return Ok(Outcome::preempted());
+    }
     if pass.is_suspended() {
         return Ok(Outcome::done());
     }
@@ -372,9 +375,19 @@ async fn apply(
     if kind.shared.options.stand_in {
         apply::mark_stand_ins(&mut objects);
     }
+    if kind.shared.options.stop_stand_ins {
+        apply::stop_stand_ins(&mut objects);
+    }
     let inventory = ObjectRef::parse_entries(get(&pass.object, &["status", "inventory"]))
         .map_err(|error| failed("ReconciliationFailed", error.to_string()))?;
     applier.prepare(&mut objects, &inventory).await?;
+    if let Some(foreseen) = ObjectRef::foreseen(&objects, &inventory) {
+        set_inventory(pass, &foreseen);
+        pass.write().await?;
+        if pass.context.cancel.is_cancelled() {
+            return Err(Stop::Preempted);
+        }
+    }
     let (plan, report) = applier
         .carry_out(Desired {
             marks: &marks,

@@ -94,6 +94,10 @@ async fn steps(pass: &mut Pass) -> Result<Outcome, cluster::Error> {
             },
         }
     };
+    // A newer pass says what is so now.
+    if pass.context.cancel.is_cancelled() {
+        return Ok(Outcome::preempted());
+    }
     let token = match token {
         Ok(token) => token,
         Err(why) => {

@@ -290,7 +290,7 @@ impl ResourceSets {
         let mut log = Vec::new();
         let all: Vec<Value> = steps.iter().flat_map(|step| step.objects.clone()).collect();
         for step in &steps {
-            let (applied, lines) = self.apply_step(&applier, &marks, step).await?;
+            let (applied, lines) = self.apply_step(pass, &applier, &marks, step).await?;
             log.extend(lines);
             let wait = common::bool_at(&pass.object, &["spec", "wait"]) || many;
             if wait {
@@ -311,6 +311,7 @@ impl ResourceSets {
 
     async fn apply_step(
         &self,
+        pass: &mut Pass,
         applier: &Applier<'_>,
         marks: &Marks,
         step: &Step,
@@ -319,7 +320,20 @@ impl ResourceSets {
         if self.shared.options.stand_in {
             apply::mark_stand_ins(&mut objects);
         }
+        if self.shared.options.stop_stand_ins {
+            apply::stop_stand_ins(&mut objects);
+        }
         applier.prepare(&mut objects, &[]).await?;
+        let known = ObjectRef::parse_entries(pass.status().get("inventory"))
+            .map_err(|error| failed("ReconciliationFailed", error.to_string()))?;
+        if let Some(foreseen) = ObjectRef::foreseen(&objects, &known) {
+            let entries: Vec<Value> = foreseen.iter().map(ObjectRef::entry).collect();
+            pass.set(&["inventory"], json!({"entries": entries}));
+            pass.write().await?;
+            if pass.context.cancel.is_cancelled() {
+                return Err(Stop::Preempted);
+            }
+        }
         let desired = Desired { marks, objects, inventory: &[], prune: false, force: false };
         let (plan, report) =
             applier.carry_out(desired).await.map_err(|error| failed("ReconciliationFailed", error))?;
@@ -426,8 +440,18 @@ impl ResourceSets {
     }
 
     async fn finalize(&self, pass: &mut Pass) -> Result<Outcome, cluster::Error> {
-        let inventory =
-            ObjectRef::parse_entries(get(&pass.object, &["status", "inventory"])).unwrap_or_default();
+        if !pass.reread().await? {
+            return Ok(Outcome::done());
+        }
+        let inventory = match ObjectRef::parse_entries(get(&pass.object, &["status", "inventory"])) {
+            Ok(inventory) => inventory,
+            // Not being able to read what it applied must not look like having applied nothing.
+            Err(error) => {
+                let message = format!("prune failed: the inventory cannot be read: {error}");
+                pass.event(EventType::Warning, "PruneFailed", &message, "");
+                return Ok(Outcome::retry(Duration::from_secs(60), Cause::new(message)));
+            }
+        };
         if !inventory.is_empty() && !is_disabled(&pass.object) {
             match self.impersonated(pass).await? {
                 Some(cluster) => {

@@ -39,6 +39,15 @@ impl World {
 
     /// The same, and workloads become ready when asked for.
     pub async fn start_with(files: &[(&str, &str)], workloads: bool) -> World {
+        World::start_as(files, workloads, |_| {}).await
+    }
+
+    /// The same, with other settings of the dialect.
+    pub async fn start_as(
+        files: &[(&str, &str)],
+        workloads: bool,
+        set: impl FnOnce(&mut flux::Options),
+    ) -> World {
         let folder = tempfile::tempdir().unwrap();
         for (file, text) in files {
             write(folder.path(), file, text);
@@ -58,7 +67,9 @@ impl World {
         let mut maps = Maps::default();
         maps.add(URL, folder.path());
         let fetcher = Fetcher::new(source::Options { maps, ..source::Options::default() }).unwrap();
-        let kinds = flux::kinds(flux::Options::new(fetcher));
+        let mut settings = flux::Options::new(fetcher);
+        set(&mut settings);
+        let kinds = flux::kinds(settings);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let hooks = listener.local_addr().unwrap();
         flux::notification::start(&cluster, Default::default(), cancel.clone());
@@ -121,6 +132,14 @@ impl World {
             );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    /// Everything that anybody but the reader of a Secret can see.
+    pub async fn everything_said(&self) -> String {
+        let gvk = Gvk::new("", "v1", "Event");
+        let events = self.cluster.list(&gvk, &cluster::ListOptions::default()).await.unwrap();
+        let units = flux::list(&self.cluster).await.unwrap();
+        format!("{events:?}\n{units:?}\n{:?}\n{}", self.engine.snapshot(), self.engine.metrics())
     }
 
     /// Ends the engine and the API.
