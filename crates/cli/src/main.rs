@@ -1,9 +1,11 @@
 //! Landfall: a platform in one binary. Parses the command line and hands it to the command.
 
+mod beside;
 mod commands;
 mod embedded;
 mod entry;
 mod errors;
+mod probes;
 mod repository;
 mod state;
 mod target;

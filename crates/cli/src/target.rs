@@ -35,6 +35,19 @@ impl Target {
         Ok(client)
     }
 
+    /// A client for the engine: the cluster that the flags or the environment name, or else the one it runs in.
+    pub async fn engine_client(&self) -> anyhow::Result<kube::Client> {
+        let inside = !self.is_real()
+            && std::env::var_os("KUBECONFIG").is_none()
+            && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+        if !inside {
+            return self.real_client().await;
+        }
+        let config =
+            kube::Config::incluster().map_err(|error| usage(format!("no service account: {error}")))?;
+        kube::Client::try_from(config).context("cannot make a client from the service account")
+    }
+
     /// The configuration that the flags (or the environment) name.
     pub async fn real_config(&self) -> anyhow::Result<kube::Config> {
         let options = kube::config::KubeConfigOptions { context: self.context.clone(), ..Default::default() };

@@ -215,15 +215,8 @@ impl Cluster {
             request = request.header("content-type", content);
         }
         if let Some(user) = &self.user {
+            // The server knows the groups of a service account; naming them would need the right to take any group.
             request = request.header("impersonate-user", user.as_ref());
-            if let Some((namespace, _)) =
-                user.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'))
-            {
-                request = request
-                    .header("impersonate-group", "system:serviceaccounts")
-                    .header("impersonate-group", format!("system:serviceaccounts:{namespace}"))
-                    .header("impersonate-group", "system:authenticated");
-            }
         }
         let request = request
             .body(body.to_vec())

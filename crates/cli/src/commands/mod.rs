@@ -1,5 +1,6 @@
 //! The command line: one file for each verb.
 
+mod adopt;
 mod application;
 mod cluster;
 mod clusters;
@@ -8,6 +9,7 @@ mod controller;
 mod events;
 mod get;
 mod helm;
+mod install;
 mod kustomize;
 mod later;
 mod look;
@@ -67,6 +69,10 @@ enum Command {
     Cluster(Later<cluster::Command>),
     /// Run the engine alone, against a real cluster
     Controller(Later<controller::Args>),
+    /// Print the manifests that install the engine on a cluster
+    Install(Later<install::Args>),
+    /// Take over what another tool reconciles, after a proof that this changes nothing
+    Adopt(Later<adopt::Args>),
     /// Print a completion script for a shell
     Completion(Later<completion::Args>),
 }
@@ -97,6 +103,8 @@ impl Cli {
             Command::Kustomize(args) => kustomize::run(args.into_inner()),
             Command::Cluster(command) => cluster::run(command.into_inner()),
             Command::Controller(args) => block_on(controller::run(args.into_inner())),
+            Command::Install(args) => install::run(&args),
+            Command::Adopt(args) => block_on(adopt::run(args.into_inner())),
             Command::Completion(args) => completion::run(&args),
         }
     }

@@ -98,6 +98,12 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         (Some(embedded), client)
     };
     let cluster = Cluster::new(client);
+    if embedded.is_none() {
+        let running = crate::beside::flux(&cluster).await.context("cannot see whether Flux runs there")?;
+        if !running.is_empty() {
+            return Err(usage(crate::beside::refusal(&running)));
+        }
+    }
     let result = deliver(
         &args,
         started,
@@ -143,7 +149,11 @@ async fn deliver(
         .context("cannot keep fetched sources")?;
     let outward = embedded.is_none() || args.outward;
     let mut kinds = argo::kinds(argo::Options::new(sources.clone()));
-    kinds.extend(flux::kinds(flux::Options { outward, ..flux::Options::new(sources) }));
+    kinds.extend(flux::kinds(flux::Options {
+        outward,
+        stop_stand_ins: embedded.is_none(),
+        ..flux::Options::new(sources)
+    }));
     if outward {
         flux::notification::start(cluster, flux::notification::Options::default(), cancel.child_token());
     }

@@ -125,6 +125,33 @@ pub struct Changes {
 }
 
 impl Changes {
+    /// The same as objects, in the words of Flux's logs.
+    pub fn entries(&mut self, snapshot: &Snapshot) -> Vec<Value> {
+        let mut entries = Vec::new();
+        for unit in &snapshot.units {
+            let state = unit.phase();
+            let message = if state == Phase::Working { String::new() } else { unit.message.clone() };
+            if unit.message.is_empty() || self.printed.get(&unit.key) == Some(&(state, message.clone())) {
+                continue;
+            }
+            let mut entry = json!({
+                "level": if state == Phase::Failed { "error" } else { "info" },
+                "ts": jiff::Timestamp::now().to_string(),
+                "msg": if message.is_empty() { "reconciling" } else { &message },
+                "controller": unit.key.kind.to_lowercase(), "controllerKind": unit.key.kind,
+                "controllerGroup": unit.key.group, "namespace": unit.key.namespace, "name": unit.key.name,
+                "state": state.as_str(), "revision": unit.revision,
+            });
+            if state == Phase::Failed {
+                entry["error"] = json!(cause(snapshot, unit).unwrap_or_else(|| unit.message.clone()));
+            }
+            entries.push(entry);
+            self.printed.insert(unit.key.clone(), (state, message));
+        }
+        self.printed.retain(|key, _| snapshot.unit(key).is_some());
+        entries
+    }
+
     /// The lines for what changed since the last call.
     pub fn lines(&mut self, snapshot: &Snapshot) -> Vec<String> {
         let mut lines = Vec::new();
