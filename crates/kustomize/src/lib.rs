@@ -46,6 +46,10 @@ pub use generated::{generate_kustomization, read_kustomization};
 pub use kept::Kept;
 pub use localize::{Localized, localize};
 pub use remote::RepoSpec;
+/// Paths of a [`World`]: absolute, separated by slashes, and never above the root.
+pub mod path {
+    pub use crate::world::{clean, join, parent};
+}
 pub use world::{HelmPull, MemoryWorld, Overlay, Root, World, WorldError};
 
 /// What a build may read outside the folder of its kustomization.

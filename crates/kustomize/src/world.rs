@@ -231,7 +231,7 @@ fn with_slash(path: &str) -> String {
 }
 
 /// The absolute form of a path: no `.`, no `..`, no doubled or trailing slash.
-pub(crate) fn clean(path: &str) -> String {
+pub fn clean(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
         match part {
@@ -246,12 +246,12 @@ pub(crate) fn clean(path: &str) -> String {
 }
 
 /// `path` as seen from the folder `base`.
-pub(crate) fn join(base: &str, path: &str) -> String {
+pub fn join(base: &str, path: &str) -> String {
     if path.starts_with('/') { clean(path) } else { clean(&format!("{base}/{path}")) }
 }
 
 /// The folder a path lies in.
-pub(crate) fn parent(path: &str) -> &str {
+pub fn parent(path: &str) -> &str {
     match path.rfind('/') {
         Some(0) | None => "/",
         Some(at) => path.get(..at).unwrap_or("/"),

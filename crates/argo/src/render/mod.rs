@@ -260,17 +260,7 @@ fn flatten(objects: Vec<Value>) -> Result<Vec<Value>, Failure> {
 
 /// A path of the tree without dots and slashes around; it cannot climb out.
 pub(crate) fn clean(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop();
-            }
-            other => parts.push(other),
-        }
-    }
-    parts.join("/")
+    ::kustomize::path::clean(path).trim_start_matches('/').to_owned()
 }
 
 /// A name in a folder, as an absolute path of the world.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use controller::{Cause, Rendered};
 use delivery::remotes::Remotes;
 use delivery::world::{Looks, TreeWorld};
-use kustomize::{LoadRestrictions, Options, Overlay, World};
+use kustomize::{LoadRestrictions, Options, Overlay, World, path};
 use object::{Value, get, meta};
 use serde_json::json;
 use source::Tree;
@@ -59,7 +59,7 @@ pub fn build(
     door: Option<(source::Fetcher, tokio::runtime::Handle)>,
 ) -> Result<(Rendered, Looks), Failure> {
     let world = TreeWorld::new(tree, Remotes::new(door));
-    let dir = folder(str_at(&input.spec, &["path"]))?;
+    let dir = path::clean(str_at(&input.spec, &["path"]));
     if !world.is_dir(&dir) {
         let path = str_at(&input.spec, &["path"]);
         let mut failure = Failure::new(
@@ -101,21 +101,6 @@ pub fn build(
     Ok((rendered, world.into_looks()))
 }
 
-/// `spec.path` as a folder of the tree; it cannot climb out.
-fn folder(path: &str) -> Result<String, Failure> {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop();
-            }
-            other => parts.push(other),
-        }
-    }
-    Ok(format!("/{}", parts.join("/")))
-}
-
 /// Puts the spec's transformations into the kustomization.
 fn shape(world: &dyn World, dir: &str, kustomization: &mut Value, spec: &Value) -> Result<(), Failure> {
     if !kustomization.is_object() {
@@ -146,7 +131,7 @@ fn shape(world: &dyn World, dir: &str, kustomization: &mut Value, spec: &Value) 
         if component.contains("://") || component.starts_with("git@") {
             return Err(Failure::new(BUILD_FAILED, format!("components: {component} is not a local path")));
         }
-        let at = folder(&format!("{dir}/{component}"))?;
+        let at = path::clean(&format!("{dir}/{component}"));
         if bool_at(spec, &["ignoreMissingComponents"]) && !world.is_dir(&at) {
             continue;
         }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use kustomize::path::join;
 use kustomize::{Overlay, World};
 use object::{Value, get, meta};
 use sha2::Digest as _;
@@ -170,22 +171,6 @@ struct Walk<'w, 'a, 'o> {
     overlay: &'a mut Overlay<'o>,
     seen: BTreeSet<String>,
     done: BTreeSet<String>,
-}
-
-/// A path below a folder, cleaned; it cannot leave the tree.
-fn join(dir: &str, path: &str) -> String {
-    let whole = if path.starts_with('/') { path.to_owned() } else { format!("{dir}/{path}") };
-    let mut parts: Vec<&str> = Vec::new();
-    for part in whole.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop();
-            }
-            other => parts.push(other),
-        }
-    }
-    format!("/{}", parts.join("/"))
 }
 
 impl Walk<'_, '_, '_> {
