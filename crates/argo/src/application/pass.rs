@@ -143,8 +143,11 @@ impl Pass {
         }
         let mut state = json!({
             "operation": operation.raw, "phase": phase, "message": bounded(message), "startedAt": started,
-            "syncResult": result,
         });
+        // Without a revision the API refuses it.
+        if result.as_object().is_some_and(|result| !result.is_empty()) {
+            state["syncResult"] = result;
+        }
         if phase != "Running" {
             state["finishedAt"] = json!(now);
         }

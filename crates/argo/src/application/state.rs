@@ -337,7 +337,7 @@ impl Frame<'_> {
         // What the server adds by itself is no difference, unless it is ignored anyway.
         let (mut predicted, mut live) = (compared.predicted, compared.live);
         memory.default(store, &mut predicted);
-        self.rules.remove(&mut predicted, &mut live, &ty)?;
+        self.rules.remove(&mut predicted, &mut live, &ty);
         diff::normalize(&mut predicted, options);
         if predicted != live && tracing::enabled!(tracing::Level::DEBUG) {
             let secret = key.kind == "Secret";

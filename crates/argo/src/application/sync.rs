@@ -171,10 +171,7 @@ fn respect(frame: &Frame<'_>, resource: &mut Resource) {
     let Some(live) = &resource.live else { return };
     let Some(target) = &resource.target else { return };
     let ty = frame.shared.memory.type_or_deduced(frame.cluster.store(), &resource.gvk);
-    match crate::diff::respecting(target, live, &ty, &frame.rules) {
-        Ok(kept) => resource.target = Some(kept),
-        Err(why) => tracing::debug!(key = %resource.key, why, "ignored fields are applied"),
-    }
+    resource.target = Some(crate::diff::respecting(target, live, &ty, &frame.rules));
 }
 
 /// `CreateNamespace`: the destination's namespace comes first, with the labels and annotations of the policy.
@@ -189,6 +186,13 @@ async fn namespace(pass: &Pass, job: &Job<'_>, options: &SyncOptions) -> Result<
     let gvk = Gvk::new("", "v1", "Namespace");
     pass.context.watch(&gvk).await?;
     let live = job.frame.cluster.store().get(&Key::new("", "Namespace", "", name.clone()));
+    if (live.is_none() || job.spec.namespace_metadata.is_some())
+        && !job.frame.project.permits_kind("", "Namespace", name, false)
+    {
+        let project = job.frame.project.name();
+        let message = format!("resource :Namespace is not permitted in project {project}");
+        return Err(cluster::Error::new(ErrorKind::Forbidden, message));
+    }
     let mut wanted = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
     match (&job.spec.namespace_metadata, live) {
         (None, Some(_)) => return Ok(()),

@@ -73,10 +73,7 @@ impl Rules {
     }
 
     /// Removes from both objects what the rules ignore.
-    ///
-    /// # Errors
-    /// When an expression fails on an object.
-    pub fn remove(&self, target: &mut Value, live: &mut Value, ty: &TypeRef) -> Result<(), String> {
+    pub fn remove(&self, target: &mut Value, live: &mut Value, ty: &TypeRef) {
         let api_version = meta::api_version(live).to_owned();
         let group = api_version.split_once('/').map_or("", |(group, _)| group);
         let kind = meta::kind(live).to_owned();
@@ -86,14 +83,16 @@ impl Rules {
             for object in [&mut *target, &mut *live] {
                 rule.pointers.iter().for_each(|pointer| remove_pointer(object, pointer));
                 for expression in &rule.expressions {
-                    *object = expression.run(object)?;
+                    // One that does not fit the object, such as `.a[]` where there is no `a`, says nothing about it.
+                    if let Ok(rest) = expression.run(object) {
+                        *object = rest;
+                    }
                 }
             }
             for manager in &rule.managers {
                 remove_managed(target, live, ty, manager);
             }
         }
-        Ok(())
     }
 }
 

@@ -49,7 +49,7 @@ impl Compared {
 /// Compares a target with the live object. `ty` is the kind's type.
 ///
 /// # Errors
-/// When a rule fails on the object, or an apply would be refused.
+/// When an apply would be refused.
 pub fn compare(
     target: &Value,
     live: &Value,
@@ -61,7 +61,7 @@ pub fn compare(
     let (mut target, mut live_plain) = (target.clone(), live.clone());
     normalize(&mut target, options);
     normalize(&mut live_plain, options);
-    rules.remove(&mut target, &mut live_plain, ty)?;
+    rules.remove(&mut target, &mut live_plain, ty);
     let mut predicted = match predict {
         Predict::ThreeWay => three_way(&target, &live_plain, ty),
         Predict::Structured { manager } => structured(&target, &live_plain, ty, manager)?,
@@ -114,17 +114,18 @@ fn structured(target: &Value, live: &Value, ty: &TypeRef, manager: &str) -> Resu
 }
 
 /// The target with the ignored fields as they are live: what `RespectIgnoreDifferences` applies.
-///
-/// # Errors
-/// When a rule fails on the object.
-pub fn respecting(target: &Value, live: &Value, ty: &TypeRef, rules: &Rules) -> Result<Value, String> {
+pub fn respecting(target: &Value, live: &Value, ty: &TypeRef, rules: &Rules) -> Value {
     let (mut target_plain, mut live_plain) = (target.clone(), live.clone());
-    rules.remove(&mut target_plain, &mut live_plain, ty)?;
+    // What a Secret says as text would win over what is live.
+    if meta::kind(target) == "Secret" {
+        normalize(&mut target_plain, Normalize { status: StatusField::None, aggregated_roles: false });
+    }
+    rules.remove(&mut target_plain, &mut live_plain, ty);
     // What the rules took from the live object, and only that, is put into the target.
     let ignored = object::merge_patch::diff(&live_plain, live);
     let mut merged = target_plain;
     overlay(&mut merged, &ignored, live);
-    Ok(merged)
+    merged
 }
 
 /// Puts what `patch` adds into `into`. Lists cannot be merged without their keys: a list in which something is ignored
