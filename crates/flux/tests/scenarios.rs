@@ -1,68 +1,17 @@
-//! What Flux's fields do, one file each in `testdata/scenarios`: a repository, and what must come of it.
-//!
-//! A file is text in sections. `-- PATH --` is a file of the repository (`-- PATH gone --` removes it),
-//! `-- apply MANAGER --` objects that somebody else applies, `-- delete --` lines of `KIND NAMESPACE/NAME`,
-//! and `-- expect --` closes a step: a mapping from `KIND NAMESPACE/NAME` to a part of the object, or to `absent`.
-//! All of it must hold at one time. A mapping matches when its fields do, a list when each of its entries matches
-//! one entry (`[]` only the empty or missing list), a text that begins with `~` is a regular expression, and
-//! `missing` means that the field is not there. Workloads become ready only where the first line says `simulated`.
+//! What Flux's fields do, one file each in `testdata/scenarios`: a repository, and what must come of it. The crate
+//! `scenario` says what a file means. Workloads become ready only where the first line says `simulated`.
 #![allow(clippy::disallowed_methods)]
 
 mod world;
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
-use cluster::Apply;
-use object::{Gvk, Value};
+use object::Gvk;
 use world::World;
 
-const PATIENCE: Duration = Duration::from_secs(30);
-
-enum Part {
-    File(String, Option<String>),
-    Apply(String, String),
-    Delete(String),
-    Expect(String),
-}
-
-fn parts(text: &str) -> Vec<Part> {
-    let mut sections: Vec<(String, String)> = Vec::new();
-    for line in text.split_inclusive('\n') {
-        match line.trim_end().strip_prefix("-- ").and_then(|rest| rest.strip_suffix(" --")) {
-            Some(head) => sections.push((head.to_owned(), String::new())),
-            None => {
-                if let Some((_, body)) = sections.last_mut() {
-                    body.push_str(line);
-                }
-            }
-        }
-    }
-    let part = |(head, body): (String, String)| match head.split_once(' ') {
-        Some((path, "gone")) => Part::File(path.to_owned(), None),
-        Some(("apply", manager)) => Part::Apply(manager.to_owned(), body),
-        _ if head == "delete" => Part::Delete(body),
-        _ if head == "expect" => Part::Expect(body),
-        _ => Part::File(head, Some(body)),
-    };
-    sections.into_iter().map(part).collect()
-}
-
-/// The kinds that scenarios speak of, by the words before the slash.
-fn kinds() -> BTreeMap<&'static str, Gvk> {
-    let mut kinds = BTreeMap::from([
-        ("ConfigMap", Gvk::new("", "v1", "ConfigMap")),
-        ("Secret", Gvk::new("", "v1", "Secret")),
-        ("Namespace", Gvk::new("", "v1", "Namespace")),
-        ("Service", Gvk::new("", "v1", "Service")),
-        ("ServiceAccount", Gvk::new("", "v1", "ServiceAccount")),
-        ("Deployment", Gvk::new("apps", "v1", "Deployment")),
-        ("Job", Gvk::new("batch", "v1", "Job")),
-        ("CustomResourceDefinition", Gvk::new("apiextensions.k8s.io", "v1", "CustomResourceDefinition")),
-        ("Widget", Gvk::new("example.com", "v1", "Widget")),
-    ]);
-    for (kind, group, version) in [
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scenarios() {
+    let kinds = [
         ("Kustomization", "kustomize.toolkit.fluxcd.io", "v1"),
         ("HelmRelease", "helm.toolkit.fluxcd.io", "v2"),
         ("GitRepository", "source.toolkit.fluxcd.io", "v1"),
@@ -77,147 +26,12 @@ fn kinds() -> BTreeMap<&'static str, Gvk> {
         ("ResourceSet", "fluxcd.controlplane.io", "v1"),
         ("ResourceSetInputProvider", "fluxcd.controlplane.io", "v1"),
         ("FluxInstance", "fluxcd.controlplane.io", "v1"),
-    ] {
-        kinds.insert(kind, Gvk::new(group, version, kind));
-    }
-    kinds
-}
-
-/// The place where `found` does not match `wanted`.
-fn mismatch(place: &str, wanted: &Value, found: Option<&Value>) -> Option<String> {
-    let said = |found: Option<&Value>| found.map_or("missing".to_owned(), Value::to_string);
-    let differs = || Some(format!("{place}: wanted {wanted}, found {}", said(found)));
-    match (wanted, found) {
-        (Value::String(word), None) if word == "missing" => None,
-        (Value::String(word), Some(Value::String(text))) => match word.strip_prefix('~') {
-            Some(pattern) if regex::Regex::new(pattern).unwrap().is_match(text) => None,
-            None if word == text => None,
-            _ => differs(),
-        },
-        (Value::Object(fields), Some(Value::Object(map))) => fields
-            .iter()
-            .find_map(|(name, wanted)| mismatch(&format!("{place}.{name}"), wanted, map.get(name))),
-        (Value::Array(wanted), None) if wanted.is_empty() => None,
-        (Value::Array(wanted), Some(Value::Array(found))) if !wanted.is_empty() => {
-            wanted.iter().find_map(|entry| {
-                let tried: Vec<String> =
-                    found.iter().filter_map(|found| mismatch(place, entry, Some(found))).collect();
-                (tried.len() == found.len()).then(|| format!("{place}: no entry is {entry}: {tried:#?}"))
-            })
-        }
-        (wanted, Some(found)) if wanted == found => None,
-        _ => differs(),
-    }
-}
-
-async fn check(world: &World, wanted: &Value) -> Option<String> {
-    let kinds = kinds();
-    for (name, part) in wanted.as_object().expect("a mapping") {
-        let (gvk, namespace, object) = split(&kinds, name);
-        let live = match world.cluster.get(&gvk, namespace, object).await {
-            Ok(live) => live,
-            Err(error) => return Some(format!("{name}: {error}")),
-        };
-        let trouble = match (part, &live) {
-            (Value::String(word), None) if word == "absent" => None,
-            (Value::String(word), Some(live)) if word == "absent" => {
-                Some(format!("{name} is there: {live:#}"))
-            }
-            (_, None) => Some(format!("{name} is absent")),
-            (part, Some(live)) => mismatch(name, part, Some(live)).map(|why| format!("{why}\nin {live:#}")),
-        };
-        if trouble.is_some() {
-            return trouble;
-        }
-    }
-    None
-}
-
-fn split<'n>(kinds: &BTreeMap<&str, Gvk>, name: &'n str) -> (Gvk, &'n str, &'n str) {
-    let (kind, rest) = name.trim().split_once(' ').unwrap_or_else(|| panic!("{name}: KIND NAMESPACE/NAME"));
-    let (namespace, object) = rest.split_once('/').unwrap_or(("", rest));
-    (
-        kinds.get(kind).unwrap_or_else(|| panic!("the kind {kind} is not known here")).clone(),
-        namespace,
-        object,
-    )
-}
-
-/// Plays one file; the error names the step.
-async fn play(text: &str) -> Result<(), String> {
-    let parts = parts(text);
-    let first = parts.iter().position(|part| !matches!(part, Part::File(..))).unwrap_or(parts.len());
-    let files: Vec<(&str, &str)> = parts[..first]
-        .iter()
-        .filter_map(|part| match part {
-            Part::File(path, Some(body)) => Some((path.as_str(), body.as_str())),
-            _ => None,
-        })
-        .collect();
-    let world =
-        World::start_with(&files, text.lines().next().is_some_and(|line| line.contains("simulated"))).await;
-    let mut step = 1;
-    for part in &parts[first..] {
-        match part {
-            Part::File(path, Some(body)) => world.write(path, body),
-            Part::File(path, None) => {
-                std::fs::remove_file(world.folder.path().join(path))
-                    .map_err(|error| format!("{path}: {error}"))?;
-            }
-            Part::Apply(manager, body) => {
-                for object in yaml::documents(body).map_err(|error| error.to_string())? {
-                    let applied = world.cluster.apply(&object, &Apply::forced(manager)).await;
-                    applied.map_err(|error| format!("step {step}: {error}"))?;
-                }
-            }
-            Part::Delete(body) => {
-                for name in body.lines().filter(|line| !line.trim().is_empty()) {
-                    let (gvk, namespace, object) = split(&kinds(), name);
-                    let gone =
-                        world.cluster.delete(&gvk, namespace, object, &cluster::Delete::default()).await;
-                    gone.map_err(|error| format!("step {step}: {error}"))?;
-                }
-            }
-            Part::Expect(body) => {
-                let wanted = yaml::from_str(body).map_err(|error| error.to_string())?;
-                let since = Instant::now();
-                while let Some(trouble) = check(&world, &wanted).await {
-                    if since.elapsed() > PATIENCE {
-                        return Err(format!("step {step}: {trouble}"));
-                    }
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-                step += 1;
-            }
-        }
-    }
-    world.stop().await;
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn scenarios() {
-    let only = std::env::var("SCENARIO").unwrap_or_default();
+    ];
+    let kinds = kinds.map(|(kind, group, version)| Gvk::new(group, version, kind));
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/scenarios");
-    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.sort();
-    let mut failed = Vec::new();
-    let mut played = 0;
-    for batch in files.chunks(4) {
-        let mut tasks = tokio::task::JoinSet::new();
-        for file in batch {
-            let name = file.file_stem().unwrap().to_string_lossy().into_owned();
-            if !name.contains(&only) {
-                continue;
-            }
-            played += 1;
-            let text = std::fs::read_to_string(file).unwrap();
-            tasks.spawn(async move { play(&text).await.map_err(|why| format!("{name}: {why}")) });
-        }
-        while let Some(result) = tasks.join_next().await {
-            failed.extend(result.unwrap().err());
-        }
-    }
-    assert!(played > 0, "no scenario is called {only}");
-    assert!(failed.is_empty(), "{} of {played} scenarios failed:\n{}", failed.len(), failed.join("\n\n"));
+    scenario::play_all(&folder, kinds, async |files, simulated| {
+        let files: Vec<_> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+        World::start_with(&files, simulated).await.site
+    })
+    .await;
 }

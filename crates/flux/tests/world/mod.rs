@@ -2,33 +2,28 @@
 // Each test file uses a part of it.
 #![allow(dead_code)]
 
-use std::path::Path;
+use std::ops::Deref;
 use std::time::Duration;
 
-use cluster::{Apply, Cluster};
+use cluster::Apply;
 use controller::{Engine, Snapshot};
 use object::{Gvk, Value};
-use source::{Fetcher, Maps};
-use tokio_util::sync::CancellationToken;
+use scenario::Site;
 
-/// The repository's address; the folder is served for it.
-pub const URL: &str = "https://git.example.com/org/platform";
-
-/// An embedded API, the engine on it, and a folder that stands for the repository.
+/// A site with the engine and Flux's kinds on it.
 pub struct World {
-    pub folder: tempfile::TempDir,
-    pub cluster: Cluster,
+    pub site: Site,
     pub engine: Engine,
     /// Where webhooks are taken.
     pub hooks: std::net::SocketAddr,
-    cancel: CancellationToken,
-    server: apiserver::Server,
 }
 
-fn write(folder: &Path, file: &str, text: &str) {
-    let path = folder.join(file);
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(path, text).unwrap();
+impl Deref for World {
+    type Target = Site;
+
+    fn deref(&self) -> &Site {
+        &self.site
+    }
 }
 
 impl World {
@@ -48,42 +43,20 @@ impl World {
         workloads: bool,
         set: impl FnOnce(&mut flux::Options),
     ) -> World {
-        let folder = tempfile::tempdir().unwrap();
-        for (file, text) in files {
-            write(folder.path(), file, text);
-        }
-        let options = apiserver::Options { crds: schema::crds::flux(), ..apiserver::Options::default() };
-        let server = apiserver::Server::open(options).await.unwrap();
-        let cancel = CancellationToken::new();
-        let simulated = simulate::Options {
-            ready_delay: Duration::from_millis(20),
-            run_delay: Duration::from_millis(20),
-            ..simulate::Options::default()
-        };
-        if workloads {
-            tokio::spawn(simulate::run(server.client(), simulated, cancel.clone()));
-        }
-        let cluster = Cluster::new(server.client());
-        let mut maps = Maps::default();
-        maps.add(URL, folder.path());
-        let fetcher = Fetcher::new(source::Options { maps, ..source::Options::default() }).unwrap();
-        let mut settings = flux::Options::new(fetcher);
+        let site = Site::start(schema::crds::flux(), files, workloads).await;
+        let (cluster, cancel) = (&site.cluster, &site.cancel);
+        let mut settings = flux::Options::new(site.fetcher());
         set(&mut settings);
         let kinds = flux::kinds(settings);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let hooks = listener.local_addr().unwrap();
-        flux::notification::start(&cluster, Default::default(), cancel.clone());
-        flux::notification::serve(&cluster, Default::default(), listener, cancel.clone());
+        flux::notification::start(cluster, Default::default(), cancel.clone());
+        flux::notification::serve(cluster, Default::default(), listener, cancel.clone());
         let engine = Engine::start(cluster.clone(), kinds, controller::Options::default(), cancel.clone());
-        for object in flux::bootstrap(URL, "main", "./clusters/test") {
+        for object in flux::bootstrap(scenario::URL, "main", "./clusters/test") {
             cluster.apply(&object, &Apply::forced("flux")).await.unwrap();
         }
-        World { folder, cluster, engine, hooks, cancel, server }
-    }
-
-    /// Writes a file of the repository.
-    pub fn write(&self, file: &str, text: &str) {
-        write(self.folder.path(), file, text);
+        World { site, engine, hooks }
     }
 
     /// Waits until the snapshot is as wanted; prints it when that does not come.
@@ -144,7 +117,6 @@ impl World {
 
     /// Ends the engine and the API.
     pub async fn stop(self) {
-        self.cancel.cancel();
-        self.server.shutdown().await;
+        self.site.stop().await;
     }
 }
