@@ -17,6 +17,7 @@ pub mod project;
 pub mod render;
 pub mod repositories;
 pub mod settings;
+pub mod sites;
 pub mod sync;
 pub mod tracking;
 

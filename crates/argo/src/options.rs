@@ -3,17 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::Cluster;
 use controller::Context;
-use delivery::memory::Memory;
-use helm::{Capabilities, KubeVersion};
 use source::Fetcher;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::names;
-use crate::owned::Owned;
 use crate::render::Renders;
 use crate::repositories::Repositories;
+use crate::sites::{Children, Sites};
 
 /// Settings, in the words of Argo CD.
 #[derive(Clone)]
@@ -28,6 +25,8 @@ pub struct Options {
     pub stand_in: bool,
     /// The last renders, so that a commit renders anew only what reads what it changed.
     pub renders: Arc<Renders>,
+    /// Clusters beside an embedded one: destinations name them.
+    pub children: Option<Children>,
 }
 
 impl Options {
@@ -39,6 +38,7 @@ impl Options {
             refresh: Duration::from_secs(120),
             stand_in: true,
             renders: Arc::default(),
+            children: None,
         }
     }
 }
@@ -48,7 +48,7 @@ impl Options {
 const UNCHANGED_AT_ONCE: usize = 8;
 
 /// Annotations that ask for something once.
-const REQUESTS: &[&str] = &[names::REFRESH, "kubectl.kubernetes.io/restartedAt"];
+pub(crate) const REQUESTS: &[&str] = &[names::REFRESH, "kubectl.kubernetes.io/restartedAt"];
 
 /// What all kinds share.
 pub struct Shared {
@@ -56,40 +56,19 @@ pub struct Shared {
     pub options: Options,
     /// What was fetched.
     pub repositories: Arc<Repositories>,
-    /// What was applied, so that unchanged objects cost no request.
-    pub memory: Memory,
-    /// Live objects by the application that they name.
-    pub owned: Owned,
+    /// The clusters that are delivered to.
+    pub sites: Sites,
     unchanged: Semaphore,
-    version: tokio::sync::OnceCell<KubeVersion>,
 }
 
 impl Shared {
-    /// What charts may know of the cluster. Its version is asked for once, what it serves is remembered by discovery.
-    ///
-    /// # Errors
-    /// When the cluster cannot be asked.
-    pub async fn capabilities(&self, cluster: &Cluster) -> Result<Capabilities, cluster::Error> {
-        let ask = || async {
-            let version = cluster.server_version().await?;
-            let text = |field: &str| object::get_str(&version, &[field]).unwrap_or_default().to_owned();
-            Ok(KubeVersion::of_server(&text("gitVersion"), &text("major"), &text("minor")))
-        };
-        let kube_version = self.version.get_or_try_init(ask).await?.clone();
-        let api_versions = cluster.api_versions().await?;
-        let api_versions = api_versions.iter().cloned().collect();
-        Ok(Capabilities { kube_version, api_versions, ..Capabilities::default() })
-    }
-
     /// Nothing fetched, nothing applied yet.
     pub fn new(options: Options) -> Shared {
         Shared {
             repositories: Repositories::new(options.fetcher.clone(), &options.namespace),
+            sites: Sites::new(&options.namespace, options.children.clone()),
             options,
-            memory: Memory::new(REQUESTS),
-            owned: Owned::default(),
             unchanged: Semaphore::new(UNCHANGED_AT_ONCE),
-            version: tokio::sync::OnceCell::new(),
         }
     }
 

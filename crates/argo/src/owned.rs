@@ -3,7 +3,7 @@
 //! Fed by the watch store. It may lag behind it by a moment, so whoever finds an object here looks at it again.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cluster::Cluster;
 use object::{Key, Value, meta};
@@ -19,7 +19,7 @@ struct Index {
 /// The index.
 pub struct Owned {
     index: Arc<Mutex<Index>>,
-    started: Once,
+    feed: tokio::task::JoinHandle<()>,
 }
 
 fn instance(live: &Value) -> Option<String> {
@@ -47,31 +47,31 @@ impl Index {
     }
 }
 
-impl Default for Owned {
-    fn default() -> Owned {
-        Owned { index: Arc::default(), started: Once::new() }
-    }
-}
-
 impl Owned {
-    /// Begins to follow the store of a cluster; once.
-    pub fn start(&self, cluster: &Cluster) {
-        self.started.call_once(|| {
-            let store = cluster.store().clone();
-            let mut changes = store.changes();
-            let index = self.index.clone();
-            tokio::spawn(async move {
-                while let Some(change) = changes.recv().await {
-                    let now = store.get(&change.key).as_ref().and_then(instance);
-                    index.lock().unwrap_or_else(PoisonError::into_inner).set(change.key, now);
-                }
-            });
+    /// Of a cluster, whose store is followed from now on.
+    pub fn of_cluster(cluster: &Cluster) -> Owned {
+        let store = cluster.store().clone();
+        let mut changes = store.changes();
+        let index: Arc<Mutex<Index>> = Arc::default();
+        let fed = index.clone();
+        let feed = tokio::spawn(async move {
+            while let Some(change) = changes.recv().await {
+                let now = store.get(&change.key).as_ref().and_then(instance);
+                fed.lock().unwrap_or_else(PoisonError::into_inner).set(change.key, now);
+            }
         });
+        Owned { index, feed }
     }
 
     /// What names `instance`.
     pub fn of(&self, instance: &str) -> Vec<Key> {
         let index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
         index.by_instance.get(instance).into_iter().flatten().cloned().collect()
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        self.feed.abort();
     }
 }

@@ -87,6 +87,15 @@ impl Embedded {
         Ok(Embedded { server, serving, state, simulation, cancel })
     }
 
+    /// Finds clusters beside the main one by their names.
+    pub fn children(&self) -> argo::sites::Children {
+        let server = self.server.clone();
+        std::sync::Arc::new(move |name| {
+            let server = server.clone();
+            Box::pin(async move { server.child(&name).await.ok().map(|child| child.client()) })
+        })
+    }
+
     /// Stops the simulation, makes the last writes durable and releases the state.
     pub async fn shutdown(self) {
         self.cancel.cancel();

@@ -83,9 +83,31 @@ pub struct Context {
     pub(crate) messages: mpsc::UnboundedSender<Message>,
     pub(crate) cores: Arc<Semaphore>,
     pub(crate) run: u64,
+    /// The name of the cluster, when it is not the one that the units are in.
+    pub(crate) place: Option<Arc<str>>,
 }
 
 impl Context {
+    /// The same pass, looking at another cluster: what it reads, follows and waits for is there. `place` is the name of
+    /// that cluster; it is remembered, with its watches, until [`Context::leave`].
+    pub fn at(&self, place: &str, cluster: &Cluster) -> Context {
+        self.shared.places.feed(place, cluster, &self.shared.inputs, &self.messages);
+        Context { cluster: cluster.clone(), place: Some(place.into()), ..self.clone() }
+    }
+
+    /// Forgets another cluster.
+    pub fn leave(&self, place: &str) {
+        self.shared.places.leave(place);
+    }
+
+    /// An object of the cluster that is looked at, among all inputs.
+    fn input(&self, key: &Key) -> Key {
+        match &self.place {
+            None => key.clone(),
+            Some(place) => crate::places::input(place, key),
+        }
+    }
+
     /// The time.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
@@ -107,7 +129,7 @@ impl Context {
         self.shared.inputs.record(
             &self.key,
             self.run,
-            key.clone(),
+            self.input(&key),
             aspect,
             preempts,
             aspect(object.as_ref()),
@@ -115,7 +137,8 @@ impl Context {
         // It may have changed between the two lines above, before anybody was told to look.
         let again = self.cluster.store().get(&key);
         if aspect(again.as_ref()) != aspect(object.as_ref()) {
-            self.shared.inputs.record(&self.key, self.run, key, aspect, preempts, aspect(again.as_ref()));
+            let input = self.input(&key);
+            self.shared.inputs.record(&self.key, self.run, input, aspect, preempts, aspect(again.as_ref()));
         }
         Ok(again)
     }
@@ -123,7 +146,7 @@ impl Context {
     /// Follows an object that this unit applied, or found as it wanted it: when `aspect` of it is not `seen` any
     /// more, the unit runs again, after growing pauses when that happens over and over.
     pub fn follow(&self, key: &Key, aspect: Aspect, seen: &str) {
-        self.shared.inputs.follow(&self.key, self.run, key.clone(), aspect, seen);
+        self.shared.inputs.follow(&self.key, self.run, self.input(key), aspect, seen);
         // It may have changed since, before anybody was told to look.
         if aspect(self.cluster.store().get(key).as_ref()) != seen {
             let _ = self.messages.send(Message::Moved(self.key.clone()));
@@ -143,12 +166,13 @@ impl Context {
 
     /// Wakes this unit when any CRD appears or changes.
     pub fn needs_definitions(&self) {
-        self.shared.inputs.record_any(
-            &self.key,
-            self.run,
-            "apiextensions.k8s.io",
-            "CustomResourceDefinition",
-        );
+        self.any("apiextensions.k8s.io", "CustomResourceDefinition");
+    }
+
+    /// Wakes this unit when any object of a watched kind appears, changes or goes.
+    pub fn any(&self, group: &str, kind: &str) {
+        let kind = self.input(&Key::new(group, kind, "", ""));
+        self.shared.inputs.record_any(&self.key, self.run, &kind.group, &kind.kind);
     }
 
     /// Remembers an input that is no object of the cluster, seen as `text` says. When something else is

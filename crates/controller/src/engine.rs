@@ -18,6 +18,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::context::Context;
 use crate::kind::{Cause, Description, Kind, Next, Outcome};
 use crate::metrics::Metrics;
+use crate::places::Places;
 use crate::snapshot::{self, Snapshot, Unit};
 use crate::work::{Inputs, Wake, lock};
 
@@ -53,6 +54,8 @@ pub(crate) enum Message {
     Done(Key, u64, Outcome),
     /// An object that was in the store before the loop listened.
     Found(Key),
+    /// An object of another cluster, by its name among the inputs.
+    Elsewhere(Key, Option<serde_json::Value>),
     Announced(Key, String),
     Progress(Key, Cause),
     Poke(Key),
@@ -86,7 +89,8 @@ pub(crate) struct UnitState {
 
 #[derive(Default)]
 pub(crate) struct Shared {
-    pub inputs: Inputs,
+    pub inputs: Arc<Inputs>,
+    pub places: Places,
     pub units: Mutex<BTreeMap<Key, UnitState>>,
     metrics: Metrics,
     /// Told when a definition of a kind came, changed or went.
@@ -426,6 +430,11 @@ impl Loop {
                 self.on_done(&key, run, outcome);
             }
             Message::Found(key) => self.on_change(&key),
+            Message::Elsewhere(key, object) => {
+                for wake in self.shared.inputs.changed(&key, object.as_ref()) {
+                    self.wake(&wake);
+                }
+            }
             Message::Announced(key, text) => {
                 for wake in self.shared.inputs.announced(&key, &text) {
                     self.wake(&wake);
@@ -495,6 +504,7 @@ impl Loop {
                 messages: self.messages.clone(),
                 cores: self.cores.clone(),
                 run: self.runs,
+                place: None,
             }
         };
         let (messages, run, key) = (self.messages.clone(), self.runs, key.clone());

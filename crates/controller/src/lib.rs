@@ -12,6 +12,7 @@ mod engine;
 mod kind;
 mod lease;
 mod metrics;
+mod places;
 mod renders;
 mod snapshot;
 mod wait;

@@ -65,6 +65,15 @@ impl Site {
         std::fs::write(path, text).expect("written");
     }
 
+    /// Serves the API over loopback.
+    ///
+    /// # Panics
+    /// When it cannot be served.
+    pub async fn serve(&self) -> apiserver::Serving {
+        let any = std::net::SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 0));
+        self.server.serve(any).await.expect("served")
+    }
+
     /// Ends the engine and the API.
     pub async fn stop(self) {
         self.cancel.cancel();

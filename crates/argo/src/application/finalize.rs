@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cluster::{Delete, ErrorKind, EventType, Propagation};
-use controller::{Cause, Judgement, Outcome, WaitError, wait_for};
+use controller::{Cause, Context, Judgement, Outcome, WaitError, wait_for};
 use delivery::fields::list_at;
 use object::{Gvk, Key, Value, meta};
 
@@ -81,18 +81,19 @@ pub(super) async fn finalize(
 async fn steps(shared: &Arc<Shared>, pass: &mut Pass, installation: &Installation) -> Result<(), Stop> {
     let spec = Spec::of(&pass.object);
     let instance = spec::instance(&pass.object, &shared.options.namespace);
-    let cluster = pass.context.cluster.clone();
+    // A cluster that is not known any more holds nothing that could be deleted.
+    let found = shared.sites.find(&pass.context, &spec.destination).await?;
+    let reachable = found.is_ok();
+    let site = found.unwrap_or_else(|_| shared.sites.own(&pass.context));
     let frame = Frame {
         shared,
-        cluster: &cluster,
+        site: &site,
         spec: &spec,
         instance: &instance,
         installation,
         rules: Rules::default(),
         project: Project::everything(),
     };
-    // A cluster that is not known any more holds nothing that could be deleted.
-    let reachable = spec.destination.is_in_cluster();
     if reachable && has(&pass.object, names::PRE_DELETE_FINALIZER) {
         run_hooks(pass, &frame, Hook::PreDelete).await?;
     }
@@ -146,7 +147,7 @@ async fn drop_finalizers(pass: &mut Pass, names: &[&str]) -> Result<(), Stop> {
 
 /// Deletes what belongs to the application, the last wave first; each wave is gone before the next goes.
 async fn delete_objects(pass: &mut Pass, frame: &Frame<'_>, propagation: Propagation) -> Result<(), Stop> {
-    let context = pass.context.clone();
+    let context = frame.site.look(&pass.context);
     for entry in list_at(pass.status(), &["resources"]) {
         let text = |field: &str| object::get_str(entry, &[field]).unwrap_or_default().to_owned();
         match context.watch(&Gvk::new(text("group"), text("version"), text("kind"))).await {
@@ -163,7 +164,10 @@ async fn delete_objects(pass: &mut Pass, frame: &Frame<'_>, propagation: Propaga
     for item in state.items {
         let Some(live) = &item.resource.live else { continue };
         let definition = item.resource.key.kind == "CustomResourceDefinition";
-        if definition || options::keeps_from_delete(live) || item.resource.key == context.key {
+        if definition
+            || options::keeps_from_delete(live)
+            || (frame.site.is_own() && item.resource.key == context.key)
+        {
             continue;
         }
         if options::delete_needs_word(live) && !approved {
@@ -186,20 +190,20 @@ async fn delete_objects(pass: &mut Pass, frame: &Frame<'_>, propagation: Propaga
             }
             let uid = live.map(|live| meta::uid(live).to_owned()).filter(|uid| !uid.is_empty());
             let how = Delete { uid, propagation, ..Delete::default() };
-            match frame.cluster.delete(&item.resource.gvk, &key.namespace, &key.name, &how).await {
-                Ok(_) => frame.shared.memory.forget(names::MANAGER, key),
+            match frame.site.cluster.delete(&item.resource.gvk, &key.namespace, &key.name, &how).await {
+                Ok(_) => frame.site.memory.forget(names::MANAGER, key),
                 Err(error) if error.kind == ErrorKind::Conflict => {}
                 Err(error) => return Err(Stop::Failed(format!("{key}: {error}"), Some(key.clone()))),
             }
         }
         context.progress(format!("deleting {} objects", keys.len()));
-        gone(pass, &keys).await?;
+        gone(&context, &keys).await?;
     }
     Ok(())
 }
 
-async fn gone(pass: &Pass, keys: &[Key]) -> Result<(), Stop> {
-    let waited = wait_for(&pass.context, keys, PATIENCE, |_, live| match live {
+async fn gone(context: &Context, keys: &[Key]) -> Result<(), Stop> {
+    let waited = wait_for(context, keys, PATIENCE, |_, live| match live {
         None => Judgement::Done,
         Some(_) => Judgement::Pending("being deleted".into()),
     });
@@ -216,12 +220,13 @@ async fn gone(pass: &Pass, keys: &[Key]) -> Result<(), Stop> {
 
 /// Runs the hooks of a deletion, all together; they are rendered from the sources as they are now.
 async fn run_hooks(pass: &mut Pass, frame: &Frame<'_>, which: Hook) -> Result<(), Stop> {
-    let context = pass.context.clone();
+    let context = frame.site.look(&pass.context);
     let wanted = Wanted {
         sources: &frame.spec.sources,
         revisions: &[],
         max_age: frame.shared.options.refresh,
         build_options: &frame.installation.settings.kustomize_options,
+        site: frame.site,
     };
     let loaded = match load::load(frame.shared, pass, frame.spec, &wanted).await {
         Ok(loaded) => loaded,
@@ -244,10 +249,10 @@ async fn run_hooks(pass: &mut Pass, frame: &Frame<'_>, which: Hook) -> Result<()
                 continue;
             }
             let how = Delete::default();
-            frame.cluster.delete(gvk, &key.namespace, &key.name, &how).await.map_err(failed)?;
-            gone(pass, std::slice::from_ref(key)).await?;
+            frame.site.cluster.delete(gvk, &key.namespace, &key.name, &how).await.map_err(failed)?;
+            gone(&context, std::slice::from_ref(key)).await?;
         }
-        frame.cluster.apply(target, &cluster::Apply::forced(names::MANAGER)).await.map_err(failed)?;
+        frame.site.cluster.apply(target, &cluster::Apply::forced(names::MANAGER)).await.map_err(failed)?;
     }
     let keys: Vec<Key> = hooks.iter().map(|(key, _, _)| key.clone()).collect();
     context.progress(format!("waiting for {} {} hooks", keys.len(), which.as_str()));
@@ -270,7 +275,7 @@ async fn run_hooks(pass: &mut Pass, frame: &Frame<'_>, which: Hook) -> Result<()
     }
     for (key, gvk, _) in &hooks {
         let how = Delete::default();
-        frame.cluster.delete(gvk, &key.namespace, &key.name, &how).await?;
+        frame.site.cluster.delete(gvk, &key.namespace, &key.name, &how).await?;
     }
     Ok(())
 }

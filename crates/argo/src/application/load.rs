@@ -14,6 +14,7 @@ use super::spec::{Source, Spec};
 use crate::options::Shared;
 use crate::render::{self, Input, Tool, Trees};
 use crate::repositories::{Address, Fetched};
+use crate::sites::Site;
 
 /// What came of the sources.
 #[derive(Debug, Clone)]
@@ -49,6 +50,8 @@ pub struct Wanted<'a> {
     pub max_age: Duration,
     /// `kustomize.buildOptions`.
     pub build_options: &'a str,
+    /// The cluster that charts may ask about.
+    pub site: &'a Site,
 }
 
 /// Fetches and renders.
@@ -98,7 +101,7 @@ pub async fn load(shared: &Shared, pass: &Pass, spec: &Spec, wanted: &Wanted<'_>
             continue;
         }
         let trees = Trees { own: fetched.tree.clone(), lent: lent.clone() };
-        let one = One { shared, pass, spec, at, source, fetched, trees, build_options: wanted.build_options };
+        let one = One { shared, pass, spec, at, source, fetched, trees, wanted };
         let (objects, tool) = one.render().await.map_err(|fault| match fault {
             Fault::Preempted => Fault::Preempted,
             Fault::Failed(why, mut cause) => {
@@ -124,7 +127,7 @@ struct One<'a> {
     source: &'a Source,
     fetched: &'a Fetched,
     trees: Trees,
-    build_options: &'a str,
+    wanted: &'a Wanted<'a>,
 }
 
 impl One<'_> {
@@ -138,7 +141,7 @@ impl One<'_> {
         let context = &self.pass.context;
         let instance = super::spec::instance(&self.pass.object, &self.shared.options.namespace);
         let source = render::effective(&self.trees.own, &self.source.raw, &instance).map_err(of_failure)?;
-        let capabilities = self.shared.capabilities(&context.cluster).await;
+        let capabilities = self.wanted.site.capabilities().await;
         let capabilities = capabilities.map_err(|error| failed(error.to_string()))?;
         let env = render::env::of(
             self.pass.name(),
@@ -158,7 +161,7 @@ impl One<'_> {
             name: self.pass.name().to_owned(),
             namespace: self.spec.destination.namespace.clone(),
             capabilities: hasher.finish(),
-            build_options: self.build_options.to_owned(),
+            build_options: self.wanted.build_options.to_owned(),
         };
         let unit = (context.key.clone(), self.at);
         let renders = &self.shared.options.renders;

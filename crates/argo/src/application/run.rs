@@ -1,13 +1,14 @@
 //! One pass over an Application.
 
+mod admit;
+mod report;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::EventType;
 use controller::{Cause, Context, Next, Outcome};
 use delivery::fields::str_at;
 use object::{Gvk, Key, Value, get, meta};
-use serde_json::json;
 
 use super::decide::{self, Verdict};
 use super::load::{self, Fault, Loaded, Wanted};
@@ -20,26 +21,15 @@ use crate::health::{self, Status};
 use crate::installation::Installation;
 use crate::names;
 use crate::options::Shared;
-use crate::project::{Decision, Destination, Project, Subject};
+use crate::project::{Decision, Subject};
 use crate::sync::operation::Operation;
 
 /// The longest pause between two tries.
 const LONGEST_RETRY: Duration = Duration::from_secs(180);
 /// Changes of live objects come in bursts.
 const BURST: Duration = Duration::from_millis(20);
-/// Conditions that comparing sets anew.
-const COMPARED: &[&str] = &[
-    "InvalidSpecError",
-    "ComparisonError",
-    "UnknownError",
-    "SharedResourceWarning",
-    "RepeatedResourceWarning",
-    "ExcludedResourceWarning",
-    "OrphanedResourceWarning",
-];
 
 pub(super) async fn reconcile(shared: &Arc<Shared>, context: Context, object: Value) -> Outcome {
-    shared.owned.start(&context.cluster);
     let mut pass = Pass::new(context, object);
     let done = whole(shared, &mut pass).await;
     pass.outcome(done, LONGEST_RETRY)
@@ -54,19 +44,23 @@ async fn whole(shared: &Arc<Shared>, pass: &mut Pass) -> Result<Outcome, cluster
         return Ok(Outcome::done());
     }
     let spec = Spec::of(&pass.object);
-    let (project, mut faults) = faults(shared, pass, &spec, &installation).await?;
+    let (project, site, faults) = admit::faults(shared, pass, &spec, &installation).await?;
+    let mut unreadable = None;
     let rules = match Rules::parse(get(&pass.object, &["spec", "ignoreDifferences"])) {
         Ok(mut rules) => {
             rules.0.extend(installation.settings.ignored.iter().cloned());
             rules
         }
         Err(why) => {
-            faults.push(format!("spec.ignoreDifferences: {why}"));
+            unreadable = Some(format!("Failed to compare desired state to live state: {why}"));
             Rules::default()
         }
     };
-    if !faults.is_empty() {
-        return refuse(pass, &faults).await;
+    let Some(site) = site.filter(|_| faults.is_empty()) else {
+        return report::refuse(pass, &faults).await;
+    };
+    if let Some(line) = unreadable {
+        return report::unknown(pass, &line, Cause::new(line.clone())).await;
     }
     let max_age = match meta::annotation(&pass.object, names::REFRESH) {
         Some("hard") => {
@@ -86,152 +80,31 @@ async fn whole(shared: &Arc<Shared>, pass: &mut Pass) -> Result<Outcome, cluster
         revisions: &[],
         max_age,
         build_options: &installation.settings.kustomize_options,
+        site: &site,
     };
     let loaded = match load::load(shared, pass, &spec, &wanted).await {
         Ok(loaded) => loaded,
         Err(Fault::Preempted) => return Ok(Outcome::preempted()),
-        Err(Fault::Failed(message, cause)) => return unknown(pass, &message, cause).await,
+        Err(Fault::Failed(message, cause)) => return report::unknown(pass, &message, cause).await,
     };
     let instance = spec::instance(&pass.object, &shared.options.namespace);
-    let cluster = pass.context.cluster.clone();
     let frame = Frame {
         shared,
-        cluster: &cluster,
+        site: &site,
         spec: &spec,
         instance: &instance,
         installation: &installation,
         rules,
         project,
     };
-    Look { shared, frame: &frame, spec: &spec, loaded }.at(pass).await
-}
-
-/// The project, and what is wrong with the spec, its project or its destination.
-async fn faults(
-    shared: &Shared,
-    pass: &Pass,
-    spec: &Spec,
-    installation: &Installation,
-) -> Result<(Project, Vec<String>), cluster::Error> {
-    let mut faults = spec.faults();
-    if !faults.is_empty() {
-        return Ok((Project::everything(), faults));
-    }
-    let (server, name) = (&spec.destination.server, &spec.destination.name);
-    if !spec.destination.is_in_cluster() {
-        faults.push(if server.is_empty() {
-            format!("there are no clusters with this name: {name}")
-        } else {
-            format!("cluster {server:?} not found: only the cluster that this runs in is delivered to")
-        });
-    }
-    let gvk = names::gvk(names::APP_PROJECT);
-    let home = &shared.options.namespace;
-    let found = match pass.context.read(&gvk, home, &spec.project, project_aspect, true).await {
-        Ok(found) => found,
-        Err(error) if error.kind == cluster::ErrorKind::MissingKind => None,
-        Err(error) => return Err(error),
-    };
-    // Argo CD makes the project `default` when it starts; without it everything is allowed just as well.
-    let project = match found {
-        Some(found) => Project::new(found),
-        None if spec.project == "default" => Project::everything(),
-        None => {
-            faults.push(format!("Application referencing project {} which does not exist", spec.project));
-            return Ok((Project::everything(), faults));
+    let done = Look { shared, frame: &frame, spec: &spec, loaded }.at(pass).await;
+    match done {
+        // What another cluster does not tell is a word about that cluster.
+        Err(error) if !site.is_own() && !pass.context.cancel.is_cancelled() => {
+            let message = format!("Failed to load live state of {}: {error}", site.server);
+            report::unknown(pass, &message, Cause::new(message.clone())).await
         }
-    };
-    let store = pass.context.cluster.store().clone();
-    let global = |name: &str| store.get(&names::key(names::APP_PROJECT, home, name)).map(Project::new);
-    let project = installation.settings.inherit(project, global);
-    for source in spec.sources.iter().filter(|source| !project.permits_source(source.repo_url())) {
-        faults.push(format!(
-            "application repo {} is not permitted in project '{}'",
-            source.repo_url(),
-            project.name()
-        ));
-    }
-    let namespace = &spec.destination.namespace;
-    let at = Destination { server: spec::IN_CLUSTER, name: spec::IN_CLUSTER_NAME, namespace };
-    if spec.destination.is_in_cluster() && !project.permits_destination(&at) {
-        faults.push(format!(
-            "application destination server '{}' and namespace '{namespace}' do not match any of the allowed \
-             destinations in project '{}'",
-            spec::IN_CLUSTER,
-            project.name()
-        ));
-    }
-    if !project.permits_namespace(pass.namespace(), home) {
-        faults.push(format!(
-            "application '{}' in namespace '{}' is not permitted to use project '{}'",
-            pass.name(),
-            pass.namespace(),
-            project.name()
-        ));
-    }
-    Ok((project, faults))
-}
-
-/// What of a project decides: its spec, and the labels by which global projects select it.
-fn project_aspect(object: Option<&Value>) -> String {
-    let labels = object.and_then(|object| get(object, &["metadata", "labels"])).map(Value::to_string);
-    format!("{} {}", controller::aspect::content(object), labels.unwrap_or_default())
-}
-
-/// A spec that cannot be worked with.
-async fn refuse(pass: &mut Pass, faults: &[String]) -> Result<Outcome, cluster::Error> {
-    let found: Vec<(&str, String)> = faults.iter().map(|fault| ("InvalidSpecError", fault.clone())).collect();
-    pass.conditions(COMPARED, &found);
-    pass.set(&["sync", "status"], json!("Unknown"));
-    pass.set(&["sync", "comparedTo"], compared_to(&pass.object));
-    set_health(pass, Status::Unknown);
-    pass.refreshed();
-    // Nobody will carry out what is asked of it as it stands.
-    if let Some(operation) = get(&pass.object, &["operation"]).and_then(Operation::of) {
-        pass.operation_state(&operation, "Error", &faults.join("; "), &[]);
-        pass.operated();
-    }
-    pass.write().await?;
-    let cause = Cause::new(faults.join("; "));
-    Ok(Outcome { next: Next::Nothing, cause: Some(cause) })
-}
-
-/// What is wanted cannot be known now. What is live stays as it is: a failed read is never an empty one.
-async fn unknown(pass: &mut Pass, message: &str, cause: Cause) -> Result<Outcome, cluster::Error> {
-    pass.conditions(COMPARED, &[("ComparisonError", message.to_owned())]);
-    pass.set(&["sync", "status"], json!("Unknown"));
-    pass.set(&["sync", "comparedTo"], compared_to(&pass.object));
-    if get(pass.status(), &["health", "status"]).is_none() {
-        set_health(pass, Status::Unknown);
-    }
-    pass.refreshed();
-    if let Some(operation) = get(&pass.object, &["operation"]).and_then(Operation::of) {
-        pass.operation_state(&operation, "Error", message, &[]);
-        pass.operated();
-    }
-    pass.write().await?;
-    Ok(Outcome::retry(LONGEST_RETRY, cause))
-}
-
-fn compared_to(object: &Value) -> Value {
-    let mut compared = json!({});
-    for field in ["source", "sources", "destination", "ignoreDifferences"] {
-        if let Some(value) = get(object, &["spec", field]) {
-            compared[field] = value.clone();
-        }
-    }
-    compared
-}
-
-fn set_health(pass: &mut Pass, status: Status) {
-    let before = str_at(pass.status(), &["health", "status"]).to_owned();
-    if before != status.as_str() {
-        let now = pass.context.clock().stamp();
-        pass.set(&["health"], json!({"status": status.as_str(), "lastTransitionTime": now}));
-        if !before.is_empty() {
-            let line = format!("Updated health status: {before} -> {}", status.as_str());
-            pass.event(EventType::Normal, "ResourceUpdated", &line);
-        }
+        done => done,
     }
 }
 
@@ -253,18 +126,19 @@ enum Round {
 
 impl Look<'_> {
     async fn at(&self, pass: &mut Pass) -> Result<Outcome, cluster::Error> {
+        let context = self.frame.site.look(&pass.context);
         let mut state = State::default();
-        let targets = self.frame.targets(&pass.context, self.loaded.objects.clone(), &mut state).await?;
+        let targets = self.frame.targets(&context, self.loaded.objects.clone(), &mut state).await?;
         let warnings = std::mem::take(&mut state.warnings);
         finalize::announce_hooks(pass, &targets).await?;
-        let store = pass.context.cluster.store().clone();
+        let store = self.frame.site.cluster.store().clone();
         let started = pass.context.clock().now();
         let mut first = true;
         loop {
             state.warnings.clone_from(&warnings);
             state.shared.clear();
             let old = pass.status().clone();
-            self.frame.compare(&pass.context, &targets, &old, &mut state).await?;
+            self.frame.compare(&context, &targets, &old, &mut state).await?;
             let interest = store.interest(state.items.iter().map(|item| item.resource.key.clone()));
             let seen: Vec<(Key, String)> = state
                 .items
@@ -301,9 +175,10 @@ impl Look<'_> {
 
     /// Has changes of the application's objects wake it.
     fn follow(&self, pass: &Pass, state: &State) {
+        let context = self.frame.site.look(&pass.context);
         for item in &state.items {
             let seen = health::aspect(item.resource.live.as_ref());
-            pass.context.follow(&item.resource.key, health::aspect, &seen);
+            context.follow(&item.resource.key, health::aspect, &seen);
         }
     }
 
@@ -355,7 +230,7 @@ impl Look<'_> {
         let mut failure = None;
         let synced = operation.is_some();
         if let Some(operation) = operation {
-            match self.operate(pass, targets, state, &operation).await? {
+            match self.operate(pass, state, &operation).await? {
                 Ok(()) => {}
                 Err(None) => return Ok(Round::Over(Outcome::preempted())),
                 Err(Some(cause)) => failure = Some(cause),
@@ -363,7 +238,7 @@ impl Look<'_> {
             let old = pass.status().clone();
             state.warnings.retain(|(kind, _)| *kind != "SharedResourceWarning");
             state.shared.clear();
-            self.frame.compare(&pass.context, targets, &old, state).await?;
+            self.frame.compare(&self.frame.site.look(&pass.context), targets, &old, state).await?;
         }
         let health = self.conclude(pass, state, failure.as_ref(), refused.as_deref());
         if pass.context.cancel.is_cancelled() {
@@ -383,7 +258,7 @@ impl Look<'_> {
             Err(why) => return Some((why, self.shared.options.refresh)),
         };
         let namespace = &self.spec.destination.namespace;
-        let destination = Destination { server: spec::IN_CLUSTER, name: spec::IN_CLUSTER_NAME, namespace };
+        let destination = self.frame.site.at(namespace);
         let windows = windows.about(&Subject { application: pass.name(), destination });
         let now = pass.context.clock().now().as_second();
         let running = str_at(pass.status(), &["operationState", "phase"]) == "Running";
@@ -401,14 +276,40 @@ impl Look<'_> {
         }
     }
 
+    /// The cluster as it is written to: with impersonation as the service account of the destination.
+    fn actor(&self) -> Result<cluster::Cluster, String> {
+        let cluster = self.frame.site.cluster.clone();
+        if !self.frame.installation.settings.impersonation {
+            return Ok(cluster);
+        }
+        let at = self.frame.site.at(&self.spec.destination.namespace);
+        let account = self.frame.project.service_account(&at)?;
+        match account {
+            Some((namespace, name)) => {
+                Ok(cluster.as_user(&format!("system:serviceaccount:{namespace}:{name}")))
+            }
+            None => Err(format!(
+                "no matching service account found for destination server {} and namespace {}",
+                at.server, at.namespace
+            )),
+        }
+    }
+
     /// Carries out an operation, at the revisions and of the sources that it names.
     async fn operate(
         &self,
         pass: &mut Pass,
-        targets: &[(Key, Gvk, Value)],
         state: &mut State,
         operation: &Operation,
     ) -> Result<Result<(), Option<Cause>>, cluster::Error> {
+        let cluster = match self.actor() {
+            Ok(cluster) => cluster,
+            Err(why) => {
+                pass.operation_state(operation, "Error", &why, &[]);
+                pass.operated();
+                return Ok(Err(Some(Cause::new(why))));
+            }
+        };
         let own: Vec<Value> = self.spec.sources.iter().map(|source| source.raw.clone()).collect();
         let sources = operation.sources().unwrap_or_else(|| own.clone());
         let named = operation.revisions();
@@ -421,8 +322,8 @@ impl Look<'_> {
                 state,
                 revisions: &self.loaded.revisions,
                 sources: &own,
+                cluster: &cluster,
             };
-            let _ = targets;
             return Ok(sync::sync(pass, &job).await);
         }
         let spec = Spec {
@@ -434,6 +335,7 @@ impl Look<'_> {
             revisions: &named,
             max_age: self.shared.options.refresh,
             build_options: &self.frame.installation.settings.kustomize_options,
+            site: self.frame.site,
         };
         let loaded = match load::load(self.shared, pass, &spec, &wanted).await {
             Ok(loaded) => loaded,
@@ -445,9 +347,10 @@ impl Look<'_> {
             }
         };
         let mut other = State::default();
-        let targets = self.frame.targets(&pass.context, loaded.objects, &mut other).await?;
+        let context = self.frame.site.look(&pass.context);
+        let targets = self.frame.targets(&context, loaded.objects, &mut other).await?;
         let old = pass.status().clone();
-        self.frame.compare(&pass.context, &targets, &old, &mut other).await?;
+        self.frame.compare(&context, &targets, &old, &mut other).await?;
         let job = sync::Job {
             frame: self.frame,
             spec: &spec,
@@ -455,92 +358,9 @@ impl Look<'_> {
             state: &other,
             revisions: &loaded.revisions,
             sources: &sources,
+            cluster: &cluster,
         };
         Ok(sync::sync(pass, &job).await)
-    }
-
-    /// Writes what was found into the status.
-    fn conclude(
-        &self,
-        pass: &mut Pass,
-        state: &State,
-        failure: Option<&Cause>,
-        refused: Option<&str>,
-    ) -> (Status, Option<(Key, String)>) {
-        pass.conditions(
-            COMPARED,
-            &state.warnings.iter().map(|(kind, line)| (*kind, line.clone())).collect::<Vec<_>>(),
-        );
-        let phase = str_at(pass.status(), &["operationState", "phase"]).to_owned();
-        let automated =
-            get(pass.status(), &["operationState", "operation", "initiatedBy", "automated"]).is_some();
-        let sync_error = match (refused, failure) {
-            (Some(line), _) => Some(line.to_owned()),
-            (None, Some(cause)) if automated && phase == "Failed" => Some(format!(
-                "Failed sync attempt to {}: {}",
-                self.loaded.revisions.join(", "),
-                cause.message
-            )),
-            _ => None,
-        };
-        pass.conditions(
-            &["SyncError"],
-            &sync_error.map(|line| ("SyncError", line)).into_iter().collect::<Vec<_>>(),
-        );
-        let mut compared = json!({
-            "status": if state.is_synced() { "Synced" } else { "OutOfSync" },
-            "comparedTo": compared_to(&pass.object),
-        });
-        let tools: Vec<&str> = self.loaded.tools.iter().map(|tool| tool.as_str()).collect();
-        if self.spec.multiple {
-            compared["revisions"] = json!(self.loaded.revisions);
-            pass.set(&["sourceTypes"], json!(tools));
-            pass.set(&["sourceType"], Value::Null);
-        } else {
-            compared["revision"] = json!(self.loaded.revisions.first());
-            pass.set(&["sourceType"], json!(tools.first()));
-            pass.set(&["sourceTypes"], Value::Null);
-        }
-        let before = str_at(pass.status(), &["sync", "status"]).to_owned();
-        let now = str_at(&compared, &["status"]).to_owned();
-        if !before.is_empty() && before != now {
-            let line = format!("Updated sync status: {before} -> {now}");
-            pass.event(EventType::Normal, "ResourceUpdated", &line);
-        }
-        pass.set(&["sync"], compared);
-        let entries = state.entries();
-        pass.set(&["resources"], if entries.is_empty() { Value::Null } else { Value::Array(entries) });
-        let images = state.images();
-        pass.set(&["summary"], if images.is_empty() { json!({}) } else { json!({"images": images}) });
-        pass.set(&["controllerNamespace"], json!(self.shared.options.namespace));
-        let own = pass.context.key.clone();
-        let (status, why) = state.health(&own);
-        set_health(pass, status);
-        pass.refreshed();
-        (status, why)
-    }
-
-    /// A new revision alone is no reason to write at once: a thousand Applications would, at every commit. It is
-    /// written when the last look was long ago, or with whatever else there is to say.
-    fn is_worth_writing(&self, pass: &mut Pass) -> bool {
-        let mut before = get(&pass.object, &["status"]).cloned().unwrap_or(Value::Null);
-        let mut after = pass.status().clone();
-        for status in [&mut before, &mut after] {
-            object::remove(status, &["sync", "revision"]);
-            object::remove(status, &["sync", "revisions"]);
-        }
-        let now = pass.context.clock().now();
-        let last: Option<jiff::Timestamp> = str_at(pass.status(), &["reconciledAt"]).parse().ok();
-        let old = last.is_none_or(|last| {
-            Duration::try_from(now.duration_since(last)).is_ok_and(|age| age >= self.shared.options.refresh)
-        });
-        let worth = before != after || !pass.is_as_read() && old;
-        if worth || meta::annotation(&pass.object, names::REFRESH).is_some() {
-            let stamp = pass.context.clock().stamp();
-            pass.set(&["reconciledAt"], json!(stamp));
-            return true;
-        }
-        false
     }
 
     fn end(

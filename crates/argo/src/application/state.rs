@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cluster::{Cluster, ErrorKind};
+use cluster::ErrorKind;
 use controller::Context;
 use delivery::fields::{list_at, str_at};
 use object::{Gvk, Key, Value, get, get_str, meta};
@@ -15,6 +15,7 @@ use crate::installation::Installation;
 use crate::names;
 use crate::options::Shared;
 use crate::project::Project;
+use crate::sites::Site;
 use crate::sync::hooks;
 use crate::sync::options::words;
 use crate::sync::tasks::{Resource, needs_word};
@@ -96,7 +97,7 @@ pub struct Frame<'a> {
     /// What all share.
     pub shared: &'a Shared,
     /// The cluster.
-    pub cluster: &'a Cluster,
+    pub site: &'a Site,
     /// The spec.
     pub spec: &'a Spec,
     /// The application's name in tracking ids.
@@ -107,6 +108,20 @@ pub struct Frame<'a> {
     pub rules: Rules,
     /// The project.
     pub project: Project,
+}
+
+/// The labels by which Flux knows what it applied, and the kinds that they name.
+const FLUX_LABELS: [(&str, &str); 2] =
+    [("kustomize.toolkit.fluxcd.io", "Kustomization"), ("helm.toolkit.fluxcd.io", "HelmRelease")];
+
+/// Who of another dialect applied an object, by labels that the application itself does not set.
+fn foreign_owner(live: &Value, target: &Value) -> Option<String> {
+    FLUX_LABELS.iter().find_map(|(group, kind)| {
+        let label = |field: &str| meta::label(live, &format!("{group}/{field}"));
+        let own = meta::label(target, &format!("{group}/name")).is_some();
+        let (namespace, name) = (label("namespace")?, label("name")?);
+        (!own).then(|| format!("{kind} {namespace}/{name}"))
+    })
 }
 
 /// What never belongs into an applied object.
@@ -148,7 +163,7 @@ impl Frame<'_> {
             }
             let namespace = meta::namespace(&object).unwrap_or_default().to_owned();
             let key = Key::new(gvk.group.clone(), gvk.kind.clone(), namespace, meta::name(&object));
-            if !self.installation.settings.sees(&key.group, &key.kind, super::spec::IN_CLUSTER) {
+            if !self.installation.settings.sees(&key.group, &key.kind, &self.site.server) {
                 let line =
                     format!("Resource {}/{} {} is excluded in the settings", key.group, key.kind, key.name);
                 state.warnings.push(("ExcludedResourceWarning", line));
@@ -195,7 +210,7 @@ impl Frame<'_> {
         for gvk in kinds {
             match context.watch(&gvk).await {
                 Ok(()) => {
-                    let resource = self.cluster.resource(&gvk).await?;
+                    let resource = self.site.cluster.resource(&gvk).await?;
                     scopes.insert(gvk, resource.namespaced);
                 }
                 Err(error) if error.kind == ErrorKind::MissingKind => {
@@ -224,7 +239,7 @@ impl Frame<'_> {
         old: &Value,
         state: &mut State,
     ) -> Result<(), cluster::Error> {
-        let store = self.cluster.store().clone();
+        let store = self.site.cluster.store().clone();
         state.items.clear();
         state.hooks.clear();
         let mut wanted = BTreeSet::new();
@@ -281,7 +296,9 @@ impl Frame<'_> {
     fn warn_shared(&self, resource: &Resource, state: &mut State) {
         let Some(live) = &resource.live else { return };
         let owner = self.installation.tracking.owner(live, &resource.key);
-        if let Some(other) = owner.filter(|other| *other != self.instance) {
+        let other = owner.filter(|other| *other != self.instance).map(str::to_owned);
+        let target = resource.target.as_ref().unwrap_or(&Value::Null);
+        for other in other.into_iter().chain(foreign_owner(live, target)) {
             let line = format!(
                 "{}/{} is part of applications {} and {other}",
                 resource.key.kind, resource.key.name, self.instance
@@ -308,8 +325,8 @@ impl Frame<'_> {
             let (namespace, name) = (str_at(entry, &["namespace"]), str_at(entry, &["name"]));
             known.insert(Key::new(gvk.group.clone(), gvk.kind.clone(), namespace, name), gvk);
         }
-        for key in self.shared.owned.of(self.instance) {
-            if let Some(live) = self.cluster.store().get(&key) {
+        for key in self.site.owned.of(self.instance) {
+            if let Some(live) = self.site.cluster.store().get(&key) {
                 known.entry(key).or_insert_with(|| Gvk::of(&live));
             }
         }
@@ -322,11 +339,11 @@ impl Frame<'_> {
 
     /// Would applying change anything that counts?
     fn differs(&self, key: &Key, live: &Value, target: &Value) -> Result<bool, String> {
-        let memory = &self.shared.memory;
+        let memory = &self.site.memory;
         if memory.is_settled(names::MANAGER, key, live, target) {
             return Ok(false);
         }
-        let store = self.cluster.store();
+        let store = self.site.cluster.store();
         let ty = memory.type_or_deduced(store, &Gvk::of(target));
         let (options, how) =
             (self.installation.settings.normalize, Predict::Structured { manager: names::MANAGER });
@@ -339,6 +356,7 @@ impl Frame<'_> {
         memory.default(store, &mut predicted);
         self.rules.remove(&mut predicted, &mut live, &ty);
         diff::normalize(&mut predicted, options);
+        diff::normalize(&mut live, options);
         if predicted != live && tracing::enabled!(tracing::Level::DEBUG) {
             let secret = key.kind == "Secret";
             let patch = delivery::status::difference(&live, &predicted).filter(|_| !secret);

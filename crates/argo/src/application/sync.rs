@@ -29,6 +29,8 @@ pub struct Job<'a> {
     pub revisions: &'a [String],
     /// The sources that were rendered.
     pub sources: &'a [Value],
+    /// The cluster, possibly as somebody else.
+    pub cluster: &'a cluster::Cluster,
 }
 
 /// Carries it out and notes what came of it in the status. `Err(None)`: something newer came.
@@ -83,8 +85,8 @@ pub async fn sync(pass: &mut Pass, job: &Job<'_>) -> Result<(), Option<Cause>> {
     let clock = pass.context.clock().clone();
     let judge = move |live: &Value| crate::health::judge(&installation.judge, live, clock.now().as_second());
     let mut runner = Runner {
-        shared: job.frame.shared,
-        cluster: job.frame.cluster.clone(),
+        site: job.frame.site,
+        cluster: job.cluster.clone(),
         operation,
         options,
         judge: &judge,
@@ -170,7 +172,7 @@ fn confirmed(pass: &Pass, started: &str) -> bool {
 fn respect(frame: &Frame<'_>, resource: &mut Resource) {
     let Some(live) = &resource.live else { return };
     let Some(target) = &resource.target else { return };
-    let ty = frame.shared.memory.type_or_deduced(frame.cluster.store(), &resource.gvk);
+    let ty = frame.site.memory.type_or_deduced(frame.site.cluster.store(), &resource.gvk);
     resource.target = Some(crate::diff::respecting(target, live, &ty, &frame.rules));
 }
 
@@ -184,8 +186,8 @@ async fn namespace(pass: &Pass, job: &Job<'_>, options: &SyncOptions) -> Result<
         return Ok(());
     }
     let gvk = Gvk::new("", "v1", "Namespace");
-    pass.context.watch(&gvk).await?;
-    let live = job.frame.cluster.store().get(&Key::new("", "Namespace", "", name.clone()));
+    job.frame.site.look(&pass.context).watch(&gvk).await?;
+    let live = job.frame.site.cluster.store().get(&Key::new("", "Namespace", "", name.clone()));
     if (live.is_none() || job.spec.namespace_metadata.is_some())
         && !job.frame.project.permits_kind("", "Namespace", name, false)
     {
@@ -204,8 +206,8 @@ async fn namespace(pass: &Pass, job: &Job<'_>, options: &SyncOptions) -> Result<
             for (key, value) in annotations {
                 meta::set_annotation(&mut wanted, key, value);
             }
-            let memory = &job.frame.shared.memory;
-            let store = job.frame.cluster.store();
+            let memory = &job.frame.site.memory;
+            let store = job.frame.site.cluster.store();
             if let Some(live) = live
                 && !memory.would_change(store, names::MANAGER, &live, &wanted)
             {
@@ -214,7 +216,7 @@ async fn namespace(pass: &Pass, job: &Job<'_>, options: &SyncOptions) -> Result<
         }
     }
     let apply = cluster::Apply::forced(names::MANAGER);
-    match job.frame.cluster.apply(&wanted, &apply).await {
+    match job.cluster.apply(&wanted, &apply).await {
         Ok(_) => Ok(()),
         Err(error) if error.kind == ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),

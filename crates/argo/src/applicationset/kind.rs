@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::{Delete, ListOptions, PatchKind, PatchOptions};
+use cluster::{Delete, PatchKind, PatchOptions};
 use controller::{Cause, Context, Description, Kind, ObjectRef, Outcome, Ready, aspect};
 use futures::future::BoxFuture;
 use object::{Gvk, Key, Value, get, get_str, meta};
@@ -227,12 +227,7 @@ impl ApplicationSets {
                 fetched.map(|fetched| Answer::Files(Arc::new(fetched.tree.clone())))
             }
             Question::Clusters => {
-                let options = ListOptions {
-                    namespace: self.shared.options.namespace.clone(),
-                    labels: format!("{}=cluster", names::SECRET_TYPE),
-                    ..ListOptions::default()
-                };
-                let secrets = context.cluster.list(&Gvk::new("", "v1", "Secret"), &options).await?;
+                let secrets = self.shared.sites.declared(context).await?;
                 Ok(Answer::List(Arc::new(secrets)))
             }
             Question::Decisions(spec) => self.decisions(context, set, spec).await?,

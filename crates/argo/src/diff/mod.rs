@@ -67,6 +67,8 @@ pub fn compare(
         Predict::Structured { manager } => structured(&target, &live_plain, ty, manager)?,
     };
     normalize(&mut predicted, options);
+    // What the rules emptied is as good as missing.
+    normalize(&mut live_plain, options);
     for object in [&mut live_plain, &mut predicted] {
         forget(object);
     }

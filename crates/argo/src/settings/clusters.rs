@@ -80,6 +80,11 @@ impl Cluster {
         Cluster { name: IN_CLUSTER.to_owned(), server: LOCAL_SERVER.to_owned(), ..Cluster::default() }
     }
 
+    /// One that needs no word on how to sign in.
+    pub fn named(name: &str, server: &str) -> Self {
+        Cluster { name: name.to_owned(), server: server.to_owned(), ..Cluster::default() }
+    }
+
     /// Whether it is the one that the installation runs in.
     pub fn is_local(&self) -> bool {
         self.server == LOCAL_SERVER

@@ -1,9 +1,12 @@
 //! Doing a sync: step after step, each cancelled by whatever makes it pointless.
 
+mod check;
+mod hooked;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cluster::{Cluster, Delete, Error, ErrorKind, PatchKind, PatchOptions, Propagation};
+use cluster::{Cluster, Delete, Error, ErrorKind, Propagation};
 use controller::{Context, Judgement, WaitError, wait_for};
 use delivery::apply::{Applier, Change};
 use futures::StreamExt;
@@ -12,16 +15,15 @@ use object::{Key, Value, get_str, meta};
 use plan::ObjectRef;
 use serde_json::{Value as Json, json};
 
-use super::hooks::{self, DeletePolicy, Phase};
+use super::hooks::Phase;
 use super::operation::Operation;
 use super::options::SyncOptions;
 use super::tasks::{Task, rank, steps};
 use crate::application::pass::Pass;
-use crate::application::spec::{IN_CLUSTER, IN_CLUSTER_NAME};
 use crate::health::{Health, Status};
 use crate::names;
-use crate::options::Shared;
-use crate::project::{Destination, Project};
+use crate::project::Project;
+use crate::sites::Site;
 
 /// Applies in flight for one sync.
 const PIPELINE: usize = 16;
@@ -86,8 +88,8 @@ pub enum Stop {
 
 /// One sync.
 pub struct Runner<'a> {
-    /// What all share.
-    pub shared: &'a Shared,
+    /// The cluster's side.
+    pub site: &'a Site,
     /// The cluster, possibly as somebody else.
     pub cluster: Cluster,
     /// What is asked for.
@@ -143,84 +145,8 @@ impl Runner<'_> {
         }
     }
 
-    /// Before anything is written: can every kind be written at all?
-    async fn check(&mut self, pass: &Pass, tasks: &[Task]) -> Result<(), Stop> {
-        let mut first: Option<(Key, String)> = None;
-        for task in tasks.iter().filter(|task| !task.is_prune()) {
-            let at =
-                Destination { server: IN_CLUSTER, name: IN_CLUSTER_NAME, namespace: &task.key.namespace };
-            if !self.project.permits_object(&task.key.group, &task.key.kind, &task.key.name, &at) {
-                let why = format!(
-                    "resource {}:{} is not permitted in project {}",
-                    task.key.group,
-                    task.key.kind,
-                    self.project.name()
-                );
-                self.note(task, "SyncFailed", &why, "Failed");
-                first = first.or(Some((task.key.clone(), why)));
-                continue;
-            }
-            let Err(error) = pass.context.watch(&task.gvk).await else {
-                if let Some(why) = self.invalid(task) {
-                    self.note(task, "SyncFailed", &why, "Failed");
-                    first = first.or(Some((task.key.clone(), format!("{}: {why}", task.key))));
-                }
-                continue;
-            };
-            let coming = tasks.iter().any(|other| {
-                let target = other.target.as_ref().unwrap_or(&Value::Null);
-                other.key.kind == "CustomResourceDefinition"
-                    && get_str(target, &["spec", "group"]) == Some(task.key.group.as_str())
-                    && get_str(target, &["spec", "names", "kind"]) == Some(task.key.kind.as_str())
-            });
-            let target = task.target.as_ref().unwrap_or(&Value::Null);
-            let patient =
-                self.options.with(&SyncOptions::of_object(target)).is("SkipDryRunOnMissingResource");
-            if error.kind == ErrorKind::MissingKind && (coming || patient) {
-                continue;
-            }
-            let message = match error.kind {
-                ErrorKind::MissingKind => format!(
-                    "The Kubernetes API could not find {}/{} for requested resource {}/{}. Make sure the \"{}\" CRD is \
-                     installed on the destination cluster.",
-                    task.key.group, task.key.kind, task.key.namespace, task.key.name, task.key.kind
-                ),
-                _ => error.to_string(),
-            };
-            self.note(task, "SyncFailed", &message, "Failed");
-            first = first.or(Some((task.key.clone(), message)));
-        }
-        match first {
-            None => Ok(()),
-            Some((object, why)) => Err(Stop::Failed {
-                message: format!("one or more synchronization tasks are not valid: {why}"),
-                object: Some(object),
-            }),
-        }
-    }
-
-    /// What the server would find wrong with a new object of a kind that we know; `Validate=false` leaves it to the
-    /// server.
-    fn invalid(&self, task: &Task) -> Option<String> {
-        let target = task.target.as_ref().filter(|_| task.live.is_none())?;
-        if self.options.with(&SyncOptions::of_object(target)).is_not("Validate") {
-            return None;
-        }
-        let ty = schema::builtin().type_of(&task.gvk)?;
-        let mut object = target.clone();
-        if let Err(why) = schema::native::decode(&ty, &mut object) {
-            return Some(why);
-        }
-        schema::native::default(&task.gvk, &mut object);
-        let errors = schema::native::validate(&task.gvk, &object, None);
-        let name = format!("{}.{} {:?}", task.key.kind, task.key.group, task.key.name);
-        let lines: Vec<String> =
-            errors.iter().map(|error| format!("{}: {}", error.field, error.body())).collect();
-        (!lines.is_empty()).then(|| format!("{name} is invalid: {}", lines.join(", ")))
-    }
-
     async fn step(&mut self, pass: &mut Pass, step: &[Task], multiple: bool) -> Result<(), Stop> {
-        let context = pass.context.clone();
+        let context = self.site.look(&pass.context);
         let (prunes, writes): (Vec<&Task>, Vec<&Task>) = step.iter().partition(|task| task.is_prune());
         self.all(&context, &prunes).await?;
         if !self.operation.dry_run {
@@ -320,7 +246,7 @@ impl Runner<'_> {
             Err(error) if error.kind == ErrorKind::Conflict => {}
             Err(error) => return Err(error),
         }
-        self.shared.memory.forget(names::MANAGER, &task.key);
+        self.site.memory.forget(names::MANAGER, &task.key);
         Ok(("Pruned", "pruned".to_owned()))
     }
 
@@ -338,7 +264,7 @@ impl Runner<'_> {
         let options = self.options.with(&SyncOptions::of_object(target));
         let mut target = target.clone();
         if task.hook {
-            add_finalizer(&mut target);
+            hooked::add_finalizer(&mut target);
         }
         let said = |change: Change| {
             let kind = task.key.kind.to_lowercase();
@@ -370,7 +296,7 @@ impl Runner<'_> {
             return Ok(("Synced", said(if same { Change::Unchanged } else { Change::Configured })));
         }
         if let Some(live) = &live
-            && !self.shared.memory.would_change(store, names::MANAGER, live, &target)
+            && !self.site.memory.would_change(store, names::MANAGER, live, &target)
         {
             return Ok(("Synced", said(Change::Unchanged)));
         }
@@ -378,7 +304,7 @@ impl Runner<'_> {
             context,
             cluster: self.cluster.clone(),
             manager: names::MANAGER,
-            memory: &self.shared.memory,
+            memory: &self.site.memory,
             take_over: !options.is_not("ClientSideApplyMigration"),
         };
         let force = options.is("Force") || self.operation.force;
@@ -386,68 +312,6 @@ impl Runner<'_> {
         let reference = ObjectRef { key: task.key.clone(), version };
         let (change, _) = applier.put(&reference, &target, force, false).await?;
         Ok(("Synced", said(change)))
-    }
-
-    /// Hooks of before go before they are made anew.
-    async fn clear_hooks(&mut self, context: &Context, tasks: &[&Task]) -> Result<(), Stop> {
-        let mut going = Vec::new();
-        for task in tasks.iter().filter(|task| task.hook) {
-            let target = task.target.as_ref().unwrap_or(&Value::Null);
-            if !hooks::delete_policies(target).contains(&DeletePolicy::BeforeHookCreation) {
-                continue;
-            }
-            if context.cluster.store().get(&task.key).is_some() {
-                self.delete_hook(task).await.map_err(|error| Stop::Failed {
-                    message: format!("failed to delete hook {}: {error}", task.key),
-                    object: Some(task.key.clone()),
-                })?;
-                going.push(task.key.clone());
-            }
-        }
-        self.until_gone(context, &going).await
-    }
-
-    async fn until_gone(&self, context: &Context, keys: &[Key]) -> Result<(), Stop> {
-        if keys.is_empty() {
-            return Ok(());
-        }
-        let waited = wait_for(context, keys, PATIENCE, |_, live| match live {
-            None => Judgement::Done,
-            Some(_) => Judgement::Pending("being deleted".into()),
-        });
-        match waited.await {
-            Ok(()) => Ok(()),
-            Err(WaitError::Preempted) => Err(Stop::Preempted),
-            Err(WaitError::TimedOut(rest) | WaitError::Failed(rest)) => {
-                let object = rest.first().map(|(key, _)| key.clone());
-                Err(Stop::Failed { message: "waiting for deletion timed out".into(), object })
-            }
-        }
-    }
-
-    /// Lets a hook's object go.
-    async fn delete_hook(&self, task: &Task) -> Result<(), Error> {
-        self.release(task).await?;
-        let options = Delete::default();
-        self.cluster.delete(&task.gvk, &task.key.namespace, &task.key.name, &options).await?;
-        self.shared.memory.forget(names::MANAGER, &task.key);
-        Ok(())
-    }
-
-    /// Takes the finalizer from a hook whose result was seen.
-    async fn release(&self, task: &Task) -> Result<(), Error> {
-        let Some(live) = self.cluster.store().get(&task.key) else { return Ok(()) };
-        if !meta::finalizers(&live).any(|name| name == names::HOOK_FINALIZER) {
-            return Ok(());
-        }
-        let rest: Vec<&str> = meta::finalizers(&live).filter(|name| *name != names::HOOK_FINALIZER).collect();
-        let patch = json!({"metadata": {"finalizers": rest}});
-        let options = PatchOptions { manager: names::MANAGER.into(), ..PatchOptions::default() };
-        let (namespace, name) = (&task.key.namespace, &task.key.name);
-        match self.cluster.patch(&task.gvk, namespace, name, PatchKind::Merge, &patch, &options).await {
-            Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
-            other => other.map(|_| ()),
-        }
     }
 
     /// Waits until definitions are served.
@@ -476,14 +340,14 @@ impl Runner<'_> {
             let target = task.target.as_ref().unwrap_or(&Value::Null);
             let group = get_str(target, &["spec", "group"]).unwrap_or_default();
             self.cluster.forget_group(group);
-            self.shared.memory.forget_types(group);
+            self.site.memory.forget_types(group);
         }
         Ok(())
     }
 
     /// Waits until what was written is healthy, hooks are done, and what was pruned is gone.
     async fn wait(&mut self, pass: &mut Pass, tasks: &[&Task], gone: &[Key]) -> Result<(), Stop> {
-        let context = pass.context.clone();
+        let context = self.site.look(&pass.context);
         let judge = self.judge;
         let hooks_of: BTreeMap<&Key, bool> = tasks.iter().map(|task| (&task.key, task.hook)).collect();
         let verdict = |key: &Key, live: Option<&Value>| -> Judgement {
@@ -549,24 +413,6 @@ impl Runner<'_> {
             }),
         }
     }
-
-    /// Notes how a hook ended, and lets its object go when its policy says so.
-    async fn finish_hook(&mut self, task: &Task, why: Option<&str>) {
-        let live = self.cluster.store().get(&task.key);
-        let said = live.as_ref().and_then(|live| (self.judge)(live)).map(|health| health.message);
-        let message = why.map(str::to_owned).or(said).unwrap_or_default();
-        self.note(task, "Synced", &message, if why.is_some() { "Failed" } else { "Succeeded" });
-        let target = task.target.as_ref().unwrap_or(&Value::Null);
-        let policy = if why.is_some() { DeletePolicy::HookFailed } else { DeletePolicy::HookSucceeded };
-        let done = if hooks::delete_policies(target).contains(&policy) {
-            self.delete_hook(task).await
-        } else {
-            self.release(task).await
-        };
-        if let Err(error) = done {
-            tracing::warn!(hook = %task.key, %error, "a hook that has ended was not let go");
-        }
-    }
 }
 
 fn waiting_line(first: &Key, count: usize, hook: Option<bool>) -> String {
@@ -580,12 +426,4 @@ fn waiting_line(first: &Key, count: usize, hook: Option<bool>) -> String {
         Some(false) => format!("waiting for healthy state of {name}{}", more("resources")),
         None => format!("waiting for deletion of {name}{}", more("resources")),
     }
-}
-
-fn add_finalizer(target: &mut Value) {
-    let mut all: Vec<String> = meta::finalizers(target).map(str::to_owned).collect();
-    if !all.iter().any(|name| name == names::HOOK_FINALIZER) {
-        all.push(names::HOOK_FINALIZER.to_owned());
-    }
-    object::set(target, &["metadata", "finalizers"], json!(all));
 }

@@ -148,7 +148,8 @@ async fn deliver(
     let sources = source::Fetcher::new(source::Options { cache, maps, ..source::Options::default() })
         .context("cannot keep fetched sources")?;
     let outward = embedded.is_none() || args.outward;
-    let mut kinds = argo::kinds(argo::Options::new(sources.clone()));
+    let children = embedded.map(Embedded::children);
+    let mut kinds = argo::kinds(argo::Options { children, ..argo::Options::new(sources.clone()) });
     kinds.extend(flux::kinds(flux::Options {
         outward,
         stop_stand_ins: embedded.is_none(),
