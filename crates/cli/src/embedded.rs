@@ -16,6 +16,8 @@ pub enum Workloads {
     Simulated {
         /// At least one.
         nodes: u32,
+        /// Whether pods that no node fits wait for one.
+        strict: bool,
     },
 }
 
@@ -50,10 +52,10 @@ impl Embedded {
             on_notice: Some(on_notice),
             on_child: match workloads {
                 Workloads::None => None,
-                Workloads::Simulated { nodes } => {
+                Workloads::Simulated { nodes, strict } => {
                     Some(std::sync::Arc::new(move |name: &str, child: &Server| {
                         tracing::info!(name, "a cluster beside the main one runs");
-                        let options = simulate::Options { nodes, ..simulate::Options::default() };
+                        let options = simulate::Options { nodes, strict, ..simulate::Options::default() };
                         tokio::spawn(run_simulation(child.client(), options, child.stopped()));
                     }))
                 }
@@ -72,12 +74,13 @@ impl Embedded {
             state.announce(&running, &serving.kubeconfig())?;
         }
         let cancel = cancel.child_token();
-        let nodes = match workloads {
-            Workloads::None => 0,
-            Workloads::Simulated { nodes } => nodes,
+        let (nodes, strict) = match workloads {
+            Workloads::None => (0, true),
+            Workloads::Simulated { nodes, strict } => (nodes, strict),
         };
         let simulation = simulate::Options {
             nodes,
+            strict,
             root_ca: Some(serving.ca_pem.clone()),
             on_notice: Some(std::sync::Arc::new(|notice: String| tracing::info!("{notice}"))),
             ..simulate::Options::default()

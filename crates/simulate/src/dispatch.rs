@@ -22,8 +22,10 @@ pub(crate) fn object(state: &mut State, kind: Kind, old: Option<&Value>, new: Op
     ) {
         state.queue.add(work(kind, current));
     }
-    // Who lost a dependent may take it back.
-    for version in [old, new].into_iter().flatten() {
+    // Who lost a dependent may take it back. A revision that came or was labelled is no news to its owner.
+    let lost = kind != kind::CONTROLLER_REVISION
+        || new.is_none_or(|new| old.is_some_and(|old| owners(old) != owners(new)));
+    for version in [old, new].into_iter().flatten().filter(|_| lost) {
         if let Some(owner) = owners(version).into_iter().find(|owner| owner.controller)
             && let Some(owner_kind) = Kind::of(&owner.group, &owner.kind)
         {
@@ -32,8 +34,16 @@ pub(crate) fn object(state: &mut State, kind: Kind, old: Option<&Value>, new: Op
         }
     }
     match kind {
-        kind::POD => pod(state, old, new),
-        kind::NODE => all(state, &[kind::DAEMON_SET], ""),
+        kind::POD => {
+            if place(old) != place(new) || is_over(old) != is_over(new) {
+                waiting(state);
+            }
+            pod(state, old, new);
+        }
+        kind::NODE => {
+            all(state, &[kind::DAEMON_SET], "");
+            waiting(state);
+        }
         kind::VOLUME => claim_of(state, current),
         kind::STORAGE_CLASS if new.is_some() => unbound_claims(state),
         kind::CLAIM => volume_of(state, current, new.is_none()),
@@ -61,6 +71,27 @@ fn all(state: &mut State, kinds: &[Kind], namespace: &str) {
         for object in state.list(*kind, namespace) {
             state.queue.add(work(*kind, &object));
         }
+    }
+}
+
+fn place(pod: Option<&Value>) -> Option<&str> {
+    pod.and_then(|pod| get_str(pod, &["spec", "nodeName"]))
+}
+
+fn is_over(pod: Option<&Value>) -> bool {
+    pod.is_none_or(|pod| matches!(get_str(pod, &["status", "phase"]), Some("Succeeded" | "Failed")))
+}
+
+/// Room may have come for the pods that wait for it: the most important ones look first.
+fn waiting(state: &mut State) {
+    if state.loads.waiting.is_empty() {
+        return;
+    }
+    let pods = state.loads.waiting.iter().filter_map(|name| state.object(kind::POD, &name.0, &name.1));
+    let mut pods: Vec<_> = pods.collect();
+    pods.sort_by_key(|pod| std::cmp::Reverse(object::get_i64(pod, &["spec", "priority"]).unwrap_or(0)));
+    for pod in pods {
+        state.queue.add(work(kind::POD, &pod));
     }
 }
 

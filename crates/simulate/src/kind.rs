@@ -52,6 +52,10 @@ kinds! {
 pub(crate) const CONFIG_MAP: Kind =
     Kind { group: "", version: "v1", kind: "ConfigMap", plural: "configmaps", namespaced: true };
 
+/// What happened to an object, for people; written, never kept.
+pub(crate) const EVENT: Kind =
+    Kind { group: "", version: "v1", kind: "Event", plural: "events", namespaced: true };
+
 impl Kind {
     /// The kept kind of this group and name.
     pub(crate) fn of(group: &str, kind: &str) -> Option<Kind> {

@@ -7,7 +7,7 @@
 //!
 //! It works from watches alone and only writes what differs, so it may be stopped and started at any moment.
 //! Objects flow from [`feed`] into [`world`]; [`dispatch`] says whose work a change is; [`engine`] runs the
-//! work, each piece alone, many side by side; a module for each kind does it.
+//! work, each piece alone, many side by side; a module for each kind does it; [`placement`] chooses nodes.
 
 mod api;
 mod dispatch;
@@ -19,6 +19,7 @@ mod graph;
 mod kind;
 mod kinds;
 mod names;
+mod placement;
 mod queue;
 mod time;
 mod world;
@@ -41,6 +42,9 @@ pub struct Options {
     pub run_delay: Duration,
     /// How many nodes there are.
     pub nodes: u32,
+    /// Whether a pod that no node can take waits, as on a real cluster. Otherwise it is put on any of them: what the
+    /// real nodes of a repository are called and offer is not known.
+    pub strict: bool,
     /// The certificate authority that `kube-root-ca.crt` hands out; without it the ConfigMaps are not made.
     pub root_ca: Option<String>,
     /// The time.
@@ -55,6 +59,7 @@ impl Default for Options {
             ready_delay: Duration::from_millis(200),
             run_delay: Duration::from_millis(200),
             nodes: 1,
+            strict: false,
             root_ca: None,
             clock: Arc::new(SystemClock),
             on_notice: None,

@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::feed::Resource;
 use crate::graph::{Graph, Node, version};
 use crate::kind::{self, Kind};
+use crate::placement::Loads;
 use crate::queue::{Queue, Work};
 use crate::{Options, dispatch, time};
 use jiff::Timestamp;
@@ -39,6 +40,12 @@ pub(crate) struct State {
     pub(crate) addresses: HashSet<String>,
     /// When pods were first seen scheduled.
     pub(crate) started: HashMap<String, Timestamp>,
+    /// How pods that were looked at end, by UID.
+    pub(crate) ends: HashMap<String, crate::kinds::End>,
+    /// Files that pods left on each node.
+    pub(crate) files: HashMap<String, BTreeSet<String>>,
+    /// What is taken of the nodes.
+    pub(crate) loads: Loads,
     counter: u64,
     noticed: BTreeSet<String>,
 }
@@ -271,6 +278,9 @@ impl State {
                 return;
             }
             let object = Arc::new(object);
+            if kind == kind::POD {
+                self.loads.observe(&name, Some(&object));
+            }
             self.objects.entry(kind).or_default().insert(name, object.clone());
             dispatch::object(self, kind, old.as_deref(), Some(&object));
         } else if !newer {
@@ -293,8 +303,12 @@ impl State {
         let dependents = self.graph.dependents(uid);
         self.graph.remove(uid);
         self.started.remove(uid);
+        self.ends.remove(uid);
         if let Some(kind) = Kind::of(&key.group, &key.kind) {
             let name = (key.namespace.clone(), key.name.clone());
+            if kind == kind::POD {
+                self.loads.observe(&name, None);
+            }
             let old = self.objects.get_mut(&kind).and_then(|objects| objects.remove(&name));
             dispatch::object(self, kind, old.as_deref(), None);
         }

@@ -220,6 +220,7 @@ async fn run(file: &Path) -> Result<(), String> {
         ready_delay: Duration::from_millis(20),
         run_delay: Duration::from_millis(20),
         nodes: case["nodes"].as_u64().unwrap_or(1) as u32,
+        strict: case["strict"] == true,
         root_ca: Some("a certificate".to_owned()),
         on_notice: Some(Arc::new(move |notice| heard.lock().unwrap().push(notice))),
         ..simulate::Options::default()

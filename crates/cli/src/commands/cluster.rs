@@ -119,7 +119,8 @@ async fn serve(start: Start) -> anyhow::Result<ExitCode> {
     let kubeconfig = state.as_ref().map(State::kubeconfig_path);
     let stop = stop_signal()?;
     let cancel = CancellationToken::new();
-    let workloads = if start.bare { Workloads::None } else { Workloads::Simulated { nodes: start.nodes } };
+    let simulated = Workloads::Simulated { nodes: start.nodes, strict: true };
+    let workloads = if start.bare { Workloads::None } else { simulated };
     let embedded = Embedded::start(state, start.port, workloads, &cancel).await?;
     let said = match kubeconfig {
         Some(path) => serving_text(&embedded.serving.addr.to_string(), start.bare, &path),

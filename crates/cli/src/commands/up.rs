@@ -92,8 +92,13 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             () = stop.cancelled() => return Ok(ExitCode::SUCCESS),
         }
     } else {
-        let embedded =
-            Embedded::start(state.clone(), args.port, Workloads::Simulated { nodes: 1 }, &cancel).await?;
+        let embedded = Embedded::start(
+            state.clone(),
+            args.port,
+            Workloads::Simulated { nodes: 1, strict: false },
+            &cancel,
+        )
+        .await?;
         let client = embedded.server.client();
         (Some(embedded), client)
     };

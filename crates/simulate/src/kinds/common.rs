@@ -4,6 +4,7 @@ use crate::SIMULATED;
 use crate::error::{Result, UnlessGone};
 use crate::graph::owners;
 use crate::kind::{self, Kind};
+use crate::placement;
 use crate::world::World;
 use object::{LabelSelector, Map, Value, get, get_i64, get_str, meta};
 use serde_json::json;
@@ -160,8 +161,8 @@ pub(crate) async fn claim(
     Ok(own)
 }
 
-/// A pod of a template, on a node already: nothing has to be waited for.
-pub(crate) fn pod_of(world: &World, owner_kind: Kind, owner: &Value, template: &Value) -> Value {
+/// A pod of a template.
+pub(crate) fn pod_of(owner_kind: Kind, owner: &Value, template: &Value) -> Value {
     let empty = Map::new();
     let part =
         |name: &str| get(template, &["metadata", name]).and_then(Value::as_object).unwrap_or(&empty).clone();
@@ -179,13 +180,6 @@ pub(crate) fn pod_of(world: &World, owner_kind: Kind, owner: &Value, template: &
     if let Some(finalizers) = get(template, &["metadata", "finalizers"]) {
         object::set(&mut pod, &["metadata", "finalizers"], finalizers.clone());
     }
-    let gated = get(&pod, &["spec", "schedulingGates"])
-        .and_then(Value::as_array)
-        .is_some_and(|list| !list.is_empty());
-    if !gated && get_str(&pod, &["spec", "nodeName"]).is_none() {
-        let node = super::node::pick(world);
-        object::set(&mut pod, &["spec", "nodeName"], node.into());
-    }
     pod
 }
 
@@ -196,10 +190,20 @@ pub(crate) fn name_pod(world: &World, pod: &mut Value, stem: &str, owner: &Value
     meta::set_name(pod, &crate::names::join(stem, &crate::names::letters(&seed, 5)));
 }
 
-/// Creates a pod; a namespace that is ending takes none.
-pub(crate) async fn create_pod(world: &World, pod: Value) -> Result<()> {
-    world.create(kind::POD, pod).await.unless_gone()?;
-    Ok(())
+/// Creates a pod, on a node already where one takes it: nothing has to be waited for then. A namespace that is ending
+/// takes none.
+pub(crate) async fn create_pod(world: &World, mut pod: Value) -> Result<()> {
+    let name = placement::name_of(&pod);
+    if placement::is_ours(&pod)
+        && let Some(node) = placement::choose(world, &pod).ok().or_else(|| super::node::any(world, &pod))
+    {
+        object::set(&mut pod, &["spec", "nodeName"], node.into());
+    }
+    let created = world.create(kind::POD, pod).await.unless_gone();
+    if !matches!(created, Ok(Some(_))) {
+        world.state().loads.give_up(&name);
+    }
+    created.map(drop)
 }
 
 /// A number or a percentage of `total`, rounded as asked.

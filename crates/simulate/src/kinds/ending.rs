@@ -1,9 +1,12 @@
-//! How a container ends, where its command says so plainly: `sleep`, `true`, `false`, `exit`, the pause image.
+//! How a pod's containers end, where their commands say so plainly: a command or script that [`shell`] understands, or the
+//! pause image.
 //!
 //! No command runs. What these few would do is known without running them, and what a Job or a pod that nobody
 //! restarts does next depends on it. Every other command ends well after a short while.
 
-use object::{Value, get, get_str};
+use super::shell::{self, Ending, Scene};
+use object::{Value, get, get_str, meta};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// How something ends.
@@ -17,12 +20,16 @@ pub(crate) enum End {
     Never,
 }
 
-/// The end of a pod: that of the container that lasts longest, with the first exit code that is not zero.
-pub(crate) fn of(pod: &Value) -> End {
+/// Runs of a container that is started again; one that fails more often goes on failing.
+const RUNS: usize = 5;
+
+/// The end of a pod: that of the container that lasts longest, with the first exit code that is not zero. `files` are
+/// those that its node keeps, by their path there; what the pod leaves is added.
+pub(crate) fn of(pod: &Value, files: &mut BTreeSet<String>) -> End {
     let containers = get(pod, &["spec", "containers"]).and_then(Value::as_array);
     let mut whole = End::Usual;
     for container in containers.into_iter().flatten() {
-        whole = match (whole, of_container(container)) {
+        whole = match (whole, of_container(pod, container, files)) {
             (End::Never, _) | (_, End::Never) => End::Never,
             (End::Usual, other) | (other, End::Usual) => other,
             (End::After(a, first), End::After(b, second)) => {
@@ -33,7 +40,7 @@ pub(crate) fn of(pod: &Value) -> End {
     whole
 }
 
-fn of_container(container: &Value) -> End {
+fn of_container(pod: &Value, container: &Value, files: &mut BTreeSet<String>) -> End {
     let words = |field: &str| -> Vec<&str> {
         let list = get(container, &[field]).and_then(Value::as_array);
         list.into_iter().flatten().filter_map(Value::as_str).collect()
@@ -45,74 +52,87 @@ fn of_container(container: &Value) -> End {
         let name = name.split(['@', ':']).next().unwrap_or_default();
         return if name == "pause" || args == ["pause"] { End::Never } else { End::Usual };
     }
+    let mounts = mounts(pod, container);
+    let mut scene = scene(pod, container, &mounts, files);
     let all: Vec<&str> = command.into_iter().chain(args).collect();
-    match all.as_slice() {
-        [shell, "-c", script] if matches!(base(shell), "sh" | "bash" | "ash") => of_script(script),
-        words => of_words(words).map_or(End::Usual, |step| step.end),
+    let stays = get_str(pod, &["spec", "restartPolicy"]) != Some("Never");
+    let (mut time, mut end) = (Duration::ZERO, End::Usual);
+    for _ in 0..RUNS {
+        let ending = match all.as_slice() {
+            [shell, "-c", script, ..] if matches!(base(shell), "sh" | "bash" | "ash") => {
+                shell::run(script, &mut scene)
+            }
+            words => shell::run_words(words, &mut scene),
+        };
+        let Some(Ending { time: more, code, never }) = ending else { return End::Usual };
+        if never {
+            end = End::Never;
+            break;
+        }
+        time = time.saturating_add(more);
+        end = End::After(time, code);
+        if code == 0 || !stays {
+            break;
+        }
     }
+    keep(&scene, &mounts, files);
+    end
 }
 
 fn base(program: &str) -> &str {
     program.rsplit('/').next().unwrap_or_default()
 }
 
-/// One command: how it ends, and whether the script ends with it.
-struct Step {
-    end: End,
-    last: bool,
-}
-
-fn of_words(words: &[&str]) -> Option<Step> {
-    let goes_on = |end| Some(Step { end, last: false });
-    match words {
-        [program, "inf" | "infinity"] if base(program) == "sleep" => goes_on(End::Never),
-        [program, time] if base(program) == "sleep" => goes_on(End::After(seconds(time)?, 0)),
-        [program] if base(program) == "true" => goes_on(End::After(Duration::ZERO, 0)),
-        [program] if base(program) == "false" => goes_on(End::After(Duration::ZERO, 1)),
-        ["exit", code] => Some(Step { end: End::After(Duration::ZERO, code.parse().ok()?), last: true }),
-        ["exit"] => Some(Step { end: End::After(Duration::ZERO, 0), last: true }),
-        [program, ..] if matches!(base(program), "echo" | "date") => goes_on(End::After(Duration::ZERO, 0)),
-        _ => None,
-    }
-}
-
-fn seconds(text: &str) -> Option<Duration> {
-    let (number, unit) = match text.strip_suffix(['s', 'm', 'h', 'd']) {
-        Some(number) => (number, text.chars().last()),
-        None => (text, None),
+/// Where folders of the node are in the container: the path there, the path on the node.
+fn mounts(pod: &Value, container: &Value) -> Vec<(String, String)> {
+    let list = |object: &Value, path: &[&str]| {
+        get(object, path).and_then(Value::as_array).cloned().unwrap_or_default()
     };
-    let factor = match unit {
-        Some('m') => 60.0,
-        Some('h') => 3600.0,
-        Some('d') => 86_400.0,
-        _ => 1.0,
+    let volumes = list(pod, &["spec", "volumes"]);
+    let mount = |mount: &Value| {
+        let name = get_str(mount, &["name"])?;
+        let volume = volumes.iter().find(|own| get_str(own, &["name"]) == Some(name))?;
+        Some((get_str(mount, &["mountPath"])?.to_owned(), get_str(volume, &["hostPath", "path"])?.to_owned()))
     };
-    Duration::try_from_secs_f64(number.parse::<f64>().ok()? * factor).ok()
+    list(container, &["volumeMounts"]).iter().filter_map(mount).collect()
 }
 
-/// A script of such commands one after another; anything else in it makes the whole usual.
-fn of_script(script: &str) -> End {
-    if script.contains(['|', '$', '`', '(', '{', '<', '\\']) {
-        return End::Usual;
-    }
-    let (mut time, mut code) = (Duration::ZERO, 0);
-    for line in script.split(['\n', ';']).flat_map(|line| line.split("&&")) {
-        let words: Vec<&str> = line.split_whitespace().map(|word| word.trim_matches(['"', '\''])).collect();
-        if words.is_empty() {
-            continue;
-        }
-        match of_words(&words) {
-            Some(Step { end: End::After(more, own), last }) => {
-                (time, code) = (time.saturating_add(more), own);
-                if last {
-                    break;
-                }
-            }
-            Some(Step { end, .. }) => return end,
-            None => return End::Usual,
+/// The variables and files that a container sees.
+fn scene(pod: &Value, container: &Value, mounts: &[(String, String)], files: &BTreeSet<String>) -> Scene {
+    let mut scene = Scene::default();
+    for own in get(container, &["env"]).and_then(Value::as_array).into_iter().flatten() {
+        let value = get_str(own, &["value"]).map(str::to_owned);
+        let value = value.or_else(|| field(pod, get_str(own, &["valueFrom", "fieldRef", "fieldPath"])?));
+        if let Some((name, value)) = get_str(own, &["name"]).zip(value) {
+            scene.variables.insert(name.to_owned(), value);
         }
     }
-    End::After(time, code)
+    for (inside, outside) in mounts {
+        let seen = files.iter().filter_map(|file| file.strip_prefix(outside.as_str()));
+        scene.files.extend(seen.map(|rest| format!("{inside}{rest}")));
+    }
+    scene
+}
+
+/// A field of the pod as the downward API gives it.
+fn field(pod: &Value, path: &str) -> Option<String> {
+    let key = |prefix: &str| path.strip_prefix(prefix)?.strip_suffix("']");
+    match path {
+        "metadata.name" => Some(meta::name(pod).to_owned()),
+        "metadata.namespace" => meta::namespace(pod).map(str::to_owned),
+        _ => key("metadata.labels['")
+            .and_then(|key| meta::label(pod, key))
+            .or_else(|| key("metadata.annotations['").and_then(|key| meta::annotation(pod, key)))
+            .map(str::to_owned),
+    }
+}
+
+/// Files in folders of the node stay there.
+fn keep(scene: &Scene, mounts: &[(String, String)], files: &mut BTreeSet<String>) {
+    for (inside, outside) in mounts {
+        let left = scene.files.iter().filter_map(|file| file.strip_prefix(inside.as_str()));
+        files.extend(left.map(|rest| format!("{outside}{rest}")));
+    }
 }
 
 #[cfg(test)]
@@ -122,7 +142,10 @@ mod tests {
 
     #[test]
     fn plain_commands_say_how_they_end() {
-        let end = |container: Value| of(&json!({"spec": {"containers": [container]}}));
+        let end = |container: Value| {
+            let pod = json!({"spec": {"restartPolicy": "Never", "containers": [container]}});
+            of(&pod, &mut BTreeSet::new())
+        };
         let after = |seconds, code| End::After(Duration::from_secs(seconds), code);
         for (container, wanted) in [
             (json!({"image": "busybox", "command": ["sleep", "100"]}), after(100, 0)),
@@ -139,5 +162,22 @@ mod tests {
         ] {
             assert_eq!(end(container.clone()), wanted, "{container}");
         }
+    }
+
+    #[test]
+    fn a_second_run_sees_what_the_first_left() {
+        let script = "if [[ -r /data/foo ]]; then exit 0; else touch /data/foo; exit 1; fi";
+        let container = json!({
+            "image": "busybox", "command": ["sh", "-c", script], "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+        });
+        let pod = |policy: &str, volume: Value| json!({"spec": {"restartPolicy": policy, "containers": [container], "volumes": [volume]}});
+        let mut files = BTreeSet::new();
+        let own = json!({"name": "data", "emptyDir": {}});
+        assert_eq!(of(&pod("OnFailure", own.clone()), &mut files), End::After(Duration::ZERO, 0));
+        assert_eq!(of(&pod("Never", own), &mut files), End::After(Duration::ZERO, 1));
+        let host = pod("Never", json!({"name": "data", "hostPath": {"path": "/tmp/x"}}));
+        assert_eq!(of(&host, &mut files), End::After(Duration::ZERO, 1));
+        assert_eq!(of(&host, &mut files), End::After(Duration::ZERO, 0));
+        assert!(files.contains("/tmp/x/foo"));
     }
 }

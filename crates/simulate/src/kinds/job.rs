@@ -3,6 +3,7 @@
 use super::common::{
     claim, condition, conditions, create_pod, is_active, is_ready, name_pod, phase, pod_of, set_condition,
 };
+use super::job_failures::Failed;
 use crate::api::Policy;
 use crate::error::Result;
 use crate::kind;
@@ -13,7 +14,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-const INDEX: &str = "batch.kubernetes.io/job-completion-index";
+/// The annotation with the index of an indexed job's pod.
+pub(crate) const INDEX: &str = "batch.kubernetes.io/job-completion-index";
 
 pub(crate) async fn reconcile(world: &World, job: &Value) -> Result<()> {
     if is_finished(job) {
@@ -37,7 +39,7 @@ pub(crate) async fn reconcile(world: &World, job: &Value) -> Result<()> {
         }
     } else if verdict.is_none() {
         for index in tally.missing(job) {
-            create(world, job, index).await?;
+            create(world, job, index, &tally.failures).await?;
         }
     }
     status(world, job, verdict, suspended).await
@@ -52,14 +54,14 @@ pub(crate) fn is_finished(job: &Value) -> bool {
 const SUCCESS_POLICY: &str = "SuccessPolicy";
 
 /// How a job ended.
-struct Verdict {
+pub(crate) struct Verdict {
     good: bool,
     reason: &'static str,
     message: String,
 }
 
 impl Verdict {
-    fn bad(reason: &'static str, message: &str) -> Option<Verdict> {
+    pub(crate) fn bad(reason: &'static str, message: &str) -> Option<Verdict> {
         Some(Verdict { good: false, reason, message: message.to_owned() })
     }
 }
@@ -72,6 +74,7 @@ struct Tally {
     /// Indexes that are done or under way, for indexed jobs.
     done: BTreeSet<i64>,
     busy: BTreeSet<i64>,
+    failures: Failed,
 }
 
 fn is_indexed(job: &Value) -> bool {
@@ -86,19 +89,24 @@ impl Tally {
         let done: BTreeSet<i64> = of_phase("Succeeded").filter_map(index).collect();
         let seen = if is_indexed(job) { number(done.len()) } else { number(of_phase("Succeeded").count()) };
         // Pods that were counted may be gone by now.
+        let failures = Failed::of(job, pods);
         let counted = |field| get_i64(job, &["status", field]).unwrap_or(0);
         Tally {
             active: number(pods.iter().filter(|pod| is_active(pod)).count()),
             ready: number(pods.iter().filter(|pod| is_active(pod) && is_ready(pod)).count()),
             succeeded: seen.max(counted("succeeded")),
-            failed: number(of_phase("Failed").count()).max(counted("failed")),
+            failed: failures.pods.max(counted("failed")),
             busy: pods.iter().filter(|pod| is_active(pod)).filter_map(index).collect(),
             done,
+            failures,
         }
     }
 
     /// The end, with its reason and message, once it is reached.
     fn verdict(&self, world: &World, job: &Value) -> Option<Verdict> {
+        if let Some(verdict) = self.failures.verdict(job, self.done.len()) {
+            return Some(verdict);
+        }
         if self.failed > get_i64(job, &["spec", "backoffLimit"]).unwrap_or(6) {
             return Verdict::bad("BackoffLimitExceeded", "Job has reached the specified backoff limit");
         }
@@ -142,7 +150,10 @@ impl Tally {
     fn missing(&self, job: &Value) -> Vec<Option<i64>> {
         let parallelism = get_i64(job, &["spec", "parallelism"]).unwrap_or(1).max(0);
         let left = match get_i64(job, &["spec", "completions"]) {
-            Some(wanted) => (wanted - self.succeeded).min(parallelism),
+            Some(wanted) => {
+                let failed = i64::try_from(self.failures.indexes.len()).unwrap_or(i64::MAX);
+                (wanted - self.succeeded - failed).min(parallelism)
+            }
             None if self.succeeded > 0 => self.active,
             None => parallelism,
         };
@@ -151,14 +162,16 @@ impl Tally {
             return vec![None; count];
         }
         let all = 0..get_i64(job, &["spec", "completions"]).unwrap_or(0);
-        let free = all.filter(|index| !self.done.contains(index) && !self.busy.contains(index));
+        let free = all.filter(|index| {
+            !self.done.contains(index) && !self.busy.contains(index) && !self.failures.indexes.contains(index)
+        });
         free.take(count).map(Some).collect()
     }
 }
 
-async fn create(world: &World, job: &Value, index: Option<i64>) -> Result<()> {
+async fn create(world: &World, job: &Value, index: Option<i64>, failures: &Failed) -> Result<()> {
     let template = get(job, &["spec", "template"]).cloned().unwrap_or_default();
-    let mut pod = pod_of(world, kind::JOB, job, &template);
+    let mut pod = pod_of(kind::JOB, job, &template);
     let stem = match index {
         Some(index) => format!("{}-{index}", meta::name(job)),
         None => meta::name(job).to_string(),
@@ -174,10 +187,31 @@ async fn create(world: &World, job: &Value, index: Option<i64>) -> Result<()> {
     }
     if let Some(index) = index {
         meta::set_annotation(&mut pod, INDEX, &index.to_string());
+        failures.tell(&mut pod, index);
         meta::set_label(&mut pod, INDEX, &index.to_string());
         set(&mut pod, &["spec", "hostname"], stem.into());
+        tell_index(&mut pod);
     }
     create_pod(world, pod).await
+}
+
+/// Containers learn their pod's index from a variable.
+fn tell_index(pod: &mut Value) {
+    let field = format!("metadata.labels['{INDEX}']");
+    let variable = json!({
+        "name": "JOB_COMPLETION_INDEX", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": field}},
+    });
+    for list in ["initContainers", "containers"] {
+        let containers =
+            pod.get_mut("spec").and_then(|spec| spec.get_mut(list)).and_then(Value::as_array_mut);
+        for container in containers.into_iter().flatten() {
+            let mut all = get(container, &["env"]).and_then(Value::as_array).cloned().unwrap_or_default();
+            if !all.iter().any(|own| get_str(own, &["name"]) == Some("JOB_COMPLETION_INDEX")) {
+                all.push(variable.clone());
+                set(container, &["env"], Value::Array(all));
+            }
+        }
+    }
 }
 
 async fn status(world: &World, job: &Value, verdict: Option<Verdict>, suspended: bool) -> Result<()> {
@@ -223,6 +257,7 @@ async fn status(world: &World, job: &Value, verdict: Option<Verdict>, suspended:
         "uncountedTerminatedPods": {},
         "conditions": if list.is_empty() { Value::Null } else { Value::Array(list) },
         "completionTime": done,
+        "failedIndexes": tally.failures.status(),
     });
     let start = get(job, &["status", "startTime"]).cloned();
     let start = if suspended { Value::Null } else { start.unwrap_or_else(|| now.clone().into()) };
@@ -252,7 +287,7 @@ fn indexes(text: &str) -> BTreeSet<i64> {
 }
 
 /// Ascending numbers in short: `1,3-5,7`; two in a row are listed, more become an interval.
-fn intervals(numbers: impl Iterator<Item = i64>) -> String {
+pub(crate) fn intervals(numbers: impl Iterator<Item = i64>) -> String {
     let mut runs: Vec<(i64, i64)> = Vec::new();
     for number in numbers {
         match runs.last_mut() {

@@ -9,16 +9,21 @@ mod deployment;
 mod ending;
 mod history;
 mod job;
+mod job_failures;
 mod namespace;
 mod node;
 mod pod;
 mod policy;
 mod replica_set;
 mod rollout;
+mod scheduler;
 mod service;
+mod shell;
 mod stateful_set;
 mod volume;
 
+pub(crate) use common::is_active;
+pub(crate) use ending::End;
 pub(crate) use namespace::ROOT_CA;
 
 use crate::error::Result;

@@ -67,7 +67,7 @@ fn status(world: &World, name: &str, index: u32) -> Value {
         })
     };
     let capacity = json!({
-        "cpu": "64", "memory": "256Gi", "pods": "10000", "ephemeral-storage": "1Ti", "hugepages-1Gi": "0",
+        "cpu": "512", "memory": "4Ti", "pods": "10000", "ephemeral-storage": "16Ti", "hugepages-1Gi": "0",
         "hugepages-2Mi": "0",
     });
     json!({
@@ -106,8 +106,21 @@ pub(crate) fn address_of(world: &World, name: &str) -> String {
     own.unwrap_or_else(|| address(0))
 }
 
+/// A node for a pod that none takes, where pods do not wait for one.
+pub(crate) fn any(world: &World, pod: &Value) -> Option<String> {
+    if world.options.strict {
+        return None;
+    }
+    world.notice(format!(
+        "Pods that no simulated node fits are put on one anyway, for example {}/{}.",
+        meta::namespace(pod).unwrap_or_default(),
+        meta::name(pod)
+    ));
+    Some(pick(world))
+}
+
 /// The node for the next pod: in turns.
-pub(crate) fn pick(world: &World) -> String {
+fn pick(world: &World) -> String {
     let nodes = world.list(kind::NODE, "");
     if nodes.len() < 2 {
         return nodes.first().map_or(FIRST.to_string(), |node| meta::name(node).to_string());

@@ -1,15 +1,16 @@
-//! Pods: scheduled, started, ready, done, gone, without a container.
+//! Pods: started, ready, done, gone, without a container.
 
 use super::common::{condition, phase, set_condition};
 use super::ending::{self, End};
 use super::node;
 use crate::api::Policy;
-use crate::error::{Result, UnlessGone};
+use crate::error::Result;
 use crate::graph::owners;
 use crate::kind;
+use crate::names;
+use crate::placement::refused_by_node;
 use crate::time::after;
 use crate::world::World;
-use crate::{SIMULATED, names};
 use jiff::Timestamp;
 use object::{Quantity, Value, get, get_bool, get_str, meta};
 use serde_json::json;
@@ -26,7 +27,16 @@ pub(crate) async fn reconcile(world: &World, pod: &Value) -> Result<()> {
         return Ok(());
     }
     if get_str(pod, &["spec", "nodeName"]).unwrap_or_default().is_empty() {
-        return schedule(world, pod).await;
+        return super::scheduler::reconcile(world, pod).await;
+    }
+    if world.options.strict
+        && is_new(world, pod)
+        && let Some((reason, message)) = refused_by_node(world, pod)
+    {
+        let status =
+            json!({"phase": "Failed", "reason": reason, "message": message, "startTime": world.stamp()});
+        world.set_status(kind::POD, pod, status).await?;
+        return Ok(());
     }
     let started = started(world, pod);
     let now = world.now();
@@ -56,7 +66,13 @@ fn end(world: &World, pod: &Value) -> Option<(Duration, i64)> {
     if !ends_by_itself(pod) {
         return None;
     }
-    match ending::of(pod) {
+    let end = {
+        let state = &mut *world.state();
+        let node = get_str(pod, &["spec", "nodeName"]).unwrap_or_default();
+        let files = state.files.entry(node.to_owned()).or_default();
+        *state.ends.entry(meta::uid(pod).to_owned()).or_insert_with(|| ending::of(pod, files))
+    };
+    match end {
         End::Usual => Some((world.options.run_delay, 0)),
         End::Never => None,
         End::After(_, code) if code != 0 && get_str(pod, &["spec", "restartPolicy"]) != Some("Never") => None,
@@ -72,34 +88,9 @@ enum Stage {
     Ended(i64),
 }
 
-async fn schedule(world: &World, pod: &Value) -> Result<()> {
-    let gates = get(pod, &["spec", "schedulingGates"]).and_then(Value::as_array);
-    if gates.is_some_and(|gates| !gates.is_empty()) {
-        let mut list = super::common::conditions(pod);
-        let text = "Scheduling is blocked due to non-empty scheduling gates";
-        set_condition(
-            &mut list,
-            &world.stamp(),
-            condition("PodScheduled", false, "SchedulingGated", text),
-            false,
-        );
-        world.set_status(kind::POD, pod, json!({"phase": "Pending", "conditions": list})).await?;
-        return Ok(());
-    }
-    if meta::annotation(pod, SIMULATED).is_none() {
-        let patch = json!({"metadata": {"annotations": {SIMULATED: "true"}}});
-        world.patch(kind::POD, pod, "", patch).await.unless_gone()?;
-    }
-    let path =
-        format!("{}/binding", kind::POD.path(meta::namespace(pod).unwrap_or_default(), meta::name(pod)));
-    let binding = json!({
-        "apiVersion": "v1", "kind": "Binding",
-        "metadata": {"name": meta::name(pod), "namespace": meta::namespace(pod).unwrap_or_default()},
-        "target": {"apiVersion": "v1", "kind": "Node", "name": node::pick(world)},
-    });
-    // The watch brings the pod back with its node.
-    crate::api::send(&world.client, "POST", &path, "application/json", Some(&binding)).await.unless_gone()?;
-    Ok(())
+/// Its node has not begun with it yet.
+fn is_new(world: &World, pod: &Value) -> bool {
+    get_str(pod, &["status", "startTime"]).is_none() && !world.state().started.contains_key(meta::uid(pod))
 }
 
 /// When the pod was first seen on its node. What was running before this process started does not start over.

@@ -24,7 +24,7 @@ pub(crate) async fn reconcile(world: &World, own: Kind, set: &Value) -> Result<(
         let missing = replicas(set) - i64::try_from(active.len()).unwrap_or(i64::MAX);
         for _ in 0..missing {
             let template = get(set, &["spec", "template"]).cloned().unwrap_or_default();
-            let mut pod = pod_of(world, own, set, &template);
+            let mut pod = pod_of(own, set, &template);
             name_pod(world, &mut pod, meta::name(set), set);
             match create_pod(world, pod).await {
                 // What is refused now may be taken later: a quota has room again.

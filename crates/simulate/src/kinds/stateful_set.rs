@@ -16,7 +16,9 @@ pub(crate) async fn reconcile(world: &World, stateful: &Value) -> Result<()> {
     let by_ordinal: BTreeMap<i64, Arc<Value>> =
         pods.iter().filter_map(|pod| Some((ordinal(stateful, pod)?, pod.clone()))).collect();
     let old = get_str(stateful, &["status", "currentRevision"]).unwrap_or_default().to_string();
-    let update = history::sync(world, kind::STATEFUL_SET, stateful, std::slice::from_ref(&old)).await?;
+    let mut in_use: Vec<String> = pods.iter().map(|pod| revision(pod).to_owned()).collect();
+    in_use.push(old.clone());
+    let update = history::sync(world, kind::STATEFUL_SET, stateful, &in_use).await?.name;
     let current = if old.is_empty() { update.clone() } else { old };
     if meta::deletion_timestamp(stateful).is_none() {
         step(world, stateful, &by_ordinal, &current, &update).await?;
@@ -100,7 +102,7 @@ async fn step(
 async fn create(world: &World, stateful: &Value, number: i64, revision: &str) -> Result<()> {
     let namespace = meta::namespace(stateful).unwrap_or_default();
     let template = template(world, stateful, revision);
-    let mut pod = pod_of(world, kind::STATEFUL_SET, stateful, &template);
+    let mut pod = pod_of(kind::STATEFUL_SET, stateful, &template);
     let name = format!("{}-{number}", meta::name(stateful));
     meta::set_name(&mut pod, &name);
     meta::set_label(&mut pod, "statefulset.kubernetes.io/pod-name", &name);
@@ -138,21 +140,12 @@ async fn create(world: &World, stateful: &Value, number: i64, revision: &str) ->
     }
 }
 
-/// The template of a revision: the set's own, or one that history keeps.
+/// The template of a revision that history keeps, else the set's own.
 fn template(world: &World, stateful: &Value, revision: &str) -> Value {
-    let own = get(stateful, &["spec", "template"]).cloned().unwrap_or_default();
-    let hash =
-        crate::names::template_hash(&own, get_i64(stateful, &["status", "collisionCount"]).unwrap_or(0));
-    if crate::names::join(meta::name(stateful), &hash) == revision {
-        return own;
-    }
     let namespace = meta::namespace(stateful).unwrap_or_default();
     let kept = world.get(kind::CONTROLLER_REVISION, namespace, revision);
-    let Some(mut kept) = kept.and_then(|kept| get(&kept, &["data", "spec", "template"]).cloned()) else {
-        return own;
-    };
-    object::remove(&mut kept, &["$patch"]);
-    kept
+    let kept = kept.and_then(|kept| history::template(&kept));
+    kept.unwrap_or_else(|| get(stateful, &["spec", "template"]).cloned().unwrap_or_default())
 }
 
 async fn create_claim(world: &World, stateful: &Value, template: Value, name: &str) -> Result<()> {
