@@ -53,6 +53,9 @@ pub struct Policy {
     pub history_max: usize,
     /// The description of a success, instead of the usual one.
     pub description: Option<String>,
+    /// What attempts that did not come to their end may have left: it goes, too, where it bears the release's marks
+    /// and the new manifests do not have it.
+    pub leftovers: Vec<ObjectRef>,
 }
 
 /// How an uninstall is done.
@@ -70,6 +73,8 @@ pub struct Removal {
     pub propagation: Propagation,
     /// The description that is kept, instead of the usual one.
     pub description: Option<String>,
+    /// What attempts that did not come to their end may have left: it goes, too, where it bears the release's marks.
+    pub leftovers: Vec<ObjectRef>,
 }
 
 /// A rendered chart, on its way to be a release.
@@ -139,11 +144,7 @@ impl<D: Driver> Actions<'_, D> {
     pub async fn objects(&self, manifests: &[Manifest]) -> Result<Vec<Value>, Fault> {
         let mut objects = Vec::new();
         for manifest in manifests {
-            let items = match manifest.object.get("items").and_then(Value::as_array) {
-                Some(items) if manifest.kind.ends_with("List") => items.clone(),
-                _ => vec![manifest.object.clone()],
-            };
-            for mut object in items.into_iter().filter(Value::is_object) {
+            for mut object in parts(manifest) {
                 self.localise(&mut object, true).await.map_err(|fault| fault.in_file(&manifest.path))?;
                 objects.push(object);
             }
@@ -151,17 +152,21 @@ impl<D: Driver> Actions<'_, D> {
         Ok(objects)
     }
 
-    /// As [`Actions::objects`], without those whose kind is not served any more.
-    async fn known_objects(&self, manifests: &[Manifest]) -> Result<Vec<Value>, Fault> {
-        let mut served = Vec::new();
+    /// As [`Actions::objects`], without those whose kind is not served (any more, or yet).
+    pub async fn known_objects(&self, manifests: &[Manifest]) -> Result<Vec<Value>, Fault> {
+        let mut objects = Vec::new();
         for manifest in manifests {
-            match self.cluster().resource(&Gvk::of(&manifest.object)).await {
-                Ok(_) => served.push(manifest.clone()),
-                Err(error) if error.kind == ErrorKind::MissingKind => {}
-                Err(error) => return Err(error.into()),
+            for mut object in parts(manifest) {
+                match self.cluster().resource(&Gvk::of(&object)).await {
+                    Ok(_) => {}
+                    Err(error) if error.kind == ErrorKind::MissingKind => continue,
+                    Err(error) => return Err(error.into()),
+                }
+                self.localise(&mut object, true).await.map_err(|fault| fault.in_file(&manifest.path))?;
+                objects.push(object);
             }
         }
-        self.objects(&served).await
+        Ok(objects)
     }
 
     /// Applies the definitions of `crds/`.
@@ -425,9 +430,12 @@ impl<D: Driver> Actions<'_, D> {
         policy: &Policy,
     ) -> Result<(), Fault> {
         let applied = self.driver.apply(objects, applying(before, policy)).await?;
-        if let Some(old) = old {
-            self.remove_missing(old, &applied).await?;
-        }
+        let mut stale = match old {
+            Some(old) => self.missing_from(old, &applied).await?,
+            None => Vec::new(),
+        };
+        stale.extend(self.leftovers(&policy.leftovers, &[&applied, &stale]).await?);
+        self.driver.delete(&stale, Propagation::Background).await?;
         if !policy.wait {
             return Ok(());
         }
@@ -461,8 +469,8 @@ impl<D: Driver> Actions<'_, D> {
         result
     }
 
-    /// Deletes what the old release has and the new one has not.
-    async fn remove_missing(&self, old: &Release, applied: &[ObjectRef]) -> Result<(), Fault> {
+    /// What the old release has and the new one has not, last things first.
+    async fn missing_from(&self, old: &Release, applied: &[ObjectRef]) -> Result<Vec<ObjectRef>, Fault> {
         let mut targets = Vec::new();
         for manifest in old.manifests()?.into_iter().filter(|manifest| !manifest.is_kept()) {
             for object in self.known_objects(std::slice::from_ref(&manifest)).await? {
@@ -473,7 +481,41 @@ impl<D: Driver> Actions<'_, D> {
             }
         }
         targets.reverse();
-        self.driver.delete(&targets, Propagation::Background).await
+        Ok(targets)
+    }
+
+    /// Those of the leftovers that bear this release's marks and are in none of the lists.
+    async fn leftovers(
+        &self,
+        leftovers: &[ObjectRef],
+        lists: &[&[ObjectRef]],
+    ) -> Result<Vec<ObjectRef>, Fault> {
+        let mut found = Vec::new();
+        for target in leftovers.iter().rev() {
+            if lists.iter().any(|list| list.iter().any(|entry| entry.key == target.key)) {
+                continue;
+            }
+            match self.cluster().resource(&target.gvk()).await {
+                Ok(_) => {}
+                // What is of a kind that is not served any more is not there.
+                Err(error) if error.kind == ErrorKind::MissingKind => continue,
+                Err(error) => return Err(error.into()),
+            }
+            let Some(live) = self.driver.live(target).await? else { continue };
+            let ours = Owned::of(&live)
+                .is_some_and(|owned| owned.release == self.storage.name && owned.namespace == self.namespace);
+            if ours && self.may_delete(target).await? {
+                found.push(target.clone());
+            }
+        }
+        Ok(found)
+    }
+
+    /// Deletes what attempts left behind whose release is stored nowhere.
+    pub async fn sweep(&self, removal: &Removal) -> Result<(), Fault> {
+        let targets = self.leftovers(&removal.leftovers, &[]).await?;
+        self.driver.delete(&targets, removal.propagation).await?;
+        if removal.wait { self.driver.wait_gone(&targets, removal.timeout).await } else { Ok(()) }
     }
 
     /// Whether an object is there, not kept by its policy, and not marked as another release's.
@@ -505,6 +547,7 @@ impl<D: Driver> Actions<'_, D> {
                 targets.push(target);
             }
         }
+        targets.extend(self.leftovers(&removal.leftovers, &[&targets]).await?);
         self.driver.delete(&targets, removal.propagation).await?;
         if removal.wait {
             self.driver.wait_gone(&targets, removal.timeout).await?;
@@ -540,6 +583,15 @@ impl<D: Driver> Actions<'_, D> {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// The objects of a manifest: itself, or what the list holds.
+fn parts(manifest: &Manifest) -> Vec<Value> {
+    let parts = match manifest.object.get("items").and_then(Value::as_array) {
+        Some(items) if manifest.kind.ends_with("List") => items.clone(),
+        _ => vec![manifest.object.clone()],
+    };
+    parts.into_iter().filter(Value::is_object).collect()
 }
 
 fn applying<'v>(old: &'v [Value], policy: &Policy) -> Applying<'v> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cluster::Propagation;
-use helm::release::{Hook, Phase};
+use helm::release::{Hook, Phase, Status};
 use helm::{Event, Release};
 
 use crate::actions::target;
@@ -15,6 +15,19 @@ fn in_order(hooks: &[Hook], event: Event, wanted: &dyn Fn(&str) -> bool) -> Vec<
         hooks.iter().enumerate().filter(|(_, hook)| hook.runs_at(event) && wanted(&hook.name)).collect();
     chosen.sort_by(|(_, a), (_, b)| (a.weight, &a.name).cmp(&(b.weight, &b.name)));
     chosen.into_iter().map(|(at, _)| at).collect()
+}
+
+/// May an action have left this hook, though its end would have deleted it? `over` says that the release's own action
+/// came to its end; tests are actions of their own.
+fn is_left(hook: &Hook, over: bool) -> bool {
+    let (succeeded, failed) = (hook.deletes_at("hook-succeeded"), hook.deletes_at("hook-failed"));
+    let unfinished = !over || hook.runs_at(Event::Test);
+    match hook.last_run.phase {
+        Phase::Running => succeeded || failed,
+        Phase::Succeeded => succeeded && unfinished,
+        Phase::Failed => failed && unfinished,
+        Phase::None | Phase::Unknown => false,
+    }
 }
 
 impl<D: Driver> Actions<'_, D> {
@@ -78,6 +91,27 @@ impl<D: Driver> Actions<'_, D> {
         hook.last_run.started_at = stamp;
         hook.last_run.completed_at = String::new();
         Ok(self.storage.update(release, self.seconds()).await?)
+    }
+
+    /// Deletes the hooks that an action left when it was cut off: those that its end would have deleted. Nobody else is
+    /// left to do that.
+    pub async fn end_interrupted(&self, releases: Vec<Release>, limit: Duration) -> Result<(), Fault> {
+        for mut release in releases {
+            let over =
+                matches!(release.info.status, Status::Deployed | Status::Superseded | Status::Uninstalled);
+            for hook in release.hooks.iter().filter(|hook| is_left(hook, over)) {
+                self.delete_hook(hook, limit).await?;
+            }
+            let mut cut_off = false;
+            for hook in release.hooks.iter_mut().filter(|hook| hook.last_run.phase == Phase::Running) {
+                hook.last_run.phase = Phase::Unknown;
+                cut_off = true;
+            }
+            if cut_off {
+                self.storage.update(&release, self.seconds()).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn delete_succeeded(&self, hooks: &[Hook], limit: Duration) -> Result<(), Fault> {

@@ -20,4 +20,4 @@ pub use direct::Direct;
 pub use driver::{Applying, Driver};
 pub use fault::Fault;
 pub use live::{Live, capabilities};
-pub use storage::{Storage, all};
+pub use storage::{Storage, Survey, all};

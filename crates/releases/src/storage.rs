@@ -26,6 +26,16 @@ fn broken(error: helm::Error) -> Error {
     Error::new(ErrorKind::Other, error.to_string())
 }
 
+/// What is stored of a release.
+pub struct Survey {
+    /// The newest revision.
+    pub last: Option<Release>,
+    /// Revisions in the middle of an action; nobody may be at work on them any more.
+    pub pending: Vec<Release>,
+    /// How many revisions there are.
+    pub count: usize,
+}
+
 impl Storage {
     /// Every stored revision's object, oldest first.
     async fn objects(&self) -> Result<Vec<(u64, Value)>, Error> {
@@ -46,10 +56,24 @@ impl Storage {
 
     /// The newest revision.
     pub async fn last(&self) -> Result<Option<Release>, Error> {
-        match self.objects().await?.last() {
-            Some((_, stored)) => self.holder.read(stored).map(Some).map_err(broken),
-            None => Ok(None),
-        }
+        Ok(self.survey().await?.last)
+    }
+
+    /// The newest revision, those that are in the middle of an action, and how many there are.
+    pub async fn survey(&self) -> Result<Survey, Error> {
+        let objects = self.objects().await?;
+        let last = objects.last().map(|(_, stored)| self.holder.read(stored).map_err(broken));
+        let pending = |stored: &Value| {
+            let status = self.holder.head(stored).map(|head| head.status);
+            status.is_some_and(|status| status.is_pending() || status == Status::Uninstalling)
+        };
+        let pending = objects.iter().filter(|(_, stored)| pending(stored));
+        let pending = pending.map(|(_, stored)| self.holder.read(stored).map_err(broken));
+        Ok(Survey {
+            last: last.transpose()?,
+            pending: pending.collect::<Result<_, _>>()?,
+            count: objects.len(),
+        })
     }
 
     /// One revision.

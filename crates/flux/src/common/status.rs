@@ -280,8 +280,10 @@ impl Pass {
             subresource: "status".into(),
             ..PatchOptions::default()
         };
-        // What was applied must not be forgotten: an inventory takes the place of the one that was read, of no other.
-        let exact = patch.get("inventory").is_some();
+        // What was applied must not be forgotten: an inventory, or a history, takes the place of the one that was read,
+        // of no other.
+        const EXACT: [&str; 2] = ["inventory", "history"];
+        let exact = EXACT.iter().any(|field| patch.get(field).is_some());
         let mut body = json!({"status": patch});
         let cluster = self.context.cluster.clone();
         loop {
@@ -308,14 +310,12 @@ impl Pass {
                         return Ok(());
                     };
                     cluster.store().observe(&live);
-                    let inventory =
-                        |status: Option<&Value>| status.and_then(|status| status.get("inventory")).cloned();
+                    let known = |status: Option<&Value>| {
+                        EXACT.map(|field| status.and_then(|status| status.get(field)).cloned())
+                    };
                     let same_object = meta::uid(&live) == meta::uid(&self.object);
                     let unchanged = meta::resource_version(&live) == meta::resource_version(&self.object);
-                    if unchanged
-                        || !same_object
-                        || inventory(live.get("status")) != inventory(Some(&self.written))
-                    {
+                    if unchanged || !same_object || known(live.get("status")) != known(Some(&self.written)) {
                         return Err(error);
                     }
                     self.at_version(&live);

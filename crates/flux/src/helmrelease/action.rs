@@ -20,6 +20,7 @@ use crate::health;
 use crate::memory::Memory;
 
 /// Who acts, on what.
+#[derive(Clone)]
 pub(super) struct Actor<'a> {
     pub context: &'a Context,
     /// With the rights of the release.
@@ -31,6 +32,8 @@ pub(super) struct Actor<'a> {
     pub namespace: String,
     pub memory: &'a Memory,
     pub expressions: &'a [health::Expression],
+    /// What may be there of this release: all that earlier attempts were about to apply.
+    pub inventory: Vec<ObjectRef>,
 }
 
 impl Actor<'_> {
@@ -61,6 +64,7 @@ impl Actor<'_> {
                 "Create" => Crds::Create,
                 _ => Crds::CreateReplace,
             },
+            leftovers: self.inventory.clone(),
             ..Policy::default()
         }
     }
@@ -68,6 +72,11 @@ impl Actor<'_> {
     /// The objects of manifests, in order, as they are applied.
     pub async fn objects(&self, manifests: &[Manifest]) -> Result<Vec<Value>, Fault> {
         self.actions().objects(manifests).await
+    }
+
+    /// The same without those whose kind is not served.
+    pub async fn known_objects(&self, manifests: &[Manifest]) -> Result<Vec<Value>, Fault> {
+        self.actions().known_objects(manifests).await
     }
 
     /// Installs.
@@ -103,9 +112,30 @@ impl Actor<'_> {
         self.apply(objects, Applying { old: &[], force: false, take_ownership }).await.map(|_| ())
     }
 
+    /// The release that an install or an upgrade is about to store.
+    pub fn draft(&self, prepared: &Prepared<'_>, old: Option<&Release>) -> Release {
+        self.actions().draft(prepared, old, "")
+    }
+
+    /// Deletes what hooks left when an action was cut off.
+    pub async fn end_interrupted(&self, action: &str) -> Result<(), Fault> {
+        let releases = self.storage.history().await?;
+        self.actions().end_interrupted(releases, timeout(self.object, action)).await
+    }
+
     /// Removes a release and its objects.
     pub async fn uninstall(&self, release: &mut Release) -> Result<(), Fault> {
-        let removal = Removal {
+        self.end_interrupted("uninstall").await?;
+        self.actions().uninstall(release, &self.removal()).await.map(|_| ())
+    }
+
+    /// Removes the objects of a release that is stored nowhere.
+    pub async fn sweep(&self) -> Result<(), Fault> {
+        self.actions().sweep(&self.removal()).await
+    }
+
+    fn removal(&self) -> Removal {
+        Removal {
             hooks: !self.flag("uninstall", "disableHooks"),
             wait: !self.flag("uninstall", "disableWait"),
             timeout: timeout(self.object, "uninstall"),
@@ -116,8 +146,8 @@ impl Actor<'_> {
                 _ => Propagation::Background,
             },
             description: None,
-        };
-        self.actions().uninstall(release, &removal).await.map(|_| ())
+            leftovers: self.inventory.clone(),
+        }
     }
 
     /// Creates the target namespace when the spec asks for it.
@@ -207,7 +237,16 @@ impl Driver for Actor<'_> {
 
     async fn live(&self, target: &ObjectRef) -> Result<Option<Value>, Fault> {
         self.context.watch(&target.gvk()).await?;
-        Ok(self.context.cluster.store().get(&target.key))
+        let key = &target.key;
+        if let Some(live) = self.context.cluster.store().get(key) {
+            return Ok(Some(live));
+        }
+        // It may be a write whose answer was lost, and that the watch has not told of.
+        let live = self.cluster.get(&target.gvk(), &key.namespace, &key.name).await?;
+        if let Some(live) = &live {
+            self.context.cluster.store().observe(live);
+        }
+        Ok(live)
     }
 
     /// Kinds in install order, objects of one kind together.

@@ -1,11 +1,14 @@
 //! HelmRelease: install, upgrade, test and repair a release of a chart.
 //!
-//! [`run`] decides from what is stored and what is wanted which one action comes next; [`action`] has it
-//! carried out by the `releases` crate, which keeps releases in the Secrets that helm itself reads and writes.
+//! [`run`] finds out what is wanted, [`act`] decides from that and from what is stored which one action comes next,
+//! [`action`] has it carried out by the `releases` crate, which keeps releases in the Secrets that helm itself reads and writes.
 
+mod act;
 mod action;
 mod chart;
 mod drift;
+mod finalize;
+mod remedy;
 mod render;
 mod run;
 mod snapshot;

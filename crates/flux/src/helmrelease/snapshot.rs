@@ -97,11 +97,14 @@ pub(super) fn push(history: Option<&Value>, snapshot: Value) -> Value {
     entries.insert(0, snapshot);
     let good = |entry: &Value| matches!(str_at(entry, &["status"]), "deployed" | "superseded");
     let mut kept = Vec::new();
-    for (at, entry) in entries.into_iter().enumerate().take(KEPT) {
-        let stop = at > 0 && good(&entry);
-        kept.push(entry);
-        if stop {
+    for (at, entry) in entries.into_iter().enumerate() {
+        if at > 0 && good(&entry) {
+            // However many failed since: this is the one to roll back to.
+            kept.push(entry);
             break;
+        }
+        if at + 1 < KEPT {
+            kept.push(entry);
         }
     }
     Value::Array(kept)
@@ -122,5 +125,11 @@ mod tests {
             history.as_array().unwrap().iter().filter_map(|entry| entry["version"].as_u64()).collect();
         assert_eq!(versions, [4, 3]);
         assert_eq!(history[1]["status"], "superseded");
+        let mut history = history;
+        for version in 5..20 {
+            history = push(Some(&history), entry(version, "failed"));
+        }
+        assert_eq!(history.as_array().unwrap().len(), KEPT);
+        assert_eq!(history[KEPT - 1]["version"], 4, "the one to roll back to");
     }
 }

@@ -173,10 +173,18 @@ impl Api {
         request: Request<kube::client::Body>,
     ) -> Result<(Request<kube::client::Body>, Option<String>), Failed> {
         let path = request.uri().path().to_owned();
-        let about = path.contains("/configmaps") || path.contains("/kustomizations");
-        let get =
-            request.method() == "GET" && (path.ends_with("/configmaps") || path.ends_with("/kustomizations"));
-        if !about || get {
+        let kinds = [
+            "/configmaps",
+            "/kustomizations",
+            "/helmreleases",
+            "/secrets",
+            "/helmcharts",
+            "/gitrepositories",
+        ];
+        let write = request.method() != "GET" && !path.contains("/events");
+        let about = write || kinds.iter().any(|kind| path.contains(kind));
+        let list = request.method() == "GET" && kinds.iter().any(|kind| path.ends_with(kind));
+        if !about || list {
             return Ok((request, None));
         }
         let (parts, body) = request.into_parts();

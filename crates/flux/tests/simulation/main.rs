@@ -1,7 +1,8 @@
 //! The engine with Flux's kinds in a simulated world: a clock that only moves when nobody has anything to do, an API
 //! that fails in every way a network and a server can, commits at any moment, foreign hands on the objects, and a
-//! process that is killed and started again at any request. Whatever happened, in the end the cluster holds the newest
-//! commit and nothing else, and nothing was deleted that had to stay.
+//! process that is killed and started again at any request. Kustomizations apply objects and HelmReleases, which install,
+//! upgrade, repair and remove releases. Whatever happened, in the end the cluster holds the newest commit and nothing
+//! else (no object, no Secret of a release, no chart too many), and nothing was deleted that had to stay.
 //!
 //! A run is repeated by its seed: `LANDFALL_SEED=17 cargo test --workspace --test simulation`. `LANDFALL_SEEDS=10000`
 //! sets how many there are (`cargo xtask simulate --seeds 10000`), `LANDFALL_FIRST_SEED` where they begin.
@@ -11,6 +12,7 @@ mod api;
 mod chance;
 mod git;
 mod model;
+mod releases;
 mod world;
 
 use chance::Chance;
@@ -19,11 +21,12 @@ use std::time::Instant;
 
 /// Seeds that found something, with what it was. They stay.
 const FOUND: &[(u64, &str)] = &[
-    (1, "objects of a pass that was killed or overtaken were in no inventory: nobody deleted them later"),
-    (6, "kinds that are not served were asked for every five seconds, for ever"),
-    (68, "what the watch had not told of yet was taken for deleted, and left the inventory"),
-    (47, "an object whose deletion met a conflict was taken for deleted"),
-    (111, "an inventory was replaced by a pass that had not seen the last one"),
+    (64, "revisions of a release were not trimmed when the first try met a fault"),
+    (77, "a hook whose deletion failed stayed for ever once its release was uninstalled"),
+    (
+        139,
+        "a status that was written late took back the history of a release, which was upgraded once more for it",
+    ),
 ];
 
 fn number(name: &str) -> Option<u64> {

@@ -2,6 +2,7 @@
 
 use super::chance::Chance;
 use super::git::Files;
+use super::releases::Releases;
 use std::collections::BTreeMap;
 
 /// The units that the repository may describe. `base` and `last` are always there.
@@ -18,6 +19,8 @@ pub struct State {
     pub units: BTreeMap<String, BTreeMap<String, String>>,
     /// A unit whose files cannot be used, and how.
     pub broken: Option<(String, Fault)>,
+    /// The HelmReleases.
+    pub releases: Releases,
 }
 
 /// How a commit can be bad.
@@ -57,11 +60,16 @@ impl State {
         if let Some(maps) = state.units.get_mut(&home) {
             maps.insert(NOMAD.into(), format!("at {home}"));
         }
+        state.releases = Releases::random(chance, number);
         state
     }
 
-    /// The same, with a unit that cannot be used.
+    /// The same, with a unit or a chart that cannot be used.
     pub fn broken(mut self, chance: &mut Chance) -> State {
+        if chance.happens(400) {
+            self.releases.broken(chance);
+            return self;
+        }
         let homes: Vec<String> = self.units.keys().cloned().collect();
         let faults =
             [Fault::Syntax, Fault::MissingFile, Fault::MissingFolder, Fault::Refused, Fault::UnknownKind];
@@ -105,6 +113,7 @@ impl State {
                 );
             }
         }
+        self.releases.files(&mut files);
         if let Some((unit, fault)) = &self.broken {
             let file = |name: &str| format!("apps/{unit}/{name}.yaml");
             match fault {

@@ -4,6 +4,7 @@ use super::api::{Api, Weather};
 use super::chance::Chance;
 use super::git::Repository;
 use super::model::{KEEP, NOMAD, State};
+use super::releases::RELEASES;
 use cluster::{Apply, Cluster, Delete, ListOptions, PatchKind, PatchOptions};
 use controller::{Clock, Engine};
 use futures::future::BoxFuture;
@@ -96,6 +97,10 @@ fn kustomizations() -> Gvk {
     Gvk::new("kustomize.toolkit.fluxcd.io", "v1", "Kustomization")
 }
 
+fn helm_releases() -> Gvk {
+    Gvk::new("helm.toolkit.fluxcd.io", "v2", "HelmRelease")
+}
+
 fn repositories() -> Gvk {
     Gvk::new("source.toolkit.fluxcd.io", "v1", "GitRepository")
 }
@@ -127,7 +132,8 @@ fn definitions() -> Vec<Value> {
     let mut all = schema::crds::flux();
     all.retain(|crd| {
         let name = meta::name(crd);
-        name.starts_with("gitrepositories.") || name.starts_with("kustomizations.")
+        let used = ["gitrepositories.", "kustomizations.", "helmreleases.", "helmcharts."];
+        used.iter().any(|kind| name.starts_with(kind))
     });
     all
 }
@@ -207,11 +213,25 @@ impl World {
                 self.may_end.insert(unit.to_owned());
             }
         }
-        let what = match &state.broken {
-            Some((unit, fault)) => format!("{fault:?} in {unit}"),
-            None => format!("{:?}", maps.keys().collect::<Vec<_>>()),
+        let installed = state.releases.maps();
+        for name in ["alpha", "beta", "gamma", "delta"] {
+            let rests = (0..3).map(|index| index.to_string()).chain(["chart".to_owned(), "hook".to_owned()]);
+            let gone = rests.map(|rest| format!("{name}-{rest}")).filter(|map| !installed.contains_key(map));
+            self.may_go.extend(gone);
+            if name != "alpha" {
+                // It is repaired, or it wanders.
+                self.may_end.insert(name.to_owned());
+            }
+        }
+        let what = match (&state.broken, &state.releases.broken) {
+            (Some((unit, fault)), _) => format!("{fault:?} in {unit}"),
+            (_, Some((chart, fault))) => format!("{fault:?} in chart {chart}"),
+            _ => {
+                let names = maps.keys().chain(installed.keys());
+                format!("{:?} {:?}", names.collect::<Vec<_>>(), state.releases.all.keys())
+            }
         };
-        self.say(format!("commit {} {what}", &revision[..8]));
+        self.say(format!("commit {} (0.1.{}) {what}", &revision[..8], state.releases.number));
         self.told.commits += 1;
         (self.state, self.revision) = (state, revision);
     }
@@ -239,14 +259,14 @@ impl World {
         let _ = self.clean.patch(gvk, namespace, name, PatchKind::Merge, patch, &options).await;
     }
 
-    fn restart(&mut self, gently: bool) {
+    /// Another process takes the place of this one, which is killed, or told to stop: it then has a moment.
+    async fn restart(&mut self, gently: bool) {
         self.told.kills += 1;
+        self.process.cancel.cancel();
         if gently {
-            self.process.cancel.cancel();
-        } else {
-            self.process.api.kill();
-            self.process.cancel.cancel();
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
+        self.process.api.kill();
         let (server, weather, clock) = (self.server.clone(), self.weather.clone(), self.clock.clone());
         self.process = begin(&server, &weather, &clock, &mut self.chance);
     }
@@ -264,7 +284,7 @@ impl World {
             tokio::time::sleep(Duration::from_millis(pause)).await;
             if self.process.api.is_dead() {
                 self.say("the process died; another one starts");
-                self.restart(false);
+                self.restart(false).await;
             }
             self.step().await;
         }
@@ -284,11 +304,11 @@ impl World {
             }
             8 | 9 => {
                 self.say("killed");
-                self.restart(false);
+                self.restart(false).await;
             }
             10 => {
                 self.say("stopped and started");
-                self.restart(true);
+                self.restart(true).await;
             }
             11 | 12 => {
                 let name = self.some_map();
@@ -307,10 +327,13 @@ impl World {
                 .await;
             }
             15 => {
-                let unit = (*self.chance.pick(&super::model::UNITS)).to_owned();
-                self.say(format!("somebody deletes the unit {unit}"));
-                self.may_end.insert(unit.clone());
-                let _ = self.clean.delete(&kustomizations(), "flux-system", &unit, &Delete::default()).await;
+                let (gvk, unit) = match self.chance.happens(500) {
+                    true => (kustomizations(), *self.chance.pick(&super::model::UNITS)),
+                    false => (helm_releases(), *self.chance.pick(&RELEASES)),
+                };
+                self.say(format!("somebody deletes the {} {unit}", gvk.kind));
+                self.may_end.insert(unit.to_owned());
+                let _ = self.clean.delete(&gvk, "flux-system", unit, &Delete::default()).await;
             }
             16 => {
                 let on = self.chance.happens(500);
@@ -336,14 +359,15 @@ impl World {
     }
 
     fn some_map(&mut self) -> String {
-        let names: Vec<String> = self.state.maps().into_keys().collect();
+        let installed = self.state.releases.maps();
+        let names: Vec<String> = self.state.maps().into_keys().chain(installed.into_keys()).collect();
         self.chance.pick(&names).clone()
     }
 
     /// The last commit is a good one; then there is time, and few or no faults.
     async fn verdict(&mut self) -> Result<(), String> {
         if self.process.api.is_dead() {
-            self.restart(false);
+            self.restart(false).await;
         }
         let faults = *self.chance.pick(&[0, 0, 10]);
         self.weather.faults.store(faults, Ordering::SeqCst);
@@ -360,7 +384,7 @@ impl World {
             tokio::time::sleep(Duration::from_secs(1)).await;
             if self.process.api.is_dead() {
                 self.say("the process died; another one starts");
-                self.restart(false);
+                self.restart(false).await;
                 continue;
             }
             left = self.missing().await;
@@ -389,7 +413,7 @@ impl World {
         let mut missing = Vec::new();
         let units = self.clean.list(&kustomizations(), &ListOptions::default()).await.unwrap();
         let mut names: BTreeSet<&str> = self.state.units.keys().map(String::as_str).collect();
-        names.insert("flux-system");
+        names.extend(["flux-system", "releases"]);
         for unit in &units {
             let name = meta::name(unit);
             if !names.remove(name) {
@@ -408,27 +432,91 @@ impl World {
             }
         }
         missing.extend(names.iter().map(|name| format!("there is no unit {name}")));
-        let mut wanted = self.state.maps();
+        let (mut wanted, mut installed) = (self.state.maps(), self.state.releases.maps());
         let options = ListOptions { namespace: "default".into(), ..ListOptions::default() };
         for map in self.clean.list(&config_maps(), &options).await.unwrap() {
             let name = meta::name(&map);
             if name == "strangers" || name == "kube-root-ca.crt" {
                 continue;
             }
-            let Some((value, unit)) = wanted.remove(name) else {
+            let helm = installed.contains_key(name);
+            let Some((value, unit)) = wanted.remove(name).or_else(|| installed.remove(name)) else {
                 missing.push(format!("{name} is still there"));
                 continue;
             };
             if map["data"]["value"] != value.as_str() {
                 missing.push(format!("{name} is {}", map["data"]));
             }
-            let owner = meta::label(&map, "kustomize.toolkit.fluxcd.io/name").unwrap_or_default();
+            let owner = match helm {
+                true => meta::annotation(&map, "meta.helm.sh/release-name"),
+                false => meta::label(&map, "kustomize.toolkit.fluxcd.io/name"),
+            };
+            let owner = owner.unwrap_or_default();
             if owner != unit {
                 missing.push(format!("{name} is of {owner}"));
             }
         }
-        missing.extend(wanted.keys().map(|name| format!("{name} is not there")));
+        missing.extend(wanted.keys().chain(installed.keys()).map(|name| format!("{name} is not there")));
+        self.missing_releases(&mut missing).await;
         missing.join("; ")
+    }
+
+    /// What is wrong with the HelmReleases, their charts, and the Secrets of releases.
+    async fn missing_releases(&self, missing: &mut Vec<String>) {
+        let releases = &self.state.releases;
+        let version = format!("0.1.{}", releases.number);
+        let mut names: BTreeSet<&str> = releases.all.keys().map(String::as_str).collect();
+        for found in self.clean.list(&helm_releases(), &ListOptions::default()).await.unwrap() {
+            let name = meta::name(&found);
+            if !names.remove(name) {
+                missing.push(format!("the release {name} is still there"));
+                continue;
+            }
+            let revision = get_str(&found, &["status", "lastAttemptedRevision"]).unwrap_or_default();
+            if revision.split('+').next() != Some(&version) {
+                missing.push(format!("{name} is at {revision}"));
+            }
+            let conditions = object::get(&found, &["status", "conditions"]).and_then(Value::as_array);
+            let ready = conditions.into_iter().flatten().find(|one| one["type"] == "Ready");
+            let generation = ready.and_then(|one| one["observedGeneration"].as_i64());
+            if ready.is_none_or(|one| one["status"] != "True") || generation != Some(meta::generation(&found))
+            {
+                missing.push(format!("{name} is not ready: {ready:?}"));
+            }
+        }
+        missing.extend(names.iter().map(|name| format!("there is no release {name}")));
+        let charts = Gvk::new("source.toolkit.fluxcd.io", "v1", "HelmChart");
+        for chart in self.clean.list(&charts, &ListOptions::default()).await.unwrap() {
+            let name = meta::name(&chart).strip_prefix("flux-system-").unwrap_or_default();
+            if !releases.all.contains_key(name) {
+                missing.push(format!("the chart {} is still there", meta::name(&chart)));
+            }
+        }
+        let mut stored: BTreeMap<(String, String), Vec<(u64, String)>> = BTreeMap::new();
+        let options = ListOptions { labels: "owner=helm".into(), ..ListOptions::default() };
+        for secret in self.clean.list(&Gvk::new("", "v1", "Secret"), &options).await.unwrap() {
+            let label = |name: &str| meta::label(&secret, name).unwrap_or_default().to_owned();
+            let place = (meta::namespace(&secret).unwrap_or_default().to_owned(), label("name"));
+            stored.entry(place).or_default().push((label("version").parse().unwrap(), label("status")));
+        }
+        for (name, release) in &releases.all {
+            let mut found =
+                stored.remove(&(release.storage.clone(), release.name.clone())).unwrap_or_default();
+            found.sort();
+            let deployed = found.iter().filter(|(_, status)| status == "deployed").count();
+            let newest = found.last().map(|(_, status)| status.as_str());
+            let over = |status: &str| matches!(status, "deployed" | "superseded" | "failed");
+            if newest != Some("deployed")
+                || deployed != 1
+                || found.len() > release.history
+                || !found.iter().all(|(_, status)| over(status))
+            {
+                missing.push(format!("{name} is stored as {found:?}"));
+            }
+        }
+        missing.extend(
+            stored.keys().map(|(namespace, name)| format!("Secrets of {namespace}/{name} are still there")),
+        );
     }
 
     /// The last that was asked for of what is not as it should be.
@@ -439,6 +527,8 @@ impl World {
         let about = |line: &&String| {
             names.iter().any(|name| line.contains(name))
                 || units.iter().any(|unit| line.contains(&format!("kustomizations/{unit}")))
+                || units.iter().any(|unit| line.contains(&format!("helmreleases/{unit}")))
+                || units.iter().any(|unit| line.contains(&format!("release.v1.{unit}")))
         };
         let lines: Vec<&str> = trace.iter().filter(about).map(String::as_str).collect();
         lines[lines.len().saturating_sub(60)..].join("\n")
@@ -449,6 +539,7 @@ impl World {
         for name in deleted.iter() {
             let unit = name.split('-').next().unwrap_or_default();
             let may = self.may_go.contains(name) || self.may_end.contains(unit) || name == NOMAD;
+            let may = may || name.ends_with("-hook");
             if !may || name == "strangers" {
                 return Err(format!("{name} was deleted, and every commit has it ({KEEP})"));
             }
@@ -469,8 +560,10 @@ impl World {
         let writes = self.weather.writes.load(Ordering::SeqCst) - before;
         let requests = self.weather.requests.load(Ordering::SeqCst) - requests;
         if writes > 0 || requests > 400 {
+            let trace = self.weather.trace.lock().unwrap();
             return Err(format!(
-                "{writes} writes and {requests} requests in a quarter of an hour in which nothing changed"
+                "{writes} writes and {requests} requests in a quarter of an hour in which nothing changed:\n{}",
+                trace[trace.len().saturating_sub(60)..].join("\n")
             ));
         }
         let left = self.missing().await;

@@ -125,6 +125,7 @@ pub async fn uninstall(args: &UninstallArgs, settings: &Settings) -> anyhow::Res
         }
     };
     let removal = Removal {
+        leftovers: Vec::new(),
         hooks: !args.no_hooks,
         wait: args.wait,
         timeout: args.timeout,
