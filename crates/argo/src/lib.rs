@@ -7,6 +7,7 @@
 pub mod application;
 pub mod applicationset;
 pub mod diff;
+pub mod forges;
 pub mod health;
 pub mod installation;
 pub mod names;

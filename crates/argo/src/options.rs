@@ -27,6 +27,8 @@ pub struct Options {
     pub renders: Arc<Renders>,
     /// Clusters beside an embedded one: destinations name them.
     pub children: Option<Children>,
+    /// Where the public forges answer.
+    pub forges: crate::forges::Addresses,
 }
 
 impl Options {
@@ -39,6 +41,7 @@ impl Options {
             stand_in: true,
             renders: Arc::default(),
             children: None,
+            forges: crate::forges::Addresses::default(),
         }
     }
 }

@@ -328,6 +328,10 @@ impl Repositories {
         let mut credentials = Credentials::default();
         credentials.add_secret(&renamed);
         if data.contains_key("githubAppPrivateKey") {
+            let mut data = data.clone();
+            if let Some(base) = data.remove("githubAppEnterpriseBaseUrl") {
+                data.insert("githubAppBaseURL".to_owned(), base);
+            }
             let token = self.fetcher.github_app(&data, &credentials).await;
             credentials =
                 token.map_err(|error| format!("failed to get a token of the GitHub App: {error}"))?;

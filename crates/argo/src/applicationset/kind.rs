@@ -5,37 +5,40 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cluster::{Delete, PatchKind, PatchOptions};
-use controller::{Cause, Context, Description, Kind, ObjectRef, Outcome, Ready, aspect};
+use controller::{Cause, Context, Description, Kind, ObjectRef, Outcome, Ready};
 use futures::future::BoxFuture;
 use object::{Gvk, Key, Value, get, get_str, meta};
 use serde_json::json;
 
+use super::answers::Known;
 use super::policy::{self, Policy, Step};
 use super::rolling::{self, Turn};
+use super::status::Status;
 use super::{Answer, Error, Generated, Question, generate};
-use crate::application::spec::Origin;
 use crate::names::{self, APPLICATION, APPLICATION_SET, GROUP, VERSION};
 use crate::options::Shared;
-use crate::repositories::Address;
 
 /// Who writes Applications and the set's status.
 const MANAGER: &str = "argocd-applicationset-controller";
 /// Asks for a look at a set.
-const REFRESH: &str = "argocd.argoproj.io/application-set-refresh";
+pub(super) const REFRESH: &str = "argocd.argoproj.io/application-set-refresh";
 /// How often a set is looked at when its generators do not say.
 const EVERY: Duration = Duration::from_secs(180);
+/// How often forges and plugins are asked when their generators do not say.
+const SELDOM: Duration = Duration::from_secs(1800);
 /// How often answers to questions may lead to new questions.
 const ROUNDS: usize = 16;
 
 /// The kind.
 pub struct ApplicationSets {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) known: Known,
 }
 
 impl ApplicationSets {
     /// With what all kinds share.
     pub fn new(shared: Arc<Shared>) -> ApplicationSets {
-        ApplicationSets { shared }
+        ApplicationSets { shared, known: Known::default() }
     }
 }
 
@@ -102,26 +105,32 @@ impl Kind for ApplicationSets {
     }
 }
 
-/// How often a set is to be looked at: as its most impatient generator says.
-fn interval(set: &Value) -> Duration {
-    fn least(value: &Value, found: &mut Option<u64>) {
+/// How often a set is to be looked at: as its most impatient generator says. Who asks others asks them seldom.
+pub(super) fn interval(set: &Value) -> Duration {
+    fn least(value: &Value, found: &mut Option<Duration>) {
         match value {
-            Value::Object(map) => map.iter().for_each(|(key, value)| {
-                if let ("requeueAfterSeconds", Some(seconds)) =
-                    (key.as_str(), value.as_u64().filter(|s| *s > 0))
-                {
-                    *found = Some(found.map_or(seconds, |known| known.min(seconds)));
-                } else if key != "template" {
-                    least(value, found);
+            Value::Object(map) => {
+                for (name, spec) in map {
+                    let default = match name.as_str() {
+                        "git" | "clusterDecisionResource" => Some(EVERY),
+                        "scmProvider" | "pullRequest" | "plugin" => Some(SELDOM),
+                        _ => None,
+                    };
+                    let seconds = spec.get("requeueAfterSeconds").and_then(Value::as_u64).filter(|s| *s > 0);
+                    let own = default.map(|default| seconds.map_or(default, Duration::from_secs));
+                    *found = found.iter().copied().chain(own).min();
+                    if name != "template" {
+                        least(spec, found);
+                    }
                 }
-            }),
+            }
             Value::Array(list) => list.iter().for_each(|value| least(value, found)),
             _ => {}
         }
     }
     let mut found = None;
     least(get(set, &["spec", "generators"]).unwrap_or(&Value::Null), &mut found);
-    found.map_or(EVERY, Duration::from_secs)
+    found.unwrap_or(EVERY)
 }
 
 impl ApplicationSets {
@@ -205,84 +214,6 @@ impl ApplicationSets {
             }
         }
         Ok(Err(Error::Generator(format!("the generators still ask after {ROUNDS} rounds of answers"))))
-    }
-
-    async fn answer(
-        &self,
-        context: &Context,
-        set: &Value,
-        question: &Question,
-    ) -> Result<Result<Answer, String>, cluster::Error> {
-        Ok(match question {
-            Question::Files { repo, revision, .. } => {
-                let revision = if revision.is_empty() { "HEAD" } else { revision };
-                let address = Address {
-                    origin: Origin::Git,
-                    url: repo.clone(),
-                    revision: revision.to_owned(),
-                    chart: String::new(),
-                };
-                let age = self.shared.options.refresh;
-                let fetched = self.shared.repositories.get(context, &address, age).await;
-                fetched.map(|fetched| Answer::Files(Arc::new(fetched.tree.clone())))
-            }
-            Question::Clusters => {
-                let secrets = self.shared.sites.declared(context).await?;
-                Ok(Answer::List(Arc::new(secrets)))
-            }
-            Question::Decisions(spec) => self.decisions(context, set, spec).await?,
-            Question::Repositories(_) => Err(not_served("scmProvider")),
-            Question::PullRequests(_) => Err(not_served("pullRequest")),
-            Question::Plugin(_) => Err(not_served("plugin")),
-        })
-    }
-
-    /// The objects that decide about clusters, with what the ConfigMap of the generator says about them.
-    async fn decisions(
-        &self,
-        context: &Context,
-        set: &Value,
-        spec: &str,
-    ) -> Result<Result<Answer, String>, cluster::Error> {
-        let spec: Value = serde_json::from_str(spec).unwrap_or_default();
-        let text = |value: &Value, path: &[&str]| get_str(value, path).unwrap_or_default().to_owned();
-        let home = meta::namespace(set).unwrap_or_default();
-        let name = text(&spec, &["configMapRef"]);
-        let map = context.read(&Gvk::new("", "v1", "ConfigMap"), home, &name, aspect::content, true).await?;
-        let Some(map) = map else { return Ok(Err(format!("ConfigMap {home}/{name} not found"))) };
-        let data = |key: &str| text(&map, &["data", key]);
-        let labels = match spec.get("labelSelector").map(object::LabelSelector::from_object) {
-            Some(Ok(selector)) => Some(selector),
-            Some(Err(error)) => return Ok(Err(error.to_string())),
-            None => None,
-        };
-        let wanted = text(&spec, &["name"]);
-        if wanted.is_empty() == labels.is_none() {
-            return Ok(Err("exactly one of name and labelSelector must be given".to_owned()));
-        }
-        // The ConfigMap names the resource as addresses do, in the plural.
-        let (api_version, plural) = (data("apiVersion"), data("kind"));
-        let root = if api_version.contains('/') { "apis" } else { "api" };
-        let path = format!("/{root}/{api_version}/namespaces/{home}/{plural}");
-        let found = match context.cluster.raw("GET", &path, None, "").await {
-            Ok(found) => found,
-            Err(error) => return Ok(Err(format!("cannot list {plural} of {api_version}: {error}"))),
-        };
-        let objects = found.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
-        let chosen: Vec<Value> = objects
-            .into_iter()
-            .filter(|object| match &labels {
-                Some(selector) => selector.matches_object(object),
-                None => meta::name(object) == wanted,
-            })
-            .map(|object| {
-                json!({ "object": object, "matchKey": data("matchKey"), "statusListKey": data("statusListKey") })
-            })
-            .collect();
-        if chosen.is_empty() {
-            return Ok(Err(format!("no object of {plural} that decides about clusters was found")));
-        }
-        Ok(Ok(Answer::List(Arc::new(chosen))))
     }
 
     /// The turns of a rolling set; it runs again when one of its Applications moves.
@@ -408,131 +339,4 @@ fn progress(object: Option<&Value>) -> String {
         text(&["status", "health", "status"]),
         text(&["status", "operationState", "phase"]),
     )
-}
-
-fn not_served(generator: &str) -> String {
-    format!(
-        "the {generator} generator is not served here: nothing is made, and nothing of the set is deleted"
-    )
-}
-
-/// The status as it will be written.
-struct Status {
-    value: Value,
-    now: String,
-}
-
-impl Status {
-    fn new(set: &Value, now: String) -> Self {
-        Status { value: set.get("status").cloned().unwrap_or_else(|| json!({})), now }
-    }
-
-    /// Sets a condition; when it says the same as before it keeps its time.
-    fn condition(&mut self, kind: &str, holds: bool, reason: &str, message: &str) {
-        let status = if holds { "True" } else { "False" };
-        let mut list = self.value.get("conditions").and_then(Value::as_array).cloned().unwrap_or_default();
-        let old = list.iter().position(|one| get_str(one, &["type"]) == Some(kind));
-        let old = old.map(|at| list.remove(at));
-        let same = old.filter(|one| {
-            get_str(one, &["status"]) == Some(status)
-                && get_str(one, &["reason"]) == Some(reason)
-                && get_str(one, &["message"]) == Some(message)
-        });
-        list.push(same.unwrap_or_else(|| {
-            json!({
-                "type": kind, "status": status, "reason": reason, "message": message,
-                "lastTransitionTime": self.now,
-            })
-        }));
-        list.sort_by(|a, b| get_str(a, &["type"]).cmp(&get_str(b, &["type"])));
-        object::set(&mut self.value, &["conditions"], Value::Array(list));
-    }
-
-    fn failed(&mut self, reason: &str, message: &str) {
-        let generated = reason == "UpdateApplicationError" || reason == "RenderTemplateParamsError";
-        self.condition("ErrorOccurred", true, reason, message);
-        match generated {
-            true => self.condition(
-                "ParametersGenerated",
-                true,
-                "ParametersGenerated",
-                "Successfully generated parameters for all Applications",
-            ),
-            false => self.condition("ParametersGenerated", false, "ErrorOccurred", message),
-        }
-        self.condition("ResourcesUpToDate", false, reason, message);
-    }
-
-    fn succeeded(&mut self, turns: &[Turn], rolls: bool) {
-        const DONE: &str = "All applications have been generated successfully";
-        self.condition("ErrorOccurred", false, "ApplicationSetUpToDate", DONE);
-        self.condition(
-            "ParametersGenerated",
-            true,
-            "ParametersGenerated",
-            "Successfully generated parameters for all Applications",
-        );
-        self.condition("ResourcesUpToDate", true, "ApplicationSetUpToDate", DONE);
-        if rolls {
-            let through = turns.iter().all(|turn| turn.state == rolling::State::Healthy);
-            match through {
-                true => self.condition(
-                    "RolloutProgressing",
-                    false,
-                    "ApplicationSetRolloutComplete",
-                    "ApplicationSet Rollout has completed",
-                ),
-                false => self.condition(
-                    "RolloutProgressing",
-                    true,
-                    "ApplicationSetModified",
-                    "ApplicationSet is performing rollout of step",
-                ),
-            }
-        }
-    }
-
-    fn resources(&mut self, desired: &[Value], existing: &[Value]) {
-        let mut all: Vec<Value> = desired
-            .iter()
-            .map(|wanted| {
-                let name = meta::name(wanted);
-                let live = existing.iter().find(|found| meta::name(found) == name).unwrap_or(wanted);
-                let mut entry = json!({
-                    "group": GROUP, "version": VERSION, "kind": APPLICATION, "name": name,
-                    "namespace": meta::namespace(wanted).unwrap_or_default(),
-                });
-                if let Some(sync) = get_str(live, &["status", "sync", "status"]) {
-                    object::set(&mut entry, &["status"], sync.into());
-                }
-                if let Some(health) = get(live, &["status", "health"]) {
-                    object::set(&mut entry, &["health"], health.clone());
-                }
-                entry
-            })
-            .collect();
-        all.sort_by(|a, b| get_str(a, &["name"]).cmp(&get_str(b, &["name"])));
-        object::set(&mut self.value, &["resourcesCount"], all.len().into());
-        object::set(&mut self.value, &["resources"], Value::Array(all));
-    }
-
-    fn turns(&mut self, turns: &[Turn]) {
-        let old = self.value.get("applicationStatus").and_then(Value::as_array).cloned().unwrap_or_default();
-        if turns.is_empty() {
-            object::remove(&mut self.value, &["applicationStatus"]);
-            return;
-        }
-        let entries = turns
-            .iter()
-            .map(|turn| {
-                let before =
-                    old.iter().find(|entry| get_str(entry, &["application"]) == Some(&turn.application));
-                let since = before
-                    .filter(|entry| get_str(entry, &["status"]) == Some(turn.state.as_str()))
-                    .and_then(|entry| get_str(entry, &["lastTransitionTime"]));
-                turn.entry(since.unwrap_or(&self.now))
-            })
-            .collect();
-        object::set(&mut self.value, &["applicationStatus"], Value::Array(entries));
-    }
 }

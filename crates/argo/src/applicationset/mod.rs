@@ -7,6 +7,7 @@
 //! [`generate`] gives the Applications that should be, [`policy`] what follows for those that are, [`rolling`] in which
 //! order they may change.
 
+mod answers;
 mod flatten;
 mod generators;
 mod globs;
@@ -16,6 +17,7 @@ mod names;
 pub mod policy;
 mod render;
 pub mod rolling;
+mod status;
 mod template;
 mod world;
 

@@ -69,15 +69,11 @@ pub(super) fn asked(spec: &Value) -> Value {
     spec
 }
 
-/// Lists become texts joined by commas where the plain syntax knows only texts.
+/// The plain syntax knows only texts; lists are for the other.
 fn plain_texts(item: &Params) -> Params {
     item.iter()
         .filter_map(|(key, value)| match value {
-            Value::Array(list) => {
-                let all: Vec<String> = list.iter().map(go_text).collect();
-                Some((key.clone(), Value::String(all.join(","))))
-            }
-            Value::Object(_) => None,
+            Value::Array(_) | Value::Object(_) => None,
             other => Some((key.clone(), Value::String(go_text(other)))),
         })
         .collect()
