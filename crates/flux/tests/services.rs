@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use cluster::Apply;
 use object::{Gvk, Value};
 use testkit::http::{Request, Response, Server};
+use testkit::remotes::{Access, Registry};
 use world::World;
 
 type Log = Arc<Mutex<Vec<Request>>>;
@@ -418,6 +419,68 @@ async fn a_bucket_is_read_and_only_what_changed_is_read_again() {
     let read: Vec<String> = log.lock().unwrap().iter().map(|request| request.path.clone()).collect();
     let objects: Vec<&String> = read.iter().filter(|path| path.starts_with("/bucket/")).collect();
     assert_eq!(objects, ["/bucket/deploy/one.yaml"]);
+    world.stop().await;
+}
+
+/// The conditions of an object by type: status and message.
+async fn conditions(world: &World, gvk: &Gvk, name: &str) -> BTreeMap<String, (String, String)> {
+    let live = world.cluster.get(gvk, "default", name).await.unwrap().unwrap_or_default();
+    let list =
+        object::get(&live, &["status", "conditions"]).and_then(Value::as_array).cloned().unwrap_or_default();
+    let text = |one: &Value, key: &str| one[key].as_str().unwrap_or_default().to_owned();
+    list.iter().map(|one| (text(one, "type"), (text(one, "status"), text(one, "message")))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_artifact_is_taken_once_it_is_signed() {
+    use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    let registry = Registry::start(Access::Open);
+    let files = [("one.yaml".to_owned(), FILES[0].1.as_bytes().to_vec())];
+    let archive = source::Tree::from_files(files).unwrap().to_tar_gz();
+    let digest = registry.push_artifact("org/app", "1.0.0", &archive);
+    let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
+    let head = hex::decode("3059301306072a8648ce3d020106082a8648ce3d030107034200").unwrap();
+    let public = STANDARD.encode([&head, key.public_key().as_ref()].concat());
+    let world = World::start(&[("clusters/test/none.txt", "")]).await;
+    apply(
+        &world,
+        &format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: keys, namespace: default}}\n\
+             stringData: {{cosign.pub: \"-----BEGIN PUBLIC KEY-----\\n{public}\\n-----END PUBLIC KEY-----\\n\"}}\n---\n\
+             apiVersion: source.toolkit.fluxcd.io/v1\nkind: OCIRepository\nmetadata: {{name: app, namespace: default}}\n\
+             spec: {{url: 'oci://{}/org/app', ref: {{tag: 1.0.0}}, interval: 10m, verify: {{provider: cosign, secretRef: {{name: keys}}}}}}\n---\n\
+             apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {{name: app, namespace: default}}\n\
+             spec: {{interval: 10m, path: ./, prune: true, sourceRef: {{kind: OCIRepository, name: app}}}}\n",
+            registry.host()
+        ),
+    )
+    .await;
+    let repository = Gvk::new("source.toolkit.fluxcd.io", "v1", "OCIRepository");
+    let refused =
+        until("the refusal", async || conditions(&world, &repository, "app").await.remove("SourceVerified"))
+            .await;
+    assert_eq!(refused.0, "False");
+    let said =
+        "failed to verify the signature using provider 'cosign': no matching signatures were found for";
+    assert!(refused.1.starts_with(said), "{}", refused.1);
+    let one = Gvk::new("", "v1", "ConfigMap");
+    assert!(world.cluster.get(&one, "default", "one").await.unwrap().is_none());
+
+    let payload = format!(r#"{{"critical":{{"image":{{"docker-manifest-digest":"{digest}"}}}}}}"#);
+    let signature = key.sign(&aws_lc_rs::rand::SystemRandom::new(), payload.as_bytes()).unwrap();
+    let manifest = serde_json::json!({"layers": [{
+        "mediaType": "application/vnd.dev.cosign.simplesigning.v1+json",
+        "digest": registry.put_blob(payload.as_bytes()),
+        "annotations": {"dev.cosignproject.cosign/signature": STANDARD.encode(signature)},
+    }]});
+    let tag = format!("{}.sig", digest.replace(':', "-"));
+    registry.put_manifest("org/app", &tag, manifest.to_string().as_bytes());
+    until("its object", async || world.cluster.get(&one, "default", "one").await.unwrap()).await;
+    let verified = conditions(&world, &repository, "app").await.remove("SourceVerified");
+    let said = format!("verified signature of revision 1.0.0@{digest}");
+    assert_eq!(verified, Some(("True".to_owned(), said)));
     world.stop().await;
 }
 

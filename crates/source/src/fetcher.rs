@@ -37,6 +37,8 @@ pub(crate) struct Inner {
     mirrors: Mutex<HashMap<PathBuf, Arc<Mutex<()>>>>,
     /// The last index of every chart repository, by address and digest.
     pub(crate) indexes: Mutex<HashMap<String, (String, Arc<Index>)>>,
+    /// By address: which artifact was looked at with which trust, and who signed it.
+    pub(crate) verdicts: Mutex<HashMap<String, (String, String)>>,
     /// What every bucket held last.
     pub(crate) buckets: Mutex<HashMap<String, crate::bucket::Known>>,
     /// Tokens of GitHub Apps with their ends, by what they were asked with.
@@ -77,6 +79,7 @@ impl Fetcher {
                 trees: Mutex::default(),
                 mirrors: Mutex::default(),
                 indexes: Mutex::default(),
+                verdicts: Mutex::default(),
                 buckets: Mutex::default(),
                 tokens: Mutex::default(),
             }),

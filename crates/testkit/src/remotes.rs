@@ -82,12 +82,25 @@ impl Registry {
             layer.len(),
         )
         .into_bytes();
-        let digest = sha256(&manifest);
+        self.put_blob(&config);
+        self.put_blob(layer);
+        self.put_manifest(repository, &tag.replace('+', "_"), &manifest)
+    }
+
+    /// Puts a blob; its digest.
+    pub fn put_blob(&self, bytes: &[u8]) -> String {
+        let digest = sha256(bytes);
+        self.content.lock().expect("the content").blobs.insert(digest.clone(), bytes.to_vec());
+        digest
+    }
+
+    /// Puts a manifest or an index under a tag, and under its digest, which is given back.
+    pub fn put_manifest(&self, repository: &str, tag: &str, manifest: &[u8]) -> String {
+        let digest = sha256(manifest);
         let mut content = self.content.lock().expect("the content");
-        content.blobs.insert(sha256(&config), config);
-        content.blobs.insert(sha256(layer), layer.to_vec());
-        content.manifests.insert((repository.to_string(), digest.clone()), manifest.clone());
-        content.manifests.insert((repository.to_string(), tag.replace('+', "_")), manifest);
+        for name in [tag, &digest] {
+            content.manifests.insert((repository.to_string(), name.to_string()), manifest.to_vec());
+        }
         digest
     }
 

@@ -9,7 +9,9 @@ use object::{Gvk, Value, get, meta};
 use serde_json::json;
 use source::{Artifact, Limits, Revision, Tree};
 
-use super::{Failure, Fetch, Fetched, artifact_aspect, helm_repository, source_gvk, source_key};
+use super::{
+    Failure, Fetch, Fetched, artifact_aspect, helm_repository, source_gvk, source_key, verification,
+};
 use crate::artifacts::Offered;
 use crate::common::{self, Pass, bool_at, reference, str_at, strings_at};
 use crate::options::{Shared, resumes};
@@ -70,10 +72,13 @@ impl Fetch for HelmCharts {
             let Some(reference) = reference(&object, &["spec", "sourceRef"]) else {
                 return Err(unavailable("spec.sourceRef is missing").stalled());
             };
-            if get(&object, &["spec", "verify"]).is_some_and(Value::is_object) {
-                let why =
-                    "spec.verify: signatures cannot be verified yet; remove spec.verify to use the chart";
-                return Err(Failure::new("SourceVerified", "VerificationError", why).stalled());
+            let verifies = get(&object, &["spec", "verify"]).is_some_and(Value::is_object);
+            if verifies && reference.kind != "HelmRepository" {
+                let why = format!(
+                    "spec.verify: a chart out of a {} has no signatures of its own; verify the source instead",
+                    reference.kind
+                );
+                return Err(verification::failed(why).stalled());
             }
             // A HelmChart refers only to its own namespace.
             let gvk = source_gvk(&reference.kind);
@@ -119,16 +124,23 @@ impl HelmCharts {
         let name = str_at(object, &["spec", "chart"]).to_owned();
         let version = str_at(object, &["spec", "version"]).to_owned();
         let holder = Pass::new(pass.context.clone(), repository, "source-controller");
-        let request = helm_repository::request(&holder).await?;
+        let mut request = helm_repository::request(&holder).await?;
+        request.verify = verification::cosign(pass).await?;
         super::follow(&self.shared, pass, &request.url);
         let pulled = self.shared.options.fetcher.helm_chart(&request, &name, &version).await;
-        let chart = pulled.map_err(|error| {
-            Failure::fetch(
+        let chart = pulled.map_err(|error| match error {
+            source::Error::Unverified { why, .. } => {
+                verification::failed(format!("chart verification error: failed to verify '{name}': {why}"))
+            }
+            error => Failure::fetch(
                 "ChartPullError",
                 &format!("chart pull error: failed to get chart '{name}'"),
                 &error,
-            )
+            ),
         })?;
+        let said = format!("verified signature of version {}", chart.version);
+        let said = chart.verified.is_some().then_some(said.as_str());
+        verification::say(pass, request.verify.is_some(), said, chart.mapped.as_deref());
         let mut chart_version = chart.version.clone();
         let mut artifact = Artifact::of_blob(Revision::new(chart_version.clone(), ""), chart.archive.clone());
         let values_files = strings_at(object, &["spec", "valuesFiles"]);

@@ -11,7 +11,7 @@ use serde_json::json;
 use source::git::{Mode, Reference, Request, Verify};
 use source::{Artifact, Copy, Credentials};
 
-use super::{Failure, Fetch, Fetched, secrets, source_gvk, source_key};
+use super::{Failure, Fetch, Fetched, secrets, source_gvk, source_key, verification};
 use crate::common::{self, Pass, bool_at, duration_at, str_at, strings_at};
 use crate::options::Shared;
 
@@ -90,7 +90,7 @@ impl Fetch for GitRepositories {
             request.sparse = strings_at(&object, &["spec", "sparseCheckout"]);
             request.recurse_submodules = bool_at(&object, &["spec", "recurseSubmodules"]);
             request.timeout = duration_at(&object, &["spec", "timeout"]).unwrap_or(Duration::from_secs(60));
-            request.verify = verification(pass).await?;
+            request.verify = wanted(pass).await?;
             let fetched = self.shared.options.fetcher.git(&request).await;
             let fetched = fetched.map_err(|error| match error {
                 source::Error::Unverified { reason, why } => {
@@ -134,7 +134,7 @@ pub(crate) async fn git_credentials(shared: &Shared, pass: &Pass) -> Result<Cred
 }
 
 /// Whose signatures `spec.verify` asks for.
-async fn verification(pass: &mut Pass) -> Result<Option<Verify>, Failure> {
+async fn wanted(pass: &mut Pass) -> Result<Option<Verify>, Failure> {
     let Some(spec) = get(&pass.object, &["spec", "verify"]).filter(|found| found.is_object()).cloned() else {
         return Ok(None);
     };
@@ -158,27 +158,13 @@ async fn verification(pass: &mut Pass) -> Result<Option<Verify>, Failure> {
 
 /// Tells of the signatures, and in which mode they were checked.
 fn say_verified(pass: &mut Pass, verify: Option<&Verify>, fetched: &Artifact) {
-    match (verify, &fetched.verified) {
-        (Some(verify), Some(said)) => {
-            pass.condition("SourceVerified", "True", "Succeeded", said);
-            let mode = match verify.mode {
-                Mode::Head => "HEAD",
-                Mode::Tag => "Tag",
-                Mode::TagAndHead => "TagAndHEAD",
-            };
-            pass.set(&["sourceVerificationMode"], json!(mode));
-        }
-        (Some(_), None) => {
-            let place = fetched.mapped.as_deref().unwrap_or_default();
-            let why = format!("served from {place}: a local folder has no signatures");
-            pass.condition("SourceVerified", "False", "Mapped", &why);
-            pass.set(&["sourceVerificationMode"], Value::Null);
-        }
-        (None, _) => {
-            pass.drop_condition("SourceVerified");
-            pass.set(&["sourceVerificationMode"], Value::Null);
-        }
-    }
+    verification::say(pass, verify.is_some(), fetched.verified.as_deref(), fetched.mapped.as_deref());
+    let mode = verify.filter(|_| fetched.verified.is_some()).map(|verify| match verify.mode {
+        Mode::Head => "HEAD",
+        Mode::Tag => "Tag",
+        Mode::TagAndHead => "TagAndHEAD",
+    });
+    pass.set(&["sourceVerificationMode"], json!(mode));
 }
 
 /// Fields of the spec that shape the artifact, echoed so that a change of them is seen.

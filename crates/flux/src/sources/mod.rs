@@ -8,6 +8,7 @@ mod git;
 mod helm_repository;
 mod oci;
 pub(crate) mod secrets;
+mod verification;
 
 use std::sync::Arc;
 use std::time::Duration;

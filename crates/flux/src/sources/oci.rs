@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use object::{Gvk, Value, get};
 use source::oci::{LayerSelector, Operation, Reference, Request};
 
-use super::{Failure, Fetch, Fetched, secrets, source_gvk};
+use super::{Failure, Fetch, Fetched, secrets, source_gvk, verification};
 use crate::common::{self, Pass, bool_at, duration_at, str_at};
 use crate::options::Shared;
 
@@ -69,18 +69,21 @@ impl Fetch for OciRepositories {
             request.insecure = bool_at(&object, &["spec", "insecure"]);
             request.ignore = text(&object, &["spec", "ignore"]);
             request.timeout = duration_at(&object, &["spec", "timeout"]).unwrap_or(Duration::from_secs(60));
-            if get(&object, &["spec", "verify"]).is_some_and(Value::is_object) {
-                let why =
-                    "spec.verify: signatures cannot be verified yet; remove spec.verify to use the source";
-                return Err(Failure::new("SourceVerified", "VerificationError", why).stalled());
-            }
-            let artifact = self.shared.options.fetcher.oci(&request).await.map_err(|error| {
-                Failure::fetch(
+            request.verify = verification::cosign(pass).await?;
+            let artifact = self.shared.options.fetcher.oci(&request).await.map_err(|error| match error {
+                source::Error::Unverified { why, .. } => verification::failed(format!(
+                    "failed to verify the signature using provider '{}': {why}",
+                    verification::provider(&object)
+                )),
+                error => Failure::fetch(
                     "OCIArtifactPullFailed",
                     &format!("failed to pull artifact from '{url}'"),
                     &error,
-                )
+                ),
             })?;
+            let said = format!("verified signature of revision {}", artifact.revision);
+            let said = artifact.verified.is_some().then_some(said.as_str());
+            verification::say(pass, request.verify.is_some(), said, artifact.mapped.as_deref());
             for (field, observed) in
                 [("ignore", "observedIgnore"), ("layerSelector", "observedLayerSelector")]
             {

@@ -23,6 +23,8 @@ pub struct Request {
     pub pass_credentials: bool,
     /// Plain HTTP for OCI.
     pub insecure: bool,
+    /// Whose signatures are wanted of charts in a registry.
+    pub verify: Option<Arc<oci::Cosign>>,
     /// For each download.
     pub timeout: Duration,
 }
@@ -62,6 +64,8 @@ pub struct Chart {
     pub address: String,
     /// Where a map served it from: a path on this machine.
     pub mapped: Option<String>,
+    /// Whose signature was checked, in words.
+    pub verified: Option<String>,
 }
 
 impl Request {
@@ -72,6 +76,7 @@ impl Request {
             credentials: Credentials::default(),
             pass_credentials: false,
             insecure: false,
+            verify: None,
             timeout: Duration::from_secs(60),
         }
     }
@@ -107,6 +112,12 @@ impl Fetcher {
     pub async fn helm_chart(&self, request: &Request, name: &str, version: &str) -> Result<Chart> {
         if request.url.starts_with("oci://") {
             return self.oci_chart(request, name, version).await;
+        }
+        if request.verify.is_some() {
+            return Err(Error::Unverified {
+                reason: "VerificationError",
+                why: format!("{}: only charts in an OCI registry can be verified", request.url),
+            });
         }
         if let Some(url) = self.inner.maps.redirect(&request.url) {
             return Box::pin(self.helm_chart(&Request { url, ..request.clone() }, name, version)).await;
@@ -166,6 +177,7 @@ impl Fetcher {
             digest: chart.digest,
             address: path.display().to_string(),
             mapped: Some(path.display().to_string()),
+            verified: None,
         })
     }
 
@@ -175,6 +187,7 @@ impl Fetcher {
         let mut wanted = oci::Request::new(&url);
         wanted.credentials = request.credentials.clone();
         wanted.insecure = request.insecure;
+        wanted.verify = request.verify.clone();
         wanted.timeout = request.timeout;
         wanted.layer = oci::LayerSelector {
             media_type: Some(oci::CHART_LAYER.to_string()),
@@ -191,6 +204,7 @@ impl Fetcher {
             archive,
             address: url,
             mapped: artifact.mapped,
+            verified: artifact.verified,
         })
     }
 
@@ -270,6 +284,7 @@ fn checked(
         digest: own,
         address: place.to_string(),
         mapped: None,
+        verified: None,
     })
 }
 

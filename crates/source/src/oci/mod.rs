@@ -1,11 +1,14 @@
 //! OCI artifacts: tags and digests to layers.
 
 mod auth;
+mod cosign;
 mod layout;
 mod mapped;
 mod push;
 mod registry;
+mod signatures;
 
+pub use cosign::Cosign;
 pub use push::{Blob, Push};
 
 use crate::{Artifact, Credentials, Error, Fetcher, Result, Revision, Tree, version};
@@ -40,6 +43,8 @@ pub struct Request {
     pub insecure: bool,
     /// `spec.ignore`.
     pub ignore: Option<String>,
+    /// Whose signatures are wanted; what a map serves has none, and is taken unverified.
+    pub verify: Option<Arc<Cosign>>,
     /// For the whole fetch.
     pub timeout: Duration,
 }
@@ -86,6 +91,7 @@ impl Request {
             credentials: Credentials::default(),
             insecure: false,
             ignore: None,
+            verify: None,
             timeout: Duration::from_secs(60),
         }
     }
@@ -162,6 +168,10 @@ impl Fetcher {
     ) -> Result<Artifact> {
         let (name, wanted) = choose(store, request, filter).await?;
         let (manifest, digest) = store.manifest(&wanted).await?;
+        let verified = match (&request.verify, store) {
+            (Some(cosign), Store::Registry(_)) => Some(self.verified(store, request, cosign, &digest).await?),
+            _ => None,
+        };
         let (manifest, digest) = match platform(&manifest) {
             // What is reported is the digest the tag points to.
             Some(inner) => (store.manifest(&inner).await?.0, digest),
@@ -171,6 +181,7 @@ impl Fetcher {
         let bytes: Arc<[u8]> = self.layer(store, &layer).await?.into();
         let mut artifact = unpack(self, request, Revision::new(name, digest), bytes)?;
         artifact.metadata = annotations(&manifest);
+        artifact.verified = verified;
         Ok(artifact)
     }
 
@@ -212,6 +223,14 @@ impl Store {
         let value = serde_json::from_slice(&bytes)
             .map_err(|error| Error::Refused(format!("manifest {reference}: is not JSON: {error}")))?;
         Ok((value, digest))
+    }
+
+    /// Descriptors of what refers to a manifest.
+    async fn referrers(&self, digest: &str) -> Result<Vec<Value>> {
+        match self {
+            Store::Registry(registry) => registry.referrers(digest).await,
+            Store::Layout(_) => Ok(Vec::new()),
+        }
     }
 
     async fn blob(&self, digest: &str) -> Result<Vec<u8>> {

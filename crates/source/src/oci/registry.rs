@@ -8,6 +8,9 @@ use parking_lot::Mutex;
 /// Manifests we can read.
 const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json";
 
+/// Lists of manifests.
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
 /// Pages of tags at most.
 const MAX_PAGES: usize = 1000;
 
@@ -85,6 +88,24 @@ impl Registry {
             other => other,
         })?;
         transport::body(response, &url, &self.url, &self.limits).await
+    }
+
+    /// What refers to a manifest: descriptors. A registry that does not answer the question keeps them in an index
+    /// that is tagged after the digest.
+    pub(super) async fn referrers(&self, digest: &str) -> Result<Vec<Value>> {
+        let url = format!("{}/referrers/{digest}", self.base);
+        let bytes = match self.get(&url, Some(INDEX)).await {
+            Ok(response) => transport::body(response, &url, &self.url, &self.limits).await?,
+            Err(Error::NotFound(_)) => match self.manifest(&digest.replace(':', "-")).await {
+                Ok(bytes) => bytes,
+                Err(Error::NotFound(_)) => return Ok(Vec::new()),
+                Err(error) => return Err(error),
+            },
+            Err(error) => return Err(error),
+        };
+        let index: Value = serde_json::from_slice(&bytes)
+            .map_err(|error| Error::Refused(format!("{url}: the list of referrers is not JSON: {error}")))?;
+        Ok(index.get("manifests").and_then(Value::as_array).cloned().unwrap_or_default())
     }
 
     pub(super) async fn blob(&self, digest: &str) -> Result<Vec<u8>> {
