@@ -40,6 +40,19 @@ fn the_example_comes_up_and_follows_edits() {
     up.wait_kubectl(&settings, |text| text.contains("EUR") && text.contains("Hello from shop"));
     let image = ["-n", "guestbook", "get", "deployment", "guestbook", "-o", "jsonpath={.spec}"];
     up.wait_kubectl(&image, |text| text.contains("registry.example.com/guestbook:v2"));
+    // What can be done with an object is listed and done.
+    let state_of = state.path().to_string_lossy().into_owned();
+    let ask = |arguments: &[&str]| {
+        let output = run(&[arguments, &["--state", &state_of]].concat());
+        assert!(output.status.success(), "{arguments:?}: {}", harness::said(&output));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert!(ask(&["actions", "deploy/web", "-n", "shop"]).contains("restart"));
+    let patched = ask(&["actions", "deployment.apps/web", "restart", "-n", "shop"]);
+    assert_eq!(patched, "deployment/web patched\n");
+    let restarted = ["-n", "shop", "get", "deployment", "web", "-o", "jsonpath={.spec.template.metadata}"];
+    up.wait_kubectl(&restarted, |text| text.contains("restartedAt"));
+    assert!(ask(&["history", "app/shop"]).contains("automated"));
     edit(&repository.path().join("apps/shop.yaml"), "currency: EUR", "currency: GBP");
     up.wait_kubectl(&settings, |text| text.contains("GBP"));
     // What an Application brought goes with it.

@@ -4,6 +4,7 @@ use super::named;
 use super::reconcile::Verb;
 use crate::errors::usage;
 use crate::target::Target;
+use crate::views::{Output, structured, table::table};
 use cluster::{Cluster, PatchKind, PatchOptions};
 use object::{Gvk, Value, get, get_i64, get_str};
 use serde_json::json;
@@ -88,6 +89,64 @@ pub async fn operate(
     }
 }
 
+/// Arguments of `landfall history`.
+#[derive(clap::Args)]
+pub struct HistoryArgs {
+    /// app/NAME
+    application: String,
+    /// The namespace
+    #[arg(short, long, default_value = "argocd")]
+    namespace: String,
+    /// The format
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Prints the history of an Application, oldest first.
+pub async fn history(args: HistoryArgs) -> anyhow::Result<ExitCode> {
+    let cluster = Cluster::new(args.target.client().await?);
+    let (_, _, object) = read(&cluster, &args.application, &args.namespace).await?;
+    let history = get(&object, &["status", "history"]).cloned().unwrap_or_else(|| json!([]));
+    if let Some(text) = structured(&history, args.output)? {
+        print!("{text}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let row = |entry: &Value| {
+        let text = |path: &[&str]| get_str(entry, path).unwrap_or_default().to_owned();
+        let revisions = get(entry, &["revisions"]).and_then(Value::as_array);
+        let revision = match revisions {
+            Some(list) => list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
+            None => text(&["revision"]),
+        };
+        let by = match get(entry, &["initiatedBy", "automated"]) {
+            Some(Value::Bool(true)) => "automated".to_owned(),
+            _ => text(&["initiatedBy", "username"]),
+        };
+        let id = get_i64(entry, &["id"]).unwrap_or_default().to_string();
+        vec![id, text(&["deployedAt"]), revision, by]
+    };
+    let rows: Vec<Vec<String>> = history.as_array().into_iter().flatten().map(row).collect();
+    print!("{}", table(&["ID", "DEPLOYED", "REVISION", "BY"], &rows));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The Application that a word names.
+async fn read(cluster: &Cluster, word: &str, namespace: &str) -> anyhow::Result<(Gvk, String, Value)> {
+    let (kind, names) = named::split(&[word.to_owned()])?;
+    let (Some(kind), Some(name)) = (kind, names.into_iter().next()) else {
+        return Err(usage("name an Application: app/NAME"));
+    };
+    if kind.kind != argo::names::APPLICATION {
+        return Err(usage(format!("{} has no history; name an Application: app/NAME", kind.kind)));
+    }
+    let Some(object) = cluster.get(&kind.gvk(), namespace, &name).await? else {
+        anyhow::bail!("application/{name} is not in namespace {namespace}");
+    };
+    Ok((kind.gvk(), name, object))
+}
+
 /// Arguments of `landfall rollback`.
 #[derive(clap::Args)]
 pub struct RollbackArgs {
@@ -110,21 +169,9 @@ pub struct RollbackArgs {
 
 /// Syncs an Application to an entry of its history.
 pub async fn rollback(args: RollbackArgs) -> anyhow::Result<ExitCode> {
-    let (kind, names) = named::split(std::slice::from_ref(&args.application))?;
-    let (Some(kind), Some(name)) = (kind, names.first()) else {
-        return Err(usage("name an Application: app/NAME"));
-    };
-    if kind.kind != argo::names::APPLICATION {
-        return Err(usage(format!(
-            "{} has no history to go back in; name an Application: app/NAME",
-            kind.kind
-        )));
-    }
     let cluster = Cluster::new(args.target.client().await?);
-    let (gvk, namespace) = (kind.gvk(), args.namespace.as_str());
-    let Some(object) = cluster.get(&gvk, namespace, name).await? else {
-        anyhow::bail!("application/{name} is not in namespace {namespace}");
-    };
+    let namespace = args.namespace.as_str();
+    let (gvk, name, object) = read(&cluster, &args.application, namespace).await?;
     let automated = get(&object, &["spec", "syncPolicy", "automated"])
         .is_some_and(|block| block.is_object() && get(block, &["enabled"]) != Some(&Value::Bool(false)));
     if automated {
@@ -151,6 +198,6 @@ pub async fn rollback(args: RollbackArgs) -> anyhow::Result<ExitCode> {
         }
     }
     let operation = json!({"initiatedBy": {"username": "landfall"}, "sync": sync});
-    let good = operate(&cluster, &gvk, namespace, name, operation, args.timeout).await?;
+    let good = operate(&cluster, &gvk, namespace, &name, operation, args.timeout).await?;
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }

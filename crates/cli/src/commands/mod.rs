@@ -1,5 +1,6 @@
 //! The command line: one file for each verb.
 
+mod actions;
 mod adopt;
 mod application;
 mod cluster;
@@ -58,6 +59,10 @@ enum Command {
     Suspend(Later<reconcile::Args>),
     /// Reconcile again
     Resume(Later<reconcile::Args>),
+    /// List what can be done with an object, or do it (Argo CD's resource actions)
+    Actions(Later<actions::Args>),
+    /// Show what an Argo CD Application was synced to
+    History(Later<application::HistoryArgs>),
     /// Bring an Argo CD Application back to an entry of its history
     Rollback(Later<application::RollbackArgs>),
     /// Helm's verbs, flags and output
@@ -98,6 +103,8 @@ impl Cli {
             }
             Command::Suspend(args) => block_on(reconcile::run(args.into_inner(), reconcile::Verb::Suspend)),
             Command::Resume(args) => block_on(reconcile::run(args.into_inner(), reconcile::Verb::Resume)),
+            Command::Actions(args) => block_on(actions::run(args.into_inner())),
+            Command::History(args) => block_on(application::history(args.into_inner())),
             Command::Rollback(args) => block_on(application::rollback(args.into_inner())),
             Command::Helm(args) => helm::run(args.into_inner()),
             Command::Kustomize(args) => kustomize::run(args.into_inner()),
