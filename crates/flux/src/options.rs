@@ -35,6 +35,9 @@ pub struct Options {
     pub outward: bool,
     /// How much one pass may delete.
     pub deletion_budget: plan::Budget,
+    /// Nothing is pruned that takes data with it (namespaces, volume claims, stateful workloads, definitions with
+    /// objects) before somebody has seen that it would be.
+    pub protect: bool,
     /// Objects that install a controller which this program embodies are applied, but counted as healthy.
     pub stand_in: bool,
     /// On a cluster whose pods really run, those objects get no pods.
@@ -59,6 +62,7 @@ impl Options {
             requeue_dependency: Duration::from_secs(30),
             outward: true,
             deletion_budget: plan::Budget::default(),
+            protect: true,
             stand_in: true,
             stop_stand_ins: false,
             renders: Arc::default(),

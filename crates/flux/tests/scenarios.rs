@@ -26,6 +26,8 @@ async fn scenarios() {
         ("ResourceSet", "fluxcd.controlplane.io", "v1"),
         ("ResourceSetInputProvider", "fluxcd.controlplane.io", "v1"),
         ("FluxInstance", "fluxcd.controlplane.io", "v1"),
+        ("PersistentVolumeClaim", "", "v1"),
+        ("StatefulSet", "apps", "v1"),
     ];
     let kinds = kinds.map(|(kind, group, version)| Gvk::new(group, version, kind));
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/scenarios");

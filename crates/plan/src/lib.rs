@@ -8,8 +8,10 @@ mod budget;
 mod inventory;
 mod order;
 mod plan;
+mod protect;
 
 pub use budget::{Budget, Exceeded};
 pub use inventory::{BadId, ObjectRef};
 pub use order::{compare, stage_of};
 pub use plan::{Action, Marks, Plan, Request, Step, plan};
+pub use protect::{Protection, protection, word_for};

@@ -36,6 +36,9 @@ pub struct Args {
     /// The Secret with age keys for Kustomizations whose decryption names none
     #[arg(long, value_name = "NAMESPACE/NAME")]
     sops_age_secret: Option<String>,
+    /// Prune namespaces, volume claims, stateful workloads and definitions in use without asking, as Flux does
+    #[arg(long)]
+    prune_data: bool,
     /// Reconcile only objects with these labels, for example sharding.fluxcd.io/key=one or !sharding.fluxcd.io/key;
     /// a source belongs to the share of those who use it
     #[arg(long, value_name = "SELECTOR")]
@@ -223,6 +226,7 @@ fn kinds(args: &Args) -> anyhow::Result<Vec<Arc<dyn controller::Kind>>> {
     settings.no_cross_namespace_refs = args.no_cross_namespace_refs;
     settings.default_service_account = args.default_service_account.clone();
     settings.stop_stand_ins = true;
+    settings.protect = !args.prune_data;
     if let Some(secret) = &args.sops_age_secret {
         let (namespace, name) = secret
             .split_once('/')

@@ -158,6 +158,8 @@ async fn deliver(
     kinds.extend(flux::kinds(flux::Options {
         outward,
         stop_stand_ins: embedded.is_none(),
+        // Nothing on a simulated cluster holds data.
+        protect: embedded.is_none(),
         ..flux::Options::new(sources)
     }));
     if outward {

@@ -2,10 +2,10 @@
 
 use cluster::{Cluster, EventType};
 use controller::{Cause, Judgement, Outcome, wait_for};
-use object::{Key, get};
-use plan::ObjectRef;
+use object::{Key, get, meta};
+use plan::{Action, ObjectRef, Step};
 
-use super::{Kustomizations, MANAGER, marks, retry, timeout};
+use super::{APPROVE_DELETIONS, Kustomizations, MANAGER, marks, prune, retry, timeout};
 use crate::apply::Applier;
 use crate::common::{Pass, bool_at, str_at};
 
@@ -58,6 +58,30 @@ pub(super) async fn finalize(
     Ok(Outcome::done())
 }
 
+/// What takes data with it stays, unless the policy says in words that all is to go, or somebody has seen the plan.
+async fn without_held(
+    kind: &Kustomizations,
+    pass: &Pass,
+    applier: &Applier<'_>,
+    mut deletions: Vec<Step>,
+) -> Result<Vec<Step>, cluster::Error> {
+    let doomed = deletions.iter().filter(|step| step.action == Action::Delete);
+    let word = plan::word_for(doomed.map(|step| &step.target));
+    let explicit =
+        matches!(str_at(&pass.object, &["spec", "deletionPolicy"]), "Delete" | "WaitForTermination");
+    let approved = explicit || meta::annotation(&pass.object, APPROVE_DELETIONS) == Some(word.as_str());
+    let held = prune::held(kind, applier, &deletions, approved).await?;
+    if !held.is_empty() {
+        let message = format!(
+            "left where it is: {}; with spec.deletionPolicy: Delete it would have gone, too",
+            prune::list(&held)
+        );
+        pass.event(EventType::Warning, "DeletionHeld", &message, "");
+        deletions.retain(|step| !held.iter().any(|held| held.target.key == step.target.key));
+    }
+    Ok(deletions)
+}
+
 async fn delete(
     kind: &Kustomizations,
     pass: &mut Pass,
@@ -76,6 +100,7 @@ async fn delete(
     applier.prepare(&mut [], inventory).await?;
     let deletions = applier.deletions(&marks, Vec::new(), inventory);
     let deletions = deletions.map_err(|error| cluster::Error::new(cluster::ErrorKind::Other, error))?;
+    let deletions = without_held(kind, pass, &applier, deletions).await?;
     let report = applier.delete(&deletions).await;
     if report.preempted {
         return Ok(Some(Outcome::preempted()));

@@ -8,6 +8,7 @@ mod finalize;
 mod history;
 mod images;
 mod kms;
+mod prune;
 mod run;
 
 use std::sync::Arc;
@@ -36,7 +37,7 @@ pub const GROUP: &str = "kustomize.toolkit.fluxcd.io";
 pub const KIND: &str = "Kustomization";
 /// The field manager of applied objects, and the component that speaks.
 pub const MANAGER: &str = "kustomize-controller";
-/// A number of deletions that somebody agrees to, beyond the budget.
+/// What somebody agrees to: a number of deletions beyond the budget, or the word for exactly those that are held back.
 pub const APPROVE_DELETIONS: &str = "landfall.dev/approve-deletions";
 
 /// The kind.

@@ -8,15 +8,14 @@ use cluster::{Cluster, EventType};
 use controller::{Cause, Context, Outcome, Rendered, WaitError, aspect, wait_for};
 use jiff::Timestamp;
 use object::{Gvk, Key, Value, get, meta};
-use plan::{Action, ObjectRef, Plan};
+use plan::{ObjectRef, Plan};
 use serde_json::json;
 
 use super::build::{self, Input};
 use super::decrypt::Keyring;
 use super::history;
-use super::{
-    APPROVE_DELETIONS, Kustomizations, MANAGER, depends, every, finalize, marks, retry, timeout, world,
-};
+use super::prune::prune;
+use super::{Kustomizations, MANAGER, depends, every, finalize, marks, retry, timeout, world};
 use crate::apply::{self, Applier, Change, Desired, Report};
 use crate::artifacts::Offered;
 use crate::common::{Pass, bool_at, format_duration, reference, str_at, string_map};
@@ -25,7 +24,7 @@ use crate::options::resumes;
 use crate::sources::{secret_data, source_gvk, source_key};
 
 /// A pass that did not succeed.
-enum Stop {
+pub(super) enum Stop {
     /// The API failed us.
     Api(cluster::Error),
     /// Something newer came.
@@ -46,7 +45,7 @@ impl From<cluster::Error> for Stop {
     }
 }
 
-fn failed(reason: &'static str, message: impl Into<String>) -> Stop {
+pub(super) fn failed(reason: &'static str, message: impl Into<String>) -> Stop {
     let message = message.into();
     Stop::Failed(reason, message.clone(), Cause::new(message))
 }
@@ -188,11 +187,14 @@ async fn steps(kind: &Kustomizations, pass: &mut Pass, started: Timestamp) -> Re
     };
     let old = ObjectRef::parse_entries(get(&object, &["status", "inventory"])).unwrap_or_default();
     let mut inventory = plan.inventory();
-    if let Err((survivors, stop)) = prune(kind, pass, &applier, &plan, old.len(), &revision).await {
-        inventory.extend(survivors);
-        set_inventory(pass, &inventory);
-        log("PruneFailed", pass);
-        return Err(stop);
+    match prune(kind, pass, &applier, &plan, old.len(), &revision).await {
+        Ok(held) => inventory.extend(held),
+        Err((survivors, stop)) => {
+            inventory.extend(survivors);
+            set_inventory(pass, &inventory);
+            log("PruneFailed", pass);
+            return Err(stop);
+        }
     }
     set_inventory(pass, &inventory);
     let changed = !report.log().is_empty();
@@ -429,46 +431,6 @@ fn clean(object: &mut Value) {
 fn set_inventory(pass: &mut Pass, inventory: &[ObjectRef]) {
     let entries: Vec<Value> = inventory.iter().map(ObjectRef::entry).collect();
     pass.set(&["inventory"], json!({"entries": entries}));
-}
-
-/// Deletes what is no longer in the source. On failure says what is still there.
-async fn prune(
-    kind: &Kustomizations,
-    pass: &mut Pass,
-    applier: &Applier<'_>,
-    plan: &Plan,
-    total: usize,
-    revision: &str,
-) -> Result<(), (Vec<ObjectRef>, Stop)> {
-    let stale: Vec<ObjectRef> = plan
-        .deletions
-        .iter()
-        .filter(|step| step.action == Action::Delete)
-        .map(|step| step.target.clone())
-        .collect();
-    let approved = meta::annotation(&pass.object, APPROVE_DELETIONS).and_then(|text| text.parse().ok());
-    if let Err(exceeded) = kind.shared.options.deletion_budget.check(stale.len(), total, approved) {
-        let message = format!(
-            "{exceeded}; to allow it, annotate the Kustomization with {APPROVE_DELETIONS}={}",
-            stale.len()
-        );
-        return Err((stale, failed("PruneFailed", message)));
-    }
-    let report = applier.delete(&plan.deletions).await;
-    let survivors = || {
-        let gone = |entry: &ObjectRef| report.entries.iter().any(|(target, _)| target.key == entry.key);
-        stale.iter().filter(|entry| !gone(entry)).cloned().collect::<Vec<_>>()
-    };
-    if report.preempted {
-        return Err((survivors(), Stop::Preempted));
-    }
-    if !report.log().is_empty() {
-        pass.event(EventType::Normal, "ReconciliationSucceeded", &report.log(), revision);
-    }
-    if report.errors.is_empty() {
-        return Ok(());
-    }
-    Err((survivors(), failed("PruneFailed", format!("prune failed: {}", report.error_text()))))
 }
 
 /// What to wait for: everything applied, or what the spec names, but never the unit itself.

@@ -17,6 +17,7 @@ use crate::apply::{self, Applier, Desired};
 use crate::common::{
     self, Pass, format_duration, is_true, namespace_of, observed, parse_duration, sha256, str_at, string_map,
 };
+use crate::kustomization::APPROVE_DELETIONS;
 use crate::options::Shared;
 use crate::{cel, health};
 
@@ -401,6 +402,22 @@ impl ResourceSets {
         let stale = deletions.iter().filter(|step| step.action == Action::Delete).count();
         if let Err(exceeded) = self.shared.options.deletion_budget.check(stale, old.len(), None) {
             return Err(failed("PruneFailed", exceeded.to_string()));
+        }
+        let doomed = deletions.iter().filter(|step| step.action == Action::Delete);
+        let word = plan::word_for(doomed.map(|step| &step.target));
+        let approved = meta::annotation(&pass.object, APPROVE_DELETIONS) == Some(word.as_str());
+        let held = match self.shared.options.protect && !approved {
+            true => applier.held(&deletions).await?,
+            false => Vec::new(),
+        };
+        if !held.is_empty() {
+            let names: Vec<String> = held.iter().map(ToString::to_string).collect();
+            let message = format!(
+                "nothing was deleted, as data would go, too: {}; to delete, annotate the ResourceSet with \
+                 {APPROVE_DELETIONS}={word}",
+                names.join(", ")
+            );
+            return Err(failed("PruneFailed", message));
         }
         let report = applier.delete(&deletions).await;
         if report.preempted {
