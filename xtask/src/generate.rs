@@ -4,7 +4,8 @@
 //! release and CustomResourceDefinitions of other projects. Output keeps types, names, list types, patch
 //! keys, defaults and verbs; sentences (descriptions, examples, titles) are dropped. How Go writes fields that
 //! hold nothing is not in those documents: `generate/gofacts.go` reads it from the published Go types by
-//! reflection (needs `go` and its module cache or network).
+//! reflection (needs `go` and its module cache or network). `generate/goproto.go` reads their protobuf forms so, for
+//! `crates/apiserver`: the numbers of fields, and objects in both forms to test by.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
@@ -33,6 +34,9 @@ pub struct Args {
     /// The folder to write.
     #[arg(long, default_value = "crates/schema/data")]
     pub out: PathBuf,
+    /// The crate whose messages and their samples are written.
+    #[arg(long, default_value = "crates/apiserver")]
+    pub api: PathBuf,
 }
 
 /// Writes all data files.
@@ -41,6 +45,9 @@ pub struct Args {
 /// When an input is missing or not as expected.
 pub fn run(args: &Args) -> Result<bool> {
     let documents = read_archive(&args.data.join(API_ARCHIVE))?;
+    let protobuf = include_str!("generate/goproto.go");
+    write_compressed(&args.api.join("data/protobuf.tsv.z"), &go_run(protobuf, &["table"])?)?;
+    write_compressed(&args.api.join("testdata/protobuf.jsonl.z"), &go_run(protobuf, &["samples"])?)?;
     std::fs::create_dir_all(args.out.join("crds"))?;
     write_compressed(&args.out.join("types.tsv.z"), &types(&documents, &go_facts()?)?)?;
     write_compressed(&args.out.join("resources.json.z"), &resources(&documents)?)?;
@@ -79,22 +86,28 @@ fn write_compressed(path: &Path, text: &str) -> Result<()> {
 
 /// `definition → field → letter`, from Go.
 fn go_facts() -> Result<BTreeMap<String, Value>> {
+    Ok(serde_json::from_str(&go_run(include_str!("generate/gofacts.go"), &[])?)?)
+}
+
+/// What a Go program prints that reads Kubernetes' types.
+fn go_run(program: &str, arguments: &[&str]) -> Result<String> {
     let folder = tempfile::tempdir()?;
-    std::fs::write(folder.path().join("main.go"), include_str!("generate/gofacts.go"))?;
+    std::fs::write(folder.path().join("main.go"), program)?;
     let modules: String = GO_MODULES.iter().map(|module| format!("\t{module}\n")).collect();
     std::fs::write(
         folder.path().join("go.mod"),
-        format!("module gofacts\n\ngo 1.24.0\n\nrequire (\n{modules})\n"),
+        format!("module facts\n\ngo 1.24.0\n\nrequire (\n{modules})\n"),
     )?;
     let output = Command::new("go")
         .args(["run", "-mod=mod", "."])
+        .args(arguments)
         .current_dir(folder.path())
         .output()
         .context("go is needed to read the encodings of Kubernetes' types")?;
     if !output.status.success() {
         bail!("go run failed: {}", String::from_utf8_lossy(&output.stderr));
     }
-    Ok(serde_json::from_slice(&output.stdout)?)
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 /// A line for each definition: name, its kinds (`group/version/kind` separated by blanks), its schema.

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::catalog::{Catalog, Group, Resource, Subresource, Version, api_version};
+use crate::request::Media;
 use crate::respond;
 use crate::server::Body;
 use crate::status::Failure;
@@ -47,11 +48,11 @@ pub fn answer(
         }
         _ => return Err(Failure::page_not_found()),
     };
-    Ok(respond::tree(StatusCode::OK, &body, wants_yaml(headers)))
+    Ok(respond::tree(StatusCode::OK, &body, media(headers)))
 }
 
-fn wants_yaml(headers: &HeaderMap) -> bool {
-    crate::request::negotiate(headers, false).is_some_and(|format| format.yaml)
+fn media(headers: &HeaderMap) -> Media {
+    crate::request::negotiate(headers, false, true).map_or(Media::Json, |format| format.media)
 }
 
 /// The version of aggregated discovery that is preferred over the plain form.

@@ -39,20 +39,20 @@ pub async fn answer(
         (&Method::GET, ["landfall", "clusters"]) => {
             let names = server.child_names().map_err(|error| refused(&error))?;
             let items: Vec<Value> = names.iter().map(|name| json!({"name": name})).collect();
-            Ok(respond::tree(StatusCode::OK, &json!({"items": items}), false))
+            Ok(respond::tree(StatusCode::OK, &json!({"items": items}), crate::request::Media::Json))
         }
         (&Method::POST, ["landfall", "clusters"]) => {
             let (name, origin) = wanted(body)?;
             let child = server.create_child(&name, &origin).await.map_err(|error| refused(&error))?;
-            Ok(respond::tree(StatusCode::CREATED, &shown(app, &name, &child), false))
+            Ok(respond::tree(StatusCode::CREATED, &shown(app, &name, &child), crate::request::Media::Json))
         }
         (&Method::GET, ["landfall", "clusters", name]) => {
             let child = server.child(name).await.map_err(|error| refused(&error))?;
-            Ok(respond::tree(StatusCode::OK, &shown(app, name, &child), false))
+            Ok(respond::tree(StatusCode::OK, &shown(app, name, &child), crate::request::Media::Json))
         }
         (&Method::DELETE, ["landfall", "clusters", name]) => {
             server.delete_child(name).await.map_err(|error| refused(&error))?;
-            Ok(respond::tree(StatusCode::OK, &json!({"name": name}), false))
+            Ok(respond::tree(StatusCode::OK, &json!({"name": name}), crate::request::Media::Json))
         }
         _ => Err(Failure::page_not_found()),
     }

@@ -162,23 +162,34 @@ pub struct Format {
     pub shape: Shape,
     /// `v1` or `v1beta1` of `meta.k8s.io`.
     pub meta_version: &'static str,
-    /// YAML instead of JSON.
-    pub yaml: bool,
+    /// What it is written in.
+    pub media: Media,
+}
+
+/// What answers are written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Media {
+    /// JSON.
+    Json,
+    /// YAML.
+    Yaml,
+    /// Kubernetes' protobuf; what has no such form is written as JSON.
+    Protobuf,
 }
 
 impl Format {
     /// Plain JSON.
-    pub const JSON: Format = Format { shape: Shape::Whole, meta_version: "v1", yaml: false };
+    pub const JSON: Format = Format { shape: Shape::Whole, meta_version: "v1", media: Media::Json };
 }
 
-/// Chooses a representation from `Accept`; `None` when nothing fits.
-pub fn negotiate(headers: &HeaderMap, tables: bool) -> Option<Format> {
+/// Chooses a representation from `Accept`; `None` when nothing fits. `typed` tells whether whole objects have a protobuf form.
+pub fn negotiate(headers: &HeaderMap, tables: bool, typed: bool) -> Option<Format> {
     let mut any = false;
     for value in headers.get_all(http::header::ACCEPT) {
         let Ok(text) = value.to_str() else { continue };
         for clause in text.split(',').map(str::trim).filter(|c| !c.is_empty()) {
             any = true;
-            if let Some(format) = clause_format(clause, tables) {
+            if let Some(format) = clause_format(clause, tables, typed) {
                 return Some(format);
             }
         }
@@ -186,11 +197,12 @@ pub fn negotiate(headers: &HeaderMap, tables: bool) -> Option<Format> {
     if any { None } else { Some(Format::JSON) }
 }
 
-fn clause_format(clause: &str, tables: bool) -> Option<Format> {
+fn clause_format(clause: &str, tables: bool, typed: bool) -> Option<Format> {
     let mut parts = clause.split(';').map(str::trim);
-    let yaml = match parts.next()? {
-        "application/json" | "*/*" | "application/*" => false,
-        "application/yaml" => true,
+    let media = match parts.next()? {
+        "application/json" | "*/*" | "application/*" => Media::Json,
+        "application/yaml" => Media::Yaml,
+        crate::protobuf::MEDIA => Media::Protobuf,
         _ => return None,
     };
     let (mut kind, mut group, mut version) = ("", "", "");
@@ -203,8 +215,9 @@ fn clause_format(clause: &str, tables: bool) -> Option<Format> {
         }
     }
     let shape = match kind {
-        "" => return Some(Format { yaml, ..Format::JSON }),
-        "Table" if tables => Shape::Table,
+        "" if media == Media::Protobuf && !typed => return None,
+        "" => return Some(Format { media, ..Format::JSON }),
+        "Table" if tables && media != Media::Protobuf => Shape::Table,
         "PartialObjectMetadata" | "PartialObjectMetadataList" if tables => Shape::Metadata,
         _ => return None,
     };
@@ -213,5 +226,5 @@ fn clause_format(clause: &str, tables: bool) -> Option<Format> {
         ("meta.k8s.io", "v1beta1") => "v1beta1",
         _ => return None,
     };
-    Some(Format { shape, meta_version, yaml })
+    Some(Format { shape, meta_version, media })
 }

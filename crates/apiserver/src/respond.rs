@@ -9,6 +9,8 @@ use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody};
 use serde_json::Value;
 
+use crate::protobuf;
+use crate::request::Media;
 use crate::server::Body;
 use crate::status::Failure;
 
@@ -27,21 +29,24 @@ pub fn json_text(code: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
     bytes(code, "application/json", body)
 }
 
-/// A tree, as JSON or YAML.
-pub fn tree(code: StatusCode, value: &Value, yaml: bool) -> Response<Body> {
-    if yaml {
-        bytes(code, "application/yaml", yaml::to_string(value))
-    } else {
-        json_text(code, value.to_string())
+/// A tree in what was asked for.
+pub fn tree(code: StatusCode, value: &Value, media: Media) -> Response<Body> {
+    match media {
+        Media::Json => json_text(code, value.to_string()),
+        Media::Yaml => bytes(code, "application/yaml", yaml::to_string(value)),
+        Media::Protobuf => match protobuf::envelope(value) {
+            Some(body) => bytes(code, protobuf::MEDIA, body),
+            None => json_text(code, value.to_string()),
+        },
     }
 }
 
 /// A failure.
-pub fn failure(failure: &Failure, yaml: bool) -> Response<Body> {
+pub fn failure(failure: &Failure, media: Media) -> Response<Body> {
     if failure.is_raw() {
         return bytes(failure.code(), "text/plain; charset=utf-8", failure.message().to_owned());
     }
-    let mut response = tree(failure.code(), &failure.body(), yaml);
+    let mut response = tree(failure.code(), &failure.body(), media);
     if let Some(seconds) = failure.body().pointer("/details/retryAfterSeconds")
         && let Ok(value) = HeaderValue::from_str(&seconds.to_string())
     {

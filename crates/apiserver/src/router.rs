@@ -12,10 +12,10 @@ use crate::api::{self, Call};
 use crate::app::App;
 use crate::auth::{self, User};
 use crate::rbac::{self, Attributes};
-use crate::request::{self, Format, Query};
+use crate::request::{self, Media, Query};
 use crate::server::{Body, Server};
 use crate::status::Failure;
-use crate::{discovery, openapi, respond};
+use crate::{discovery, openapi, protobuf, respond};
 
 /// The largest body that is read, as in Kubernetes.
 const BODY_LIMIT: usize = 3 * 1024 * 1024;
@@ -46,33 +46,33 @@ where
                 parts.uri = rest;
                 Box::pin(answer(child.app, Caller::Unknown, Request::from_parts(parts, body))).await
             }
-            Err(error) => respond::failure(&Failure::new(404, "NotFound", error.to_string()), false),
+            Err(error) => respond::failure(&Failure::new(404, "NotFound", error.to_string()), Media::Json),
         };
     }
     let (parts, body) = request.into_parts();
-    let yaml = request::negotiate(&parts.headers, true).is_some_and(|format| format.yaml);
+    let media = request::negotiate(&parts.headers, true, true).map_or(Media::Json, |format| format.media);
     let path = parts.uri.path().to_owned();
     // Nothing is read of strangers.
     let caller = match caller {
         Caller::Unknown if !is_health(&path) => match auth::authenticate(&app, &parts.headers) {
             Ok(user) => Caller::Certified(user),
-            Err(failure) => return respond::failure(&failure, yaml),
+            Err(failure) => return respond::failure(&failure, media),
         },
         known => known,
     };
     let body = match tokio::time::timeout(PATIENCE, read_body(&parts.headers, body)).await {
         Ok(Ok(body)) => body,
-        Ok(Err(failure)) => return respond::failure(&failure, yaml),
+        Ok(Err(failure)) => return respond::failure(&failure, media),
         Err(_) => {
             let text = "Timeout: request did not complete within the allotted timeout";
-            return respond::failure(&Failure::new(504, "Timeout", text), yaml);
+            return respond::failure(&Failure::new(504, "Timeout", text), media);
         }
     };
     let query = Query::parse(parts.uri.query());
     let result = route(app, caller, &parts.method, &path, query, parts.headers, body).await;
     match result {
         Ok(response) => response,
-        Err(failure) => respond::failure(&failure, yaml),
+        Err(failure) => respond::failure(&failure, media),
     }
 }
 
@@ -189,7 +189,10 @@ async fn route(
         return Err(api::unknown_resource());
     }
     let reads = matches!(verb, "get" | "list" | "watch");
-    let format = request::negotiate(&headers, true);
+    let format = {
+        let typed = resource.custom.is_none() && protobuf::is_known(&resource.api_version(), &resource.kind);
+        request::negotiate(&headers, true, typed)
+    };
     let format = match format {
         Some(format) if reads || format.shape == request::Shape::Whole => format,
         Some(format) => format,
@@ -208,9 +211,9 @@ async fn route(
         && (call.query.text("propagationPolicy").is_some()
             || body.windows(17).any(|part| part == b"propagationPolicy"));
     let warnings = crate::admission::warnings(&call.resource, verb, says_policy);
-    let yaml = call.format.yaml;
+    let media = call.format.media;
     let result = api::dispatch(call, body).await;
-    let mut response = result.unwrap_or_else(|failure| respond::failure(&failure, yaml));
+    let mut response = result.unwrap_or_else(|failure| respond::failure(&failure, media));
     respond::warn_first(&mut response, &warnings);
     Ok(response)
 }
@@ -237,9 +240,9 @@ fn plain(
     match segments {
         [] => {
             let paths = json!({"paths": discovery::paths(&catalog)});
-            Ok(respond::tree(StatusCode::OK, &paths, false))
+            Ok(respond::tree(StatusCode::OK, &paths, Media::Json))
         }
-        ["version"] => Ok(respond::tree(StatusCode::OK, &version(), Format::JSON.yaml)),
+        ["version"] => Ok(respond::tree(StatusCode::OK, &version(), Media::Json)),
         ["openapi", "v2"] => openapi::v2(app, headers),
         ["openapi", "v3", ..] => {
             openapi::v3(app, path.strip_prefix("/openapi/v3").unwrap_or_default(), headers)
@@ -253,7 +256,7 @@ fn plain(
                 "subject_types_supported": ["public"],
                 "id_token_signing_alg_values_supported": ["ES256"],
             }),
-            false,
+            Media::Json,
         )),
         ["api" | "apis", ..] => {
             let address = headers.get(header::HOST).and_then(|v| v.to_str().ok()).unwrap_or("127.0.0.1:6443");

@@ -207,3 +207,78 @@ async fn a_status_left_out_has_its_default() {
     assert_eq!(made.data["status"], json!({"observedGeneration": -1}));
     assert_eq!(api.get("r").await.unwrap().data["status"], json!({"observedGeneration": -1}));
 }
+
+/// What client-go does with a client for protobuf; the forms themselves are compared in the crate.
+#[tokio::test]
+async fn whoever_asks_for_protobuf_gets_it() {
+    use http_body_util::{BodyExt, Full};
+    use tower::ServiceExt;
+    let server = Server::open(Options::default()).await.unwrap();
+    let ask = |method: &str, path: &str, body: &[u8]| {
+        let request = http::Request::builder()
+            .method(method)
+            .uri(path)
+            .header("accept", "application/vnd.kubernetes.protobuf,application/json")
+            .header("content-type", "application/vnd.kubernetes.protobuf")
+            .body(Full::new(bytes::Bytes::copy_from_slice(body)))
+            .unwrap();
+        server.service().oneshot(request)
+    };
+    let media = |response: &http::Response<apiserver::Body>| {
+        response.headers()["content-type"].to_str().unwrap().to_owned()
+    };
+    let maps = "/api/v1/namespaces/default/configmaps";
+    // v1 ConfigMap, metadata.name a, data b: c.
+    let own =
+        b"k8s\0\x0a\x0f\x0a\x02v1\x12\x09ConfigMap\x12\x0f\x0a\x03\x0a\x01a\x12\x08\x0a\x01b\x12\x03c:d";
+    let made = ask("POST", maps, own).await.unwrap();
+    assert_eq!(
+        (made.status().as_u16(), media(&made)),
+        (201, "application/vnd.kubernetes.protobuf".to_owned())
+    );
+    let body = made.into_body().collect().await.unwrap().to_bytes();
+    assert!(
+        body.starts_with(&own[..21]) && body.ends_with(b"\x12\x08\x0a\x01b\x12\x03c:d\x1a\0\"\0"),
+        "{body:?}"
+    );
+    let again = ask("POST", maps, own).await.unwrap();
+    assert_eq!(
+        (again.status().as_u16(), media(&again)),
+        (409, "application/vnd.kubernetes.protobuf".to_owned())
+    );
+    let watch = ask("GET", &format!("{maps}?watch=1&timeoutSeconds=1&fieldSelector=metadata.name%3Da"), b"")
+        .await
+        .unwrap();
+    assert_eq!(media(&watch), "application/vnd.kubernetes.protobuf;stream=watch");
+    let frame = watch.into_body().collect().await.unwrap().to_bytes();
+    let length = u32::from_be_bytes(frame[..4].try_into().unwrap()) as usize;
+    assert_eq!(length, frame.len() - 4);
+    assert!(frame[4..].starts_with(b"\x0a\x05ADDED\x12") && frame.ends_with(&body), "{frame:?}");
+    // What has no such form is written as JSON.
+    let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    for (path, wanted) in [
+        (maps, "application/vnd.kubernetes.protobuf"),
+        (definitions, "application/vnd.kubernetes.protobuf"),
+        ("/version", "application/json"),
+    ] {
+        assert_eq!(media(&ask("GET", path, b"").await.unwrap()), wanted, "{path}");
+    }
+}
+
+/// kube-apiserver 1.34.2 says the same, after everything else that it could say.
+#[tokio::test]
+async fn a_new_object_has_no_version() {
+    let server = Server::open(Options::default()).await.unwrap();
+    let api = maps(&server.client());
+    let mut versioned = map("a", "1");
+    versioned.metadata.resource_version = Some("5".to_owned());
+    let error = api.create(&PostParams::default(), &versioned).await.unwrap_err();
+    assert!(
+        matches!(&error, kube::Error::Api(status) if status.code == 500 && status.reason.is_empty()
+            && status.message == "resourceVersion should not be set on objects to be created"),
+        "{error}"
+    );
+    assert!(api.get_opt("a").await.unwrap().is_none());
+    let dry = PostParams { dry_run: true, ..PostParams::default() };
+    assert!(api.create(&dry, &versioned).await.is_ok());
+}

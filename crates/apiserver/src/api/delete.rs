@@ -52,7 +52,7 @@ async fn answer_deleted(call: &Call, done: Deleted) -> Result<Response<Body>, Fa
     match done {
         Deleted::Dry(value, true) if !strategy::returns_deleted(resource) => {
             let status = write::success(resource, call.name(), meta::uid(&value));
-            Ok(respond::tree(StatusCode::OK, &status, call.format.yaml))
+            Ok(respond::tree(StatusCode::OK, &status, call.format.media))
         }
         Deleted::Dry(value, _) => Ok(read::answer_tree(call, StatusCode::OK, &value)),
         Deleted::Waiting(object, durable) => {
@@ -71,7 +71,7 @@ async fn answer_deleted(call: &Call, done: Deleted) -> Result<Response<Body>, Fa
             }
             let value = object.value();
             let status = write::success(resource, call.name(), meta::uid(&value));
-            Ok(respond::tree(StatusCode::OK, &status, call.format.yaml))
+            Ok(respond::tree(StatusCode::OK, &status, call.format.media))
         }
     }
 }
@@ -118,7 +118,7 @@ pub async fn delete_collection(call: &Call, body: &Bytes) -> Result<Response<Bod
         "metadata": {"resourceVersion": revision.to_string()},
         "items": items,
     });
-    let mut response = respond::tree(StatusCode::OK, &list, call.format.yaml);
+    let mut response = respond::tree(StatusCode::OK, &list, call.format.media);
     respond::warn(&mut response, &warnings);
     Ok(response)
 }

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use super::Call;
 use crate::catalog::Resource;
 use crate::convert;
-use crate::request::Shape;
+use crate::protobuf;
+use crate::request::{Media, Shape};
 use crate::respond;
 use crate::select::Selection;
 use crate::server::Body;
@@ -31,7 +32,7 @@ pub fn get(call: &Call) -> Result<Response<Body>, Failure> {
 
 /// An object in the representation that was asked for.
 pub fn answer(call: &Call, code: StatusCode, object: &Arc<Object>) -> Response<Body> {
-    if call.format.shape == Shape::Whole && !call.format.yaml {
+    if call.format.shape == Shape::Whole && call.format.media == Media::Json {
         return respond::json_text(code, convert::text(&call.app, &call.resource, object));
     }
     answer_tree(call, code, &convert::tree(&call.app, &call.resource, object))
@@ -41,7 +42,7 @@ pub fn answer(call: &Call, code: StatusCode, object: &Arc<Object>) -> Response<B
 pub fn answer_tree(call: &Call, code: StatusCode, value: &Value) -> Response<Body> {
     let format = call.format;
     let shaped = match format.shape {
-        Shape::Whole => return respond::tree(code, value, format.yaml),
+        Shape::Whole => return respond::tree(code, value, format.media),
         Shape::Metadata => metadata_only(value, format.meta_version),
         Shape::Table => {
             let version = value.pointer("/metadata/resourceVersion").cloned();
@@ -49,7 +50,7 @@ pub fn answer_tree(call: &Call, code: StatusCode, value: &Value) -> Response<Bod
             table::table(call, &[value], meta, true)
         }
     };
-    respond::tree(code, &shaped, format.yaml)
+    respond::tree(code, &shaped, format.media)
 }
 
 /// The `PartialObjectMetadata` of an object.
@@ -264,13 +265,17 @@ fn continued(call: &Call, token: &str, prefix: &str) -> Result<(u64, Vec<Arc<Obj
 fn render(call: &Call, meta: Value, objects: &[Arc<Object>]) -> Response<Body> {
     let resource = &call.resource;
     match call.format.shape {
-        Shape::Whole if !call.format.yaml => {
+        Shape::Whole if call.format.media == Media::Json => {
             respond::json_text(StatusCode::OK, list_text(call, &meta, objects))
         }
+        Shape::Whole if call.format.media == Media::Protobuf => match list_protobuf(call, &meta, objects) {
+            Some(body) => respond::bytes(StatusCode::OK, protobuf::MEDIA, body),
+            None => respond::json_text(StatusCode::OK, list_text(call, &meta, objects)),
+        },
         Shape::Whole => {
             let items: Vec<Value> = objects.iter().map(|o| convert::tree(&call.app, resource, o)).collect();
             let list = json!({"kind": *resource.list_kind, "apiVersion": resource.api_version(), "metadata": meta, "items": items});
-            respond::tree(StatusCode::OK, &list, true)
+            respond::tree(StatusCode::OK, &list, Media::Yaml)
         }
         Shape::Metadata => {
             let version = call.format.meta_version;
@@ -279,14 +284,23 @@ fn render(call: &Call, meta: Value, objects: &[Arc<Object>]) -> Response<Body> {
                 .map(|o| metadata_only(&convert::tree(&call.app, resource, o), version))
                 .collect();
             let list = json!({"kind": "PartialObjectMetadataList", "apiVersion": format!("meta.k8s.io/{version}"), "metadata": meta, "items": items});
-            respond::tree(StatusCode::OK, &list, call.format.yaml)
+            respond::tree(StatusCode::OK, &list, call.format.media)
         }
         Shape::Table => {
             let trees: Vec<Value> = objects.iter().map(|o| convert::tree(&call.app, resource, o)).collect();
             let rows: Vec<&Value> = trees.iter().collect();
-            respond::tree(StatusCode::OK, &table::table(call, &rows, meta, true), call.format.yaml)
+            respond::tree(StatusCode::OK, &table::table(call, &rows, meta, true), call.format.media)
         }
     }
+}
+
+fn list_protobuf(call: &Call, meta: &Value, objects: &[Arc<Object>]) -> Option<Vec<u8>> {
+    let resource = &call.resource;
+    let mut list = protobuf::List::new(&resource.api_version(), &resource.list_kind, meta)?;
+    for object in objects {
+        list.push(&convert::tree(&call.app, resource, object));
+    }
+    Some(list.finish())
 }
 
 /// The text of a list, put together from the texts of its items.

@@ -140,7 +140,7 @@ async fn scale(call: &Call, verb: &str, body: &Bytes) -> Result<Response<Body>, 
                 paths.spec.join(".")
             )));
         }
-        return Ok(respond::tree(StatusCode::OK, &scale_of(&paths, &value), call.format.yaml));
+        return Ok(respond::tree(StatusCode::OK, &scale_of(&paths, &value), call.format.media));
     }
     let context = Context::of(call)?;
     let mut warnings = Vec::new();
@@ -183,7 +183,7 @@ async fn scale(call: &Call, verb: &str, body: &Bytes) -> Result<Response<Body>, 
     )
     .await?;
     let value = written.tree(&call.app, &call.resource).await?;
-    Ok(respond::tree(StatusCode::OK, &scale_of(&paths, &value), call.format.yaml))
+    Ok(respond::tree(StatusCode::OK, &scale_of(&paths, &value), call.format.media))
 }
 
 fn changed_scale(
@@ -266,7 +266,7 @@ async fn evict(call: &Call, body: &Bytes) -> Result<Response<Body>, Failure> {
     }
     let status =
         json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
-    Ok(respond::tree(StatusCode::CREATED, &status, call.format.yaml))
+    Ok(respond::tree(StatusCode::CREATED, &status, call.format.media))
 }
 
 /// Puts a pod on a node.
@@ -302,7 +302,7 @@ async fn bind(call: &Call, body: &Bytes) -> Result<Response<Body>, Failure> {
     written.tree(&call.app, &call.resource).await?;
     let status =
         json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
-    Ok(respond::tree(StatusCode::CREATED, &status, call.format.yaml))
+    Ok(respond::tree(StatusCode::CREATED, &status, call.format.media))
 }
 
 fn set_condition(pod: &mut Value, kind: &str) {

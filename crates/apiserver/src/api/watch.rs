@@ -19,7 +19,8 @@ use tokio_stream::wrappers::WatchStream;
 use super::Call;
 use super::read::{metadata_only, revision_parameter};
 use crate::convert;
-use crate::request::Shape;
+use crate::protobuf;
+use crate::request::{Media, Shape};
 use crate::respond;
 use crate::select::Selection;
 use crate::server::Body;
@@ -105,7 +106,11 @@ pub fn watch(call: &Call) -> Result<Response<Body>, Failure> {
     };
     watch.start(asked, initial);
     watch.set_timer();
-    let media = if call.format.yaml { "application/yaml" } else { "application/json" };
+    let media = match call.format.media {
+        Media::Json => "application/json",
+        Media::Yaml => "application/yaml",
+        Media::Protobuf => protobuf::MEDIA_WATCH,
+    };
     Ok(respond::stream(media, watch))
 }
 
@@ -293,7 +298,7 @@ impl Watch {
             }
         };
         let (resource, format) = (&self.call.resource, self.call.format);
-        if format.yaml || format.shape == Shape::Table {
+        if format.media == Media::Yaml || format.shape == Shape::Table {
             self.push(kind, &event.object);
             return;
         }
@@ -301,6 +306,7 @@ impl Watch {
             group: resource.group.clone(),
             version: resource.version.clone(),
             kind,
+            protobuf: format.media == Media::Protobuf,
             metadata: (format.shape == Shape::Metadata).then_some(format.meta_version),
         };
         let line = event.lines.get(form, || self.line(kind, &event.object));
@@ -317,8 +323,10 @@ impl Watch {
         let (app, resource) = (&self.call.app, &self.call.resource);
         if self.call.format.shape == Shape::Metadata {
             let tree = convert::tree(app, resource, object);
-            let event = json!({"type": kind, "object": metadata_only(&tree, self.call.format.meta_version)});
-            return format!("{event}\n").into();
+            return self.written(kind, &metadata_only(&tree, self.call.format.meta_version));
+        }
+        if self.call.format.media == Media::Protobuf {
+            return self.written(kind, &convert::tree(app, resource, object));
         }
         let text = convert::text(app, resource, object);
         let mut line = Vec::with_capacity(text.len() + 40);
@@ -333,7 +341,7 @@ impl Watch {
     fn push(&mut self, kind: &str, object: &Object) {
         let (app, resource) = (&self.call.app, &self.call.resource);
         match self.call.format.shape {
-            Shape::Whole | Shape::Metadata if !self.call.format.yaml => {
+            Shape::Whole | Shape::Metadata if self.call.format.media != Media::Yaml => {
                 let line = self.line(kind, object);
                 self.enqueue(line);
             }
@@ -358,13 +366,20 @@ impl Watch {
     }
 
     fn push_value(&mut self, kind: &str, value: &Value) {
-        let event = json!({"type": kind, "object": value});
-        let text = if self.call.format.yaml {
-            format!("---\n{}", yaml::to_string(&event))
-        } else {
-            format!("{event}\n")
-        };
-        self.enqueue(text.into());
+        let written = self.written(kind, value);
+        self.enqueue(written);
+    }
+
+    /// An event in what was asked for. Only what has a protobuf form is watched in it.
+    fn written(&self, kind: &str, value: &Value) -> Bytes {
+        let event = || json!({"type": kind, "object": value});
+        match self.call.format.media {
+            Media::Json => format!("{}\n", event()).into(),
+            Media::Yaml => format!("---\n{}", yaml::to_string(&event())).into(),
+            Media::Protobuf => {
+                protobuf::event_frame(kind, &protobuf::envelope(value).unwrap_or_default()).into()
+            }
+        }
     }
 
     fn push_bookmark(&mut self, initial_end: bool) {

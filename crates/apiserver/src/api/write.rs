@@ -159,9 +159,21 @@ pub async fn create(call: &Call, body: &Bytes) -> Result<Response<Body>, Failure
     body::order_problems(call, body, &mut problems);
     let mut warnings = body::judge_problems(call, mode, problems)?;
     body::check_place(call, &mut value)?;
-    let context = Context::of(call)?;
+    let mut context = Context::of(call)?;
+    let versioned = !matches!(meta::resource_version(&value), "" | "0") && !context.dry_run;
+    // Said of what could be stored otherwise, so that comes first.
+    context.dry_run |= versioned;
     let written = create_object(&call.app, resource, &context, value, &mut warnings).await;
-    let written = written.map_err(|failure| failure.warned(&warnings))?;
+    let written = match written {
+        Err(failure) if !(versioned && failure.reason() == "AlreadyExists") => {
+            return Err(failure.warned(&warnings));
+        }
+        _ if versioned => {
+            let text = "resourceVersion should not be set on objects to be created";
+            return Err(Failure::new(500, "", text).warned(&warnings));
+        }
+        written => written?,
+    };
     let mut response = written.answer(call, StatusCode::CREATED).await?;
     respond::warn(&mut response, &warnings);
     Ok(response)

@@ -14,6 +14,8 @@ pub struct Form {
     pub version: Arc<str>,
     /// What it means to the watcher: it may come into a selection, or leave it.
     pub kind: &'static str,
+    /// In protobuf.
+    pub protobuf: bool,
     /// Only metadata, in this version of `PartialObjectMetadata`.
     pub metadata: Option<&'static str>,
 }
