@@ -27,6 +27,8 @@ pub struct Options {
     pub renders: Arc<Renders>,
     /// Clusters beside an embedded one: destinations name them.
     pub children: Option<Children>,
+    /// May config management plugins run?
+    pub plugins: bool,
     /// Where the public forges answer.
     pub forges: crate::forges::Addresses,
 }
@@ -41,6 +43,7 @@ impl Options {
             stand_in: true,
             renders: Arc::default(),
             children: None,
+            plugins: false,
             forges: crate::forges::Addresses::default(),
         }
     }

@@ -13,7 +13,8 @@ use controller::Context;
 use delivery::fields::secret_data;
 use jiff::Timestamp;
 use object::{Gvk, Key, meta};
-use source::git::Reference;
+use sha2::Digest as _;
+use source::git::{Mode, Reference, Verify};
 use source::{Credentials, Fetcher, Tree, Watcher};
 
 use crate::application::spec::{Origin, Source};
@@ -37,6 +38,8 @@ pub struct Address {
     pub revision: String,
     /// Which chart.
     pub chart: String,
+    /// The keys of which one must have signed the commit, armored; nothing when any commit will do.
+    pub signers: Option<Vec<String>>,
 }
 
 impl Address {
@@ -47,11 +50,27 @@ impl Address {
             url: source.repo_url().to_owned(),
             revision: revision.unwrap_or(source.target_revision()).to_owned(),
             chart: source.chart().to_owned(),
+            signers: None,
         }
     }
 
+    /// How the commit is checked.
+    fn verify(&self) -> Result<Option<Verify>, String> {
+        let Some(keys) = &self.signers else { return Ok(None) };
+        if keys.is_empty() {
+            return Err(
+                "the project asks for signed commits, and none of its keys is in argocd-gpg-keys-cm".into()
+            );
+        }
+        let data = keys.iter().enumerate().map(|(at, key)| (format!("{at}.asc"), key.clone().into_bytes()));
+        let verify = Verify::from_secret(Mode::Head, &data.collect()).map_err(|error| error.to_string())?;
+        Ok(Some(verify))
+    }
+
     fn input(&self) -> Key {
-        let name = format!("{:?} {} {} {}", self.origin, self.url, self.revision, self.chart);
+        let signed = self.signers.as_ref().map(|keys| hex::encode(sha2::Sha256::digest(keys.join("\n"))));
+        let signed = signed.unwrap_or_default();
+        let name = format!("{:?} {} {} {} {signed}", self.origin, self.url, self.revision, self.chart);
         Key::new("artifact.argoproj.io", "Repository", "", name)
     }
 }
@@ -265,6 +284,7 @@ impl Repositories {
         let mut request = source::git::Request::new(url.clone());
         request.ignore = Some(NOTHING_IGNORED.into());
         request.recurse_submodules = true;
+        request.verify = address.verify()?;
         if mapped.is_none() && !url.starts_with("file://") {
             request.credentials = self.access(context, &address.url).await?.credentials;
         }
@@ -273,6 +293,11 @@ impl Repositories {
             request.reference = reference;
             match self.fetcher.git(&request).await {
                 Ok(artifact) => {
+                    if request.verify.is_some() && artifact.revision.dirty.is_some() {
+                        return Err(
+                            "the working copy has changes that nobody has committed and signed".into()
+                        );
+                    }
                     let revision = match &artifact.revision.dirty {
                         Some(dirty) => format!("{}-dirty.{dirty}", artifact.revision.hex()),
                         None => artifact.revision.hex().to_owned(),

@@ -121,6 +121,22 @@ impl Store {
         keys
     }
 
+    /// The keys of everything in a namespace, of the kinds that are watched.
+    pub fn in_namespace(&self, namespace: &str) -> Vec<Key> {
+        let state = lock(&self.state);
+        let mut keys = Vec::new();
+        for ((group, kind), of_kind) in &state.kinds {
+            let names = of_kind.objects.keys().filter(|(place, _)| place == namespace);
+            keys.extend(
+                names.map(|(place, name)| {
+                    Key::new(group.as_str(), kind.as_str(), place.as_str(), name.as_str())
+                }),
+            );
+        }
+        keys.sort();
+        keys
+    }
+
     /// Was the kind listed completely at least once?
     pub fn is_synced(&self, group: &str, kind: &str) -> bool {
         lock(&self.state).kinds.get(&(group.to_owned(), kind.to_owned())).is_some_and(|kind| kind.synced)

@@ -97,6 +97,23 @@ impl<'a> TreeWorld<'a> {
         Ok(files)
     }
 
+    /// The same, without what is listed but cannot be read, such as submodules that were not fetched.
+    pub fn readable_below(&self, path: &str) -> BTreeMap<String, Vec<u8>> {
+        self.note(Look::Below, path);
+        let relative = path.trim_matches('/');
+        let of = |(file, _): (&str, _)| {
+            let bytes = self.tree.read(file).ok()?;
+            let inner = file.strip_prefix(relative).unwrap_or(file).trim_start_matches('/');
+            Some((inner.to_owned(), bytes.to_vec()))
+        };
+        self.tree.files_below(relative).filter_map(of).collect()
+    }
+
+    /// Is the file a program?
+    pub fn is_executable(&self, path: &str) -> bool {
+        self.tree.get(path.trim_start_matches('/')).is_some_and(|file| file.executable)
+    }
+
     fn note(&self, look: Look, path: &str) {
         let mut looks = self.looks.borrow_mut();
         looks.entry((look, path.to_owned())).or_insert_with(|| see(self.tree, look, path));

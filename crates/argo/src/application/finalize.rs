@@ -93,6 +93,7 @@ async fn steps(shared: &Arc<Shared>, pass: &mut Pass, installation: &Installatio
         installation,
         rules: Rules::default(),
         project: Project::everything(),
+        server_side: false,
     };
     if reachable && has(&pass.object, names::PRE_DELETE_FINALIZER) {
         run_hooks(pass, &frame, Hook::PreDelete).await?;
@@ -226,6 +227,8 @@ async fn run_hooks(pass: &mut Pass, frame: &Frame<'_>, which: Hook) -> Result<()
         revisions: &[],
         max_age: frame.shared.options.refresh,
         build_options: &frame.installation.settings.kustomize_options,
+        // What is to be deleted was applied already.
+        signers: None,
         site: frame.site,
     };
     let loaded = match load::load(frame.shared, pass, frame.spec, &wanted).await {

@@ -5,12 +5,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use controller::Cause;
+use controller::{Cause, Context};
 use delivery::fields::str_at;
-use object::Value;
+use object::{Gvk, Value};
 
 use super::pass::Pass;
-use super::spec::{Source, Spec};
+use super::spec::{Origin, Source, Spec};
 use crate::options::Shared;
 use crate::render::{self, Input, Tool, Trees};
 use crate::repositories::{Address, Fetched};
@@ -50,6 +50,8 @@ pub struct Wanted<'a> {
     pub max_age: Duration,
     /// `kustomize.buildOptions`.
     pub build_options: &'a str,
+    /// The keys of which one must have signed commits.
+    pub signers: Option<&'a [String]>,
     /// The cluster that charts may ask about.
     pub site: &'a Site,
 }
@@ -63,7 +65,11 @@ pub async fn load(shared: &Shared, pass: &Pass, spec: &Spec, wanted: &Wanted<'_>
         .enumerate()
         .map(|(at, source)| {
             let named = wanted.revisions.get(at).map(String::as_str).filter(|revision| !revision.is_empty());
-            Address::of(source, named)
+            let mut address = Address::of(source, named);
+            if address.origin == Origin::Git {
+                address.signers = wanted.signers.map(<[String]>::to_vec);
+            }
+            address
         })
         .collect();
     let fetches = addresses.iter().map(|address| shared.repositories.get(&context, address, wanted.max_age));
@@ -119,6 +125,21 @@ pub async fn load(shared: &Shared, pass: &Pass, spec: &Spec, wanted: &Wanted<'_>
     Ok(loaded)
 }
 
+/// The plugins that ConfigMaps of the installation declare.
+async fn declared(shared: &Shared, context: &Context) -> Result<Vec<Value>, cluster::Error> {
+    let gvk = Gvk::new("", "v1", "ConfigMap");
+    context.watch(&gvk).await?;
+    let home = &shared.options.namespace;
+    let mut found = Vec::new();
+    for key in context.cluster.store().keys("", "ConfigMap") {
+        if key.namespace == *home {
+            let map = context.read(&gvk, home, &key.name, controller::aspect::content, true).await?;
+            found.extend(map.iter().flat_map(render::plugin::declared));
+        }
+    }
+    Ok(found)
+}
+
 struct One<'a> {
     shared: &'a Shared,
     pass: &'a Pass,
@@ -143,7 +164,11 @@ impl One<'_> {
         let source = render::effective(&self.trees.own, &self.source.raw, &instance).map_err(of_failure)?;
         let capabilities = self.wanted.site.capabilities().await;
         let capabilities = capabilities.map_err(|error| failed(error.to_string()))?;
-        let env = render::env::of(
+        let mut plugins = Vec::new();
+        if self.shared.options.plugins {
+            plugins = declared(self.shared, context).await.map_err(|error| failed(error.to_string()))?;
+        }
+        let mut env = render::env::of(
             self.pass.name(),
             &self.spec.destination.namespace,
             &self.spec.project,
@@ -152,15 +177,26 @@ impl One<'_> {
             self.source.repo_url(),
             self.source.target_revision(),
         );
+        if !plugins.is_empty() {
+            env.insert(
+                "KUBE_VERSION".into(),
+                capabilities.kube_version.version.trim_start_matches('v').to_owned(),
+            );
+            let versions: Vec<&str> = capabilities.api_versions.iter().map(String::as_str).collect();
+            env.insert("KUBE_API_VERSIONS".into(), versions.join(","));
+        }
         let mut hasher = DefaultHasher::new();
         capabilities.api_versions.hash(&mut hasher);
         capabilities.kube_version.version.hash(&mut hasher);
         let input = Input {
-            env: render::env::visible(env, &source),
+            // A program may look at any of them.
+            env: if plugins.is_empty() { render::env::visible(env, &source) } else { env },
             source,
             name: self.pass.name().to_owned(),
             namespace: self.spec.destination.namespace.clone(),
             capabilities: hasher.finish(),
+            plugins,
+            run_plugins: self.shared.options.plugins,
             build_options: self.wanted.build_options.to_owned(),
         };
         let unit = (context.key.clone(), self.at);

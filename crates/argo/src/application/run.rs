@@ -26,6 +26,8 @@ use crate::sync::operation::Operation;
 
 /// The longest pause between two tries.
 const LONGEST_RETRY: Duration = Duration::from_secs(180);
+/// When to look again at what was not as it was left right after a sync.
+const AFTERMATH: Duration = Duration::from_secs(1);
 /// Changes of live objects come in bursts.
 const BURST: Duration = Duration::from_millis(20);
 
@@ -75,11 +77,13 @@ async fn whole(shared: &Arc<Shared>, pass: &mut Pass) -> Result<Outcome, cluster
             None => shared.options.refresh,
         },
     };
+    let signers = admit::signers(shared, pass, &project).await?;
     let wanted = Wanted {
         sources: &spec.sources,
         revisions: &[],
         max_age,
         build_options: &installation.settings.kustomize_options,
+        signers: signers.as_deref(),
         site: &site,
     };
     let loaded = match load::load(shared, pass, &spec, &wanted).await {
@@ -96,8 +100,9 @@ async fn whole(shared: &Arc<Shared>, pass: &mut Pass) -> Result<Outcome, cluster
         installation: &installation,
         rules,
         project,
+        server_side: server_side(&pass.object),
     };
-    let done = Look { shared, frame: &frame, spec: &spec, loaded }.at(pass).await;
+    let done = Look { signers, shared, frame: &frame, spec: &spec, loaded }.at(pass).await;
     match done {
         // What another cluster does not tell is a word about that cluster.
         Err(error) if !site.is_own() && !pass.context.cancel.is_cancelled() => {
@@ -108,8 +113,15 @@ async fn whole(shared: &Arc<Shared>, pass: &mut Pass) -> Result<Outcome, cluster
     }
 }
 
+/// Does the Application ask for a comparison by the server?
+fn server_side(object: &Value) -> bool {
+    let words = crate::sync::options::words(object, names::COMPARE_OPTIONS);
+    words.iter().any(|word| word == "ServerSideDiff=true")
+}
+
 /// The rest of a pass, once it is known what is wanted.
 struct Look<'a> {
+    signers: Option<Vec<String>>,
     shared: &'a Arc<Shared>,
     frame: &'a Frame<'a>,
     spec: &'a Spec,
@@ -240,6 +252,14 @@ impl Look<'_> {
             state.shared.clear();
             self.frame.compare(&self.frame.site.look(&pass.context), targets, &old, state).await?;
         }
+        // Somebody was at it between the sync and the look after it: nothing else would wake us.
+        if synced
+            && failure.is_none()
+            && !state.is_synced()
+            && self.spec.automated.is_some_and(|policy| policy.self_heal)
+        {
+            pause = pause.or(Some(AFTERMATH));
+        }
         let health = self.conclude(pass, state, failure.as_ref(), refused.as_deref());
         if pass.context.cancel.is_cancelled() {
             return Ok(Round::Over(Outcome::preempted()));
@@ -335,6 +355,7 @@ impl Look<'_> {
             revisions: &named,
             max_age: self.shared.options.refresh,
             build_options: &self.frame.installation.settings.kustomize_options,
+            signers: self.signers.as_deref(),
             site: self.frame.site,
         };
         let loaded = match load::load(self.shared, pass, &spec, &wanted).await {

@@ -108,6 +108,8 @@ pub struct Frame<'a> {
     pub rules: Rules,
     /// The project.
     pub project: Project,
+    /// Is the server asked what an apply would change?
+    pub server_side: bool,
 }
 
 /// The labels by which Flux knows what it applied, and the kinds that they name.
@@ -262,7 +264,13 @@ impl Frame<'_> {
                 continue;
             }
             self.warn_shared(&resource, state);
-            let synced = match resource.live.as_ref().map(|live| self.differs(key, live, target)) {
+            let mut differs = resource.live.as_ref().map(|live| self.differs(key, live, target));
+            if self.server_side
+                && let (Some(Ok(true)), Some(live)) = (&differs, &resource.live)
+            {
+                differs = Some(self.server_differs(live, target).await);
+            }
+            let synced = match differs {
                 None => false,
                 Some(Ok(differs)) => !differs,
                 Some(Err(why)) => {
@@ -290,7 +298,36 @@ impl Frame<'_> {
             state.items.push(Item { resource, synced, health });
         }
         state.items.sort_by(|a, b| a.resource.key.cmp(&b.resource.key));
+        self.warn_orphans(state);
         Ok(())
+    }
+
+    /// Objects of the destination's namespace that no application has and no other object owns, among the kinds that
+    /// are watched.
+    fn warn_orphans(&self, state: &mut State) {
+        state.warnings.retain(|(kind, _)| *kind != "OrphanedResourceWarning");
+        let namespace = &self.spec.destination.namespace;
+        if self.project.orphans() != Some(true) || namespace.is_empty() {
+            return;
+        }
+        let store = self.site.cluster.store();
+        let own: BTreeSet<&Key> = state.items.iter().map(|item| &item.resource.key).collect();
+        let is_orphan = |key: &Key| {
+            let settings = &self.installation.settings;
+            !own.contains(key)
+                && settings.sees(&key.group, &key.kind, &self.site.server)
+                && key.group != names::GROUP
+                && self.project.is_orphan(&key.group, &key.kind, &key.namespace, &key.name)
+                && store.get(key).is_some_and(|live| {
+                    meta::owner_references(&live).is_empty()
+                        && self.installation.tracking.owner(&live, key).is_none()
+                })
+        };
+        let count = store.in_namespace(namespace).iter().filter(|key| is_orphan(key)).count();
+        if count > 0 {
+            let line = format!("Application has {count} orphaned resources");
+            state.warnings.push(("OrphanedResourceWarning", line));
+        }
     }
 
     fn warn_shared(&self, resource: &Resource, state: &mut State) {
@@ -335,6 +372,24 @@ impl Frame<'_> {
 
     fn judge(&self, context: &Context, live: &Value) -> Option<Health> {
         health::judge(&self.installation.judge, live, context.clock().now().as_second())
+    }
+
+    /// The same question to the server: what would it make of an apply? Only objects that seem to differ are asked
+    /// about.
+    async fn server_differs(&self, live: &Value, target: &Value) -> Result<bool, String> {
+        let how = cluster::Apply { dry_run: true, ..cluster::Apply::forced(names::MANAGER) };
+        let mut predicted = self.site.cluster.apply(target, &how).await.map_err(|error| error.to_string())?;
+        let mut live = live.clone();
+        let ty = self.site.memory.type_or_deduced(self.site.cluster.store(), &Gvk::of(target));
+        for object in [&mut predicted, &mut live] {
+            diff::normalize(object, self.installation.settings.normalize);
+        }
+        self.rules.remove(&mut predicted, &mut live, &ty);
+        for object in [&mut predicted, &mut live] {
+            diff::forget(object);
+            diff::normalize(object, self.installation.settings.normalize);
+        }
+        Ok(predicted != live)
     }
 
     /// Would applying change anything that counts?

@@ -83,6 +83,7 @@ impl ApplicationSets {
                     url: repo.clone(),
                     revision: revision.to_owned(),
                     chart: String::new(),
+                    signers: None,
                 };
                 let age = self.shared.options.refresh;
                 let fetched = self.shared.repositories.get(context, &address, age).await;

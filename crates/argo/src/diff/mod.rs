@@ -76,7 +76,7 @@ pub fn compare(
 }
 
 /// What a server keeps for itself says nothing about a difference.
-fn forget(object: &mut Value) {
+pub fn forget(object: &mut Value) {
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("managedFields");
         metadata.remove("resourceVersion");

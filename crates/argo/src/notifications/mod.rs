@@ -1,10 +1,14 @@
-//! Notifications: which triggers fire for an Application, to whom, with which text. Pure; who delivers is another
-//! matter.
+//! Notifications: which triggers fire for an Application, to whom, with which text. All but [`start`], which delivers
+//! them, is pure.
 //!
 //! [`Config`] is `argocd-notifications-cm`. [`Config::due`] looks at an Application and at what was already told (the
 //! annotation [`STATE`]) and gives what is to be told now, with the annotation as it becomes.
 
+mod deliver;
 pub mod expr;
+pub mod services;
+
+pub use deliver::start;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,6 +46,8 @@ pub struct Config {
     templates: BTreeMap<String, Value>,
     /// Services by name, as they are written.
     pub services: BTreeMap<String, String>,
+    /// The kinds of services by their names.
+    pub kinds: BTreeMap<String, String>,
     defaults: Vec<String>,
     /// Triggers of a service alone.
     service_defaults: BTreeMap<String, Vec<String>>,
@@ -62,6 +68,8 @@ pub struct Due {
     pub recipient: String,
     /// The notification: `message`, and what templates say for the service alone.
     pub notification: Value,
+    /// Under what it is remembered.
+    pub key: String,
 }
 
 /// What a look at an Application comes to.
@@ -111,7 +119,8 @@ impl Config {
             self.templates.insert(name.to_owned(), parsed()?);
         } else if let Some(name) = key.strip_prefix("service.") {
             // `service.<type>` or `service.<type>.<name>`.
-            let name = name.split_once('.').map_or(name, |(_, name)| name);
+            let (kind, name) = name.split_once('.').unwrap_or((name, name));
+            self.kinds.insert(name.to_owned(), kind.to_owned());
             self.services.insert(name.to_owned(), text.to_owned());
         } else if let Some(service) = key.strip_prefix("defaultTriggers.") {
             self.service_defaults.insert(service.to_owned(), texts(&parsed()?));
@@ -253,6 +262,7 @@ impl Config {
                                 service: service.clone(),
                                 recipient: recipient.clone(),
                                 notification,
+                                key: key.clone(),
                             });
                             verdict.state.insert(key, now);
                         }

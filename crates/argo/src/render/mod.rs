@@ -6,6 +6,7 @@ pub mod env;
 mod glob;
 mod helm;
 mod kustomize;
+pub mod plugin;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -61,6 +62,10 @@ pub struct Input {
     pub capabilities: u64,
     /// `kustomize.buildOptions`.
     pub build_options: String,
+    /// The plugins that are declared.
+    pub plugins: Vec<Value>,
+    /// May they run?
+    pub run_plugins: bool,
 }
 
 /// What was looked at: in the source's own tree, then in the trees it refers to by name; and the tool.
@@ -161,16 +166,16 @@ pub fn render(
         let shown = str_at(&input.source, &["path"]);
         return Err(Failure::new(format!("{shown}: app path does not exist")).at(path, 0));
     }
-    let tool = tool(&worlds.own, &path, &input.source);
+    let plugin = plugin::choose(&worlds.own, &path, input)?;
+    let tool = if plugin.is_some() { Tool::Plugin } else { tool(&worlds.own, &path, &input.source) };
     let objects = match tool {
         Tool::Helm => helm::render(&worlds, &path, input, capabilities, now)?,
         Tool::Kustomize => kustomize::render(&worlds.own, &path, input, now)?,
         Tool::Directory => directory::render(&worlds.own, &path, input)?,
         Tool::Plugin => {
-            let name = str_at(&input.source, &["plugin", "name"]);
-            return Err(Failure::new(format!(
-                "plugin {name:?}: config management plugins are not run here; render to plain manifests instead"
-            )));
+            let plugin =
+                plugin.ok_or_else(|| Failure::new("no declared plugin supports the given repository"))?;
+            plugin::render(&worlds.own, &path, input, plugin)?
         }
     };
     let objects = flatten(objects)?;

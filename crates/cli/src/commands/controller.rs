@@ -36,6 +36,9 @@ pub struct Args {
     /// The Secret with age keys for Kustomizations whose decryption names none
     #[arg(long, value_name = "NAMESPACE/NAME")]
     sops_age_secret: Option<String>,
+    /// Let Argo CD's config management plugins run: programs that ConfigMaps of the installation name
+    #[arg(long)]
+    enable_plugins: bool,
     /// Prune namespaces, volume claims, stateful workloads and definitions in use without asking, as Flux does
     #[arg(long)]
     prune_data: bool,
@@ -221,7 +224,8 @@ fn kinds(args: &Args) -> anyhow::Result<Vec<Arc<dyn controller::Kind>>> {
     }
     let options = source::Options { cache: args.cache.clone(), maps, ..source::Options::default() };
     let sources = source::Fetcher::new(options).context("cannot keep fetched sources")?;
-    let argo = argo::kinds(argo::Options::new(sources.clone()));
+    let argo =
+        argo::kinds(argo::Options { plugins: args.enable_plugins, ..argo::Options::new(sources.clone()) });
     let mut settings = flux::Options::new(sources);
     settings.no_cross_namespace_refs = args.no_cross_namespace_refs;
     settings.default_service_account = args.default_service_account.clone();
@@ -254,6 +258,7 @@ async fn turn(
         ..flux::notification::Options::default()
     };
     flux::notification::start(cluster, notification.clone(), cancel.child_token());
+    argo::notifications::start(cluster, "argocd", cancel.child_token());
     if let Some(address) = args.webhooks {
         let listener = tokio::net::TcpListener::bind(address).await.context("cannot listen for webhooks")?;
         flux::notification::serve(cluster, notification, listener, cancel.child_token());

@@ -44,6 +44,9 @@ pub struct Args {
     /// Take webhooks of Receivers and events of other controllers here, for example 127.0.0.1:9292
     #[arg(long, value_name = "ADDRESS")]
     webhooks: Option<std::net::SocketAddr>,
+    /// Let Argo CD's config management plugins run: programs that ConfigMaps of the installation name
+    #[arg(long)]
+    enable_plugins: bool,
     /// Act on the world also from the embedded cluster, whose workloads are simulated: send notifications, scan
     /// registries, push image updates
     #[arg(long)]
@@ -154,7 +157,11 @@ async fn deliver(
         .context("cannot keep fetched sources")?;
     let outward = embedded.is_none() || args.outward;
     let children = embedded.map(Embedded::children);
-    let mut kinds = argo::kinds(argo::Options { children, ..argo::Options::new(sources.clone()) });
+    let mut kinds = argo::kinds(argo::Options {
+        children,
+        plugins: args.enable_plugins,
+        ..argo::Options::new(sources.clone())
+    });
     kinds.extend(flux::kinds(flux::Options {
         outward,
         stop_stand_ins: embedded.is_none(),
@@ -163,6 +170,7 @@ async fn deliver(
         ..flux::Options::new(sources)
     }));
     if outward {
+        argo::notifications::start(cluster, "argocd", cancel.child_token());
         flux::notification::start(cluster, flux::notification::Options::default(), cancel.child_token());
     }
     if let Some(address) = args.webhooks {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use object::{Value, get};
+use object::{Gvk, Value, get};
 
 use crate::application::pass::Pass;
 use crate::application::spec::Spec;
@@ -79,6 +79,28 @@ pub(super) async fn faults(
         ));
     }
     Ok((project, site, faults))
+}
+
+/// The keys of which one must have signed commits, when the project names any.
+pub(super) async fn signers(
+    shared: &Shared,
+    pass: &Pass,
+    project: &Project,
+) -> Result<Option<Vec<String>>, cluster::Error> {
+    let allowed = project.signature_keys();
+    if allowed.is_empty() {
+        return Ok(None);
+    }
+    let gvk = Gvk::new("", "v1", "ConfigMap");
+    let home = &shared.options.namespace;
+    let found =
+        pass.context.read(&gvk, home, "argocd-gpg-keys-cm", controller::aspect::content, true).await?;
+    let keys = found.as_ref().and_then(|found| get(found, &["data"])).and_then(Value::as_object);
+    // Keys are named by the last sixteen digits of their fingerprints.
+    let short = |id: &str| id.to_uppercase().chars().rev().take(16).collect::<String>();
+    let trusted =
+        keys.into_iter().flatten().filter(|(id, _)| allowed.iter().any(|one| short(one) == short(id)));
+    Ok(Some(trusted.filter_map(|(_, key)| key.as_str().map(str::to_owned)).collect()))
 }
 
 /// May a namespace of the cluster be delivered to?
