@@ -20,6 +20,7 @@ pub fn has_generation(resource: &Resource) -> bool {
         ("apps", name) => name != "controllerrevisions",
         ("", name) => matches!(name, "pods" | "podtemplates" | "replicationcontrollers"),
         ("batch" | "policy" | "admissionregistration.k8s.io" | "apiextensions.k8s.io", _) => true,
+        ("networking.k8s.io", "ipaddresses") => false,
         ("networking.k8s.io", _) | ("flowcontrol.apiserver.k8s.io", _) => true,
         ("scheduling.k8s.io", _)
         | ("discovery.k8s.io", _)
@@ -34,7 +35,8 @@ pub fn creates_on_update(resource: &Resource) -> bool {
         (&*resource.group, &*resource.name),
         ("coordination.k8s.io", "leases")
             | ("" | "events.k8s.io", "events")
-            | ("", "endpoints" | "limitranges" | "podtemplates")
+            | ("", "endpoints" | "limitranges" | "podtemplates" | "services")
+            | ("node.k8s.io", "runtimeclasses")
             | ("rbac.authorization.k8s.io", _)
     )
 }

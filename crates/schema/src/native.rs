@@ -7,7 +7,9 @@ mod defaults;
 mod metadata;
 pub(crate) mod names;
 mod normalize;
+mod plumbing;
 mod small;
+mod storage;
 mod validate;
 mod workloads;
 

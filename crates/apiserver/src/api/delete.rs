@@ -112,6 +112,13 @@ pub async fn delete_collection(call: &Call, body: &Bytes) -> Result<Response<Bod
         }
     }
     write::settle(last).await?;
+    if resource.custom.is_none() {
+        // Items of typed lists leave their type out.
+        for map in items.iter_mut().filter_map(Value::as_object_mut) {
+            map.remove("apiVersion");
+            map.remove("kind");
+        }
+    }
     let list = json!({
         "kind": *resource.list_kind,
         "apiVersion": resource.api_version(),

@@ -88,7 +88,9 @@ async fn change(
             problems = found.clone();
             body::check_kind(&mut value, &resource.api_version(), &resource.kind)?;
             check_identity(live, &value)?;
-            types::drop_unknown(resource, &mut value, &mut problems)?;
+            if let Err(failure) = types::drop_unknown(resource, &mut value, &mut problems) {
+                return Err(unfit(failure, &value));
+            }
             if let Some(patched) = patched.filter(|_| !problems.is_empty()) {
                 let why = format!("strict decoding error: {}", problems.join(", "));
                 let cause = Cause::invalid("patch", &patched.into(), why);
@@ -104,6 +106,17 @@ async fn change(
     let mut response = result.answer(call, StatusCode::OK).await?;
     respond::warn(&mut response, &warnings);
     Ok(response)
+}
+
+/// What a patch makes of an object does not fit its type: that is the patch's fault.
+fn unfit(failure: Failure, value: &Value) -> Failure {
+    let Some((_, why)) =
+        failure.message().split_once(": json: ").filter(|_| failure.code() == StatusCode::BAD_REQUEST)
+    else {
+        return failure;
+    };
+    let cause = Cause::invalid("patch", &value.to_string().into(), format!("json: {why}"));
+    Failure::invalid("", "", "", &[cause])
 }
 
 /// The object after a patch that is not an apply.

@@ -220,6 +220,13 @@ pub async fn create_proposal(
     let managed = fields::take(&mut value);
     let managed = if owned { Managed::Computed(managed) } else { Managed::Requested(managed) };
     begin(resource, &mut value);
+    if &*resource.table == "limitranges"
+        && meta::name(&value).is_empty()
+        && meta::generate_name(&value).is_empty()
+    {
+        // These alone get a name without asking for one.
+        meta::set_name(&mut value, &uuid::Uuid::new_v4().to_string());
+    }
     let generate = meta::name(&value).is_empty() && !meta::generate_name(&value).is_empty();
     if !generate {
         return try_create(app, resource, context, value, managed, warnings).await;

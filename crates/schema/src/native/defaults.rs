@@ -311,10 +311,30 @@ fn pull_policy(values: &mut Map, image: &str, field: &str) {
     let tag = last.split_once(':').map(|(_, tag)| tag);
     let latest = match tag {
         Some(tag) => tag == "latest",
-        // An image without a name has no tag either.
-        None => !digest && !image.is_empty(),
+        // What is no name has no tag either.
+        None => !digest && is_image_name(name),
     };
     absent(values, field, || if latest { "Always" } else { "IfNotPresent" }.into());
+}
+
+/// Whether a reference without tag and digest names an image: a host, perhaps, and lower-case path components.
+fn is_image_name(name: &str) -> bool {
+    let mut parts: Vec<&str> = name.split('/').collect();
+    let host = |part: &str| {
+        part.contains(['.', ':']) || part == "localhost" || part.bytes().any(|b| b.is_ascii_uppercase())
+    };
+    if parts.len() > 1 && parts.first().is_some_and(|part| host(part)) {
+        let first = parts.remove(0);
+        if !first.bytes().all(|b| b.is_ascii_alphanumeric() || b".:-[]".contains(&b)) {
+            return false;
+        }
+    }
+    let component = |part: &&str| {
+        let edge = |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b);
+        edge(part.as_bytes().first()) && edge(part.as_bytes().last()) && part.bytes().all(inner)
+    };
+    parts.iter().all(component)
 }
 
 fn volume(values: &mut Map) {

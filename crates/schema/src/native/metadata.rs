@@ -19,6 +19,8 @@ pub enum NameRule {
     Label1035,
     /// Anything that is one segment of a path.
     PathSegment,
+    /// An IP address.
+    Address,
 }
 
 impl NameRule {
@@ -28,6 +30,7 @@ impl NameRule {
             ("", "Namespace") => NameRule::Label,
             ("", "Service") => NameRule::Label1035,
             ("rbac.authorization.k8s.io", _) => NameRule::PathSegment,
+            ("networking.k8s.io", "IPAddress") => NameRule::Address,
             _ => NameRule::Subdomain,
         }
     }
@@ -38,8 +41,20 @@ impl NameRule {
             NameRule::Label => names::dns_label(name),
             NameRule::Label1035 => names::dns_1035_label(name),
             NameRule::PathSegment => names::path_segment(name),
+            NameRule::Address => name
+                .parse::<std::net::IpAddr>()
+                .is_err()
+                .then(|| "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)".to_owned()),
         }
     }
+}
+
+/// Whether objects of a kind may have finalizers that are neither standard nor qualified with a domain.
+pub(super) fn any_finalizer(gvk: &Gvk) -> bool {
+    matches!(
+        gvk.group.as_str(),
+        "apiregistration.k8s.io" | "coordination.k8s.io" | "admissionregistration.k8s.io" | "node.k8s.io"
+    ) || gvk.kind == "Event"
 }
 
 /// Errors of the `metadata` of a built-in kind.

@@ -13,13 +13,15 @@ pub(super) fn validate(gvk: &Gvk, object: &Value, old: Option<&Value>, errors: &
             if object.get("data").is_none_or(Value::is_null) {
                 errors.push(FieldError::required("data", "data is mandatory"));
             }
-            immutable(object, old, &["data"], errors);
-        }
-        ("storage.k8s.io", "StorageClass") => {
-            required(object, &["provisioner"], errors);
-            for field in ["provisioner", "reclaimPolicy", "parameters", "volumeBindingMode"] {
-                immutable(object, old, &[field], errors);
+            if let Some(number) = object.get("revision").filter(|own| own.as_i64().is_some_and(|own| own < 0))
+            {
+                errors.push(FieldError::invalid(
+                    "revision",
+                    number.clone(),
+                    "must be greater than or equal to 0",
+                ));
             }
+            immutable(object, old, &["data"], errors);
         }
         ("", "PersistentVolume") => volume(object, errors),
         ("", "Event") => event(object, errors),
@@ -56,7 +58,8 @@ fn required(object: &Value, path: &[&str], errors: &mut Vec<FieldError>) {
     }
 }
 
-const ACCESS_MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
+pub(super) const ACCESS_MODES: [&str; 4] =
+    ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
 /// Fields of a volume's specification that are no source.
 const NO_SOURCE: [&str; 9] = [
     "accessModes",
@@ -102,6 +105,9 @@ fn volume(object: &Value, errors: &mut Vec<FieldError>) {
         .collect();
     if sources.is_empty() {
         errors.push(FieldError::required("spec", "must specify a volume type"));
+    }
+    if spec.get("hostPath").is_some_and(|own| get_str(own, &["path"]).is_none_or(str::is_empty)) {
+        errors.push(FieldError::required("spec.hostPath.path", ""));
     }
     for extra in sources.iter().skip(1) {
         let detail = "may not specify more than 1 volume type";

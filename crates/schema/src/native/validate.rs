@@ -2,8 +2,8 @@
 
 use object::{Gvk, LabelSelector, Map, Value, get, get_i64, get_str};
 
-use super::metadata::{NameRule, labels, metadata};
-use super::{names, small, workloads};
+use super::metadata::{NameRule, any_finalizer, any_metadata, labels, metadata};
+use super::{names, plumbing, small, storage, workloads};
 use crate::FieldError;
 
 /// Largest size of the data of a ConfigMap or Secret.
@@ -97,7 +97,11 @@ pub(super) fn template_matches(kind: &str, spec: &Value, errors: &mut Vec<FieldE
 /// All errors of an object.
 pub(super) fn object(gvk: &Gvk, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let Some(resource) = crate::builtin().by_kind(gvk) else { return Vec::new() };
-    let mut errors = metadata(object, old, resource.namespaced, NameRule::of(gvk));
+    let rule = NameRule::of(gvk);
+    let mut errors = match any_finalizer(gvk) {
+        true => any_metadata(object, old, resource.namespaced, rule),
+        false => metadata(object, old, resource.namespaced, rule),
+    };
     match (gvk.group.as_str(), gvk.kind.as_str()) {
         ("", "Service") => service(object, old, &mut errors),
         ("", "ConfigMap") => data(object, old, &["data", "binaryData"], &mut errors),
@@ -123,7 +127,13 @@ pub(super) fn object(gvk: &Gvk, object: &Value, old: Option<&Value>) -> Vec<Fiel
             errors.extend(crate::crd::validate_definition(object, old));
         }
         _ => {
+            if (gvk.group.as_str(), gvk.kind.as_str()) == ("policy", "PodDisruptionBudget") {
+                // The original looks at nothing but the specification.
+                errors.clear();
+            }
             workloads::validate(gvk, object, old, &mut errors);
+            storage::validate(gvk, object, old, &mut errors);
+            plumbing::validate(gvk, object, old, &mut errors);
             small::validate(gvk, object, old, &mut errors);
         }
     }
@@ -270,6 +280,12 @@ fn secret_keys(object: &Value, errors: &mut Vec<FieldError>) {
 fn claim(object: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
     if get(object, &["spec", "accessModes"]).and_then(Value::as_array).is_none_or(Vec::is_empty) {
         errors.push(FieldError::required("spec.accessModes", "at least 1 access mode is required"));
+    }
+    let modes = get(object, &["spec", "accessModes"]).and_then(Value::as_array);
+    for mode in modes.into_iter().flatten().filter_map(Value::as_str) {
+        if !small::ACCESS_MODES.contains(&mode) {
+            errors.push(FieldError::not_supported("spec.accessModes", mode, &small::ACCESS_MODES));
+        }
     }
     if get(object, &["spec", "resources", "requests", "storage"]).is_none() {
         errors.push(FieldError::required("spec.resources[storage]", ""));
@@ -418,18 +434,23 @@ fn ingress(object: &Value, errors: &mut Vec<FieldError>) {
     let default = get(object, &["spec", "defaultBackend"]).filter(|backend| backend.is_object());
     if rules.is_empty() && default.is_none() {
         let detail = "either `defaultBackend` or `rules` must be specified";
-        errors.push(FieldError::invalid("spec", Value::Null, detail));
+        let shown = get(object, &["spec", "rules"]).cloned().unwrap_or_default();
+        errors.push(FieldError::invalid("spec", shown, detail));
     }
     if let Some(backend) = default {
         ingress_backend(backend, "spec.defaultBackend", errors);
     }
     for (index, rule) in rules.iter().enumerate() {
+        ingress_host(rule, &format!("spec.rules[{index}].host"), errors);
         let paths = get(rule, &["http", "paths"]).and_then(Value::as_array);
+        if rule.get("http").is_some_and(Value::is_object) && paths.is_none_or(Vec::is_empty) {
+            errors.push(FieldError::required(format!("spec.rules[{index}].http.paths"), ""));
+        }
         for (at, entry) in paths.into_iter().flatten().enumerate() {
             let path = format!("spec.rules[{index}].http.paths[{at}]");
             match get_str(entry, &["pathType"]) {
                 Some("Exact" | "Prefix" | "ImplementationSpecific") => {}
-                None | Some("") => {
+                None => {
                     errors
                         .push(FieldError::required(format!("{path}.pathType"), "pathType must be specified"));
                     continue;
@@ -451,6 +472,22 @@ fn ingress(object: &Value, errors: &mut Vec<FieldError>) {
     }
 }
 
+fn ingress_host(rule: &Value, path: &str, errors: &mut Vec<FieldError>) {
+    let host = get_str(rule, &["host"]).unwrap_or_default();
+    if host.is_empty() {
+        return;
+    }
+    if host.parse::<std::net::IpAddr>().is_ok() {
+        errors.push(FieldError::invalid(path, host, "must be a DNS name, not an IP address"));
+        return;
+    }
+    // A wildcard stands for the first label.
+    let name = host.strip_prefix("*.").unwrap_or(host);
+    if let Some(message) = names::dns_subdomain(name) {
+        errors.push(FieldError::invalid(path, host, message));
+    }
+}
+
 fn ingress_backend(backend: &Value, path: &str, errors: &mut Vec<FieldError>) {
     let service = backend.get("service").filter(|service| service.is_object());
     let resource = backend.get("resource").filter(|resource| resource.is_object());
@@ -462,13 +499,18 @@ fn ingress_backend(backend: &Value, path: &str, errors: &mut Vec<FieldError>) {
             errors.push(FieldError::invalid(path, "", "cannot set both resource and service backends"));
         }
         (Some(service), None) => {
-            if get_str(service, &["name"]).is_none_or(str::is_empty) {
+            let own = get_str(service, &["name"]).unwrap_or_default();
+            if own.is_empty() {
                 errors.push(FieldError::required(format!("{path}.service.name"), ""));
+            } else if let Some(message) = names::dns_1035_label(own) {
+                errors.push(FieldError::invalid(format!("{path}.service.name"), own, message));
             }
             let name = get_str(service, &["port", "name"]).unwrap_or_default();
             let number = get_i64(service, &["port", "number"]).unwrap_or_default();
             if name.is_empty() && number == 0 {
                 errors.push(FieldError::required(path, "port name or number is required"));
+            } else if number != 0 {
+                port_number(number, &format!("{path}.service.port.number"), errors);
             }
         }
         (None, Some(_)) => {}

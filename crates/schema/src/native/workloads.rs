@@ -40,6 +40,17 @@ pub(super) fn validate(gvk: &Gvk, object: &Value, old: Option<&Value>, errors: &
                 errors.push(FieldError::required("spec.selector", ""));
             }
             not_negative(spec, &["replicas"], "spec.replicas", errors);
+            let labels = get(spec, &["template", "metadata", "labels"]);
+            let wanted = spec.get("selector").and_then(Value::as_object);
+            let fits = |(key, value): (&String, &Value)| labels.and_then(|own| own.get(key)) == Some(value);
+            if selected
+                && spec.get("template").is_some_and(Value::is_object)
+                && !wanted.into_iter().flatten().all(fits)
+            {
+                let detail = "`selector` does not match template `labels`";
+                let shown = labels.cloned().unwrap_or_default();
+                errors.push(FieldError::invalid("spec.template.metadata.labels", shown, detail));
+            }
             template(spec, "spec.template", Some("Always"), errors);
         }
         ("batch", "Job") => {
@@ -52,7 +63,7 @@ pub(super) fn validate(gvk: &Gvk, object: &Value, old: Option<&Value>, errors: &
         ("", "PodTemplate") => {
             let pod = get(object, &["template", "spec"]).unwrap_or(&Value::Null);
             if let Some(value) = get(object, &["template", "metadata", "labels"]) {
-                labels(value, "template.metadata.labels", errors);
+                labels(value, "template.labels", errors);
             }
             pod_spec(pod, "template.spec", errors);
         }
@@ -92,7 +103,7 @@ fn template(spec: &Value, path: &str, restart: Option<&str>, errors: &mut Vec<Fi
         return;
     };
     if let Some(value) = get(template, &["metadata", "labels"]) {
-        labels(value, &format!("{path}.metadata.labels"), errors);
+        labels(value, &format!("{path}.labels"), errors);
     }
     let pod = template.get("spec").unwrap_or(&Value::Null);
     pod_spec(pod, &format!("{path}.spec"), errors);
