@@ -13,6 +13,7 @@ use plan::{Action, Marks, ObjectRef, Plan, Request, Step};
 use serde_json::json;
 
 use crate::memory::{Memory, essence};
+use crate::ownership::taken_over;
 use crate::standin;
 
 /// Applies in flight for one unit.
@@ -489,119 +490,5 @@ pub fn mark_stand_ins(objects: &mut [Value]) {
 pub fn stop_stand_ins(objects: &mut [Value]) {
     for object in objects.iter_mut().filter(|object| standin::is_stand_in(object)) {
         object::set(object, &["spec", "replicas"], 0.into());
-    }
-}
-
-/// Has kubectl (or we, before server-side apply) set fields of `live` that are to be taken over?
-pub(crate) fn holds_foreign_fields(live: &Value, manager: &str, requests: &[&str]) -> bool {
-    object::get(live, &["metadata", "managedFields"])
-        .and_then(Value::as_array)
-        .is_some_and(|fields| taken_over(fields, manager, meta::api_version(live), requests).is_some())
-}
-
-/// The managed fields with kubectl's merged into ours; `None` when there is nothing to take over.
-fn taken_over(fields: &[Value], manager: &str, api_version: &str, requests: &[&str]) -> Option<Vec<Value>> {
-    let text = |entry: &Value, field: &str| object::get_str(entry, &[field]).unwrap_or_default().to_owned();
-    let foreign = |entry: &Value| {
-        let (name, operation) = (text(entry, "manager"), text(entry, "operation"));
-        let foreign = name.starts_with("kubectl")
-            || (operation == "Update" && (name == "before-first-apply" || name == manager));
-        foreign && text(entry, "subresource").is_empty()
-    };
-    let mut ours = json!({
-        "manager": manager, "operation": "Apply", "apiVersion": api_version, "fieldsType": "FieldsV1", "fieldsV1": {},
-    });
-    let mut rest = Vec::new();
-    let mut found = false;
-    for entry in fields {
-        let own = text(entry, "manager") == manager
-            && text(entry, "operation") == "Apply"
-            && text(entry, "subresource").is_empty();
-        let owned = entry.get("fieldsV1").unwrap_or(&Value::Null);
-        if own {
-            for field in ["time", "apiVersion"] {
-                if let Some(value) = entry.get(field) {
-                    ours[field] = value.clone();
-                }
-            }
-            union(&mut ours["fieldsV1"], owned);
-        } else if foreign(entry) {
-            let (taken, kept) = split(owned, requests);
-            if let Some(taken) = taken {
-                found = true;
-                union(&mut ours["fieldsV1"], &taken);
-            }
-            if let Some(kept) = kept {
-                let mut entry = entry.clone();
-                entry["fieldsV1"] = kept;
-                rest.push(entry);
-            }
-        } else {
-            rest.push(entry.clone());
-        }
-    }
-    rest.push(ours);
-    found.then_some(rest)
-}
-
-/// Owned fields apart from requests, and the requests.
-fn split(owned: &Value, requested: &[&str]) -> (Option<Value>, Option<Value>) {
-    let Some(map) = owned.as_object().filter(|map| !map.is_empty()) else {
-        return (Some(owned.clone()), None);
-    };
-    let (mut fields, mut requests) = (object::Map::new(), object::Map::new());
-    for (key, value) in map {
-        if key.strip_prefix("f:").is_some_and(|name| requested.contains(&name)) {
-            requests.insert(key.clone(), value.clone());
-            continue;
-        }
-        let (below, asked) = split(value, requested);
-        fields.extend(below.map(|below| (key.clone(), below)));
-        requests.extend(asked.map(|asked| (key.clone(), asked)));
-    }
-    let some = |map: object::Map| (!map.is_empty()).then_some(Value::Object(map));
-    (some(fields), some(requests))
-}
-
-fn union(into: &mut Value, from: &Value) {
-    let (Some(into), Some(from)) = (into.as_object_mut(), from.as_object()) else { return };
-    for (key, value) in from {
-        union(into.entry(key.clone()).or_insert_with(|| json!({})), value);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const REQUESTS: &[&str] = &["reconcile.fluxcd.io/requestedAt"];
-
-    #[test]
-    fn kubectls_fields_become_ours() {
-        let fields = vec![
-            json!({"manager": "kubectl-edit", "operation": "Update", "fieldsV1": {"f:data": {"f:a": {}}}}),
-            json!({"manager": "kustomize-controller", "operation": "Apply", "apiVersion": "v1",
-                "fieldsV1": {"f:data": {"f:b": {}}}}),
-            json!({"manager": "kubectl", "operation": "Update", "subresource": "status", "fieldsV1": {"f:status": {}}}),
-        ];
-        let merged = taken_over(&fields, "kustomize-controller", "v1", REQUESTS).unwrap();
-        assert_eq!(merged.len(), 2);
-        assert_eq!(merged[1]["fieldsV1"], json!({"f:data": {"f:a": {}, "f:b": {}}}));
-        assert_eq!(taken_over(&merged, "kustomize-controller", "v1", REQUESTS), None);
-    }
-
-    #[test]
-    fn requests_stay_with_who_made_them() {
-        let asked = json!({"f:metadata": {"f:annotations": {"f:reconcile.fluxcd.io/requestedAt": {}}}});
-        let annotate = |owned: Value| {
-            vec![json!({"manager": "kubectl-annotate", "operation": "Update", "fieldsV1": owned})]
-        };
-        assert_eq!(taken_over(&annotate(asked.clone()), "kustomize-controller", "v1", REQUESTS), None);
-        let both = json!({"f:metadata": {"f:annotations": {
-            "f:reconcile.fluxcd.io/requestedAt": {}, "f:note": {},
-        }}});
-        let merged = taken_over(&annotate(both), "kustomize-controller", "v1", REQUESTS).unwrap();
-        assert_eq!(merged[0]["fieldsV1"], asked);
-        assert_eq!(merged[1]["fieldsV1"], json!({"f:metadata": {"f:annotations": {"f:note": {}}}}));
     }
 }

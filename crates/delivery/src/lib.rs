@@ -2,12 +2,15 @@
 //!
 //! Between the engine and a dialect: [`apply`] carries out plans and knows what would change nothing ([`memory`]),
 //! [`world`] shows a fetched tree to a renderer and notes what it looked at, [`watches`] wakes units when a working
-//! copy is edited, [`status`] makes small patches, [`protect`] holds deletions back, [`standin`] knows the objects that would install what this
+//! copy is edited, [`status`] makes small patches, [`protect`] holds deletions back, [`ownership`] moves fields from one
+//! manager to another, [`adoption`] takes over what other tools brought, [`standin`] knows the objects that would install what this
 //! program embodies. Nothing here speaks a dialect's words.
 
+pub mod adoption;
 pub mod apply;
 pub mod fields;
 pub mod memory;
+pub mod ownership;
 pub mod protect;
 pub mod remotes;
 pub mod standin;

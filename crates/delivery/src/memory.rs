@@ -116,7 +116,7 @@ impl Memory {
         }
         // Somebody wrote to it. A finalizer or a field of their own is theirs to write; what is ours, or what kubectl
         // left there, is looked at with an apply.
-        if crate::apply::holds_foreign_fields(live, manager, self.requests)
+        if crate::ownership::holds_foreign_fields(live, manager, self.requests)
             || self.cold_change(store, manager, live, desired)
         {
             return true;

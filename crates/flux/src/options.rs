@@ -1,7 +1,8 @@
 //! Settings of the dialect, and what all its kinds share.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use delivery::watches::Watches;
@@ -35,6 +36,8 @@ pub struct Options {
     pub outward: bool,
     /// How much one pass may delete.
     pub deletion_budget: plan::Budget,
+    /// Nothing is applied: what each unit would apply is noted here.
+    pub rehearsal: Option<Rehearsal>,
     /// Nothing is pruned that takes data with it (namespaces, volume claims, stateful workloads, definitions with
     /// objects) before somebody has seen that it would be.
     pub protect: bool,
@@ -62,12 +65,38 @@ impl Options {
             requeue_dependency: Duration::from_secs(30),
             outward: true,
             deletion_budget: plan::Budget::default(),
+            rehearsal: None,
             protect: true,
             stand_in: true,
             stop_stand_ins: false,
             renders: Arc::default(),
             watch_folders: Vec::new(),
         }
+    }
+}
+
+/// What units would apply.
+#[derive(Clone, Default)]
+pub struct Rehearsal(Arc<std::sync::Mutex<BTreeMap<object::Key, Rehearsed>>>);
+
+/// What one unit would apply.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rehearsed {
+    /// The objects, with the marks of the unit.
+    pub objects: Vec<object::Value>,
+    /// Who would apply them.
+    pub manager: &'static str,
+}
+
+impl Rehearsal {
+    /// What a unit would apply, once that is known.
+    pub fn of(&self, unit: &object::Key) -> Option<Rehearsed> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(unit).cloned()
+    }
+
+    pub(crate) fn note(&self, unit: &object::Key, objects: Vec<object::Value>, manager: &'static str) {
+        let rehearsed = Rehearsed { objects, manager };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(unit.clone(), rehearsed);
     }
 }
 

@@ -15,6 +15,7 @@ mod kustomize;
 mod later;
 mod look;
 pub mod named;
+mod orphan;
 mod provenance;
 mod reconcile;
 mod render;
@@ -78,6 +79,8 @@ enum Command {
     Install(Later<install::Args>),
     /// Take over what another tool reconciles, after a proof that this changes nothing
     Adopt(Later<adopt::Args>),
+    /// Give up what a Kustomization or HelmRelease applied: the objects stay
+    Orphan(Later<orphan::Args>),
     /// Print a completion script for a shell
     Completion(Later<completion::Args>),
 }
@@ -112,6 +115,7 @@ impl Cli {
             Command::Controller(args) => block_on(controller::run(args.into_inner())),
             Command::Install(args) => install::run(&args),
             Command::Adopt(args) => block_on(adopt::run(args.into_inner())),
+            Command::Orphan(args) => block_on(orphan::run(args.into_inner())),
             Command::Completion(args) => completion::run(&args),
         }
     }

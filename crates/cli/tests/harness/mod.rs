@@ -96,6 +96,17 @@ pub fn commit(folder: &Path) {
     }
 }
 
+/// Commits all that changed.
+pub fn commit_again(folder: &Path) {
+    for arguments in [
+        &["add", "-A"][..],
+        &["-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "more"],
+    ] {
+        let status = Command::new("git").arg("-C").arg(folder).args(arguments).status().expect("git runs");
+        assert!(status.success(), "git {arguments:?}");
+    }
+}
+
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("a folder");
     for entry in std::fs::read_dir(from).expect("readable") {

@@ -73,6 +73,21 @@ pub(super) async fn release(
     let most = usize::try_from(most).unwrap_or(5);
     let actor = actor(shared, &context, &object, cluster, storage, &wanted.expressions, inventory(pass)?);
     let survey = storage.survey().await?;
+    if let Some(rehearsal) = &shared.options.rehearsal {
+        let version = survey.last.as_ref().map_or(1, |last| last.version.saturating_add(1));
+        let objects = match rendered(pass, &actor, wanted, version, survey.last.is_none()).await {
+            Ok(rendered) => actor.known_objects(&rendered.manifests).await,
+            Err(fault) => Err(fault),
+        };
+        let fault = |fault| stop_of(fault, "Rehearsal", "it cannot be rehearsed", None, false);
+        rehearsal.note(&context.key, objects.map_err(fault)?, super::MANAGER);
+        let message = "this is a rehearsal: nothing is applied";
+        return Err(Stop::Waiting {
+            reason: "Rehearsal",
+            message: message.into(),
+            cause: controller::Cause::new(message),
+        });
+    }
     let count = survey.count;
     let mut last = survey.last;
     for stuck in unlock(pass, storage, survey.pending).await? {

@@ -383,6 +383,11 @@ async fn apply(
     let inventory = ObjectRef::parse_entries(get(&pass.object, &["status", "inventory"]))
         .map_err(|error| failed("ReconciliationFailed", error.to_string()))?;
     applier.prepare(&mut objects, &inventory).await?;
+    if let Some(rehearsal) = &kind.shared.options.rehearsal {
+        rehearsal.note(&pass.context.key, objects, MANAGER);
+        let message = "this is a rehearsal: nothing is applied";
+        return Err(Stop::Waiting("Rehearsal", message.into(), Cause::new(message)));
+    }
     if let Some(foreseen) = ObjectRef::foreseen(&objects, &inventory) {
         set_inventory(pass, &foreseen);
         pass.write().await?;

@@ -43,6 +43,16 @@ pub fn kinds(shared: &Arc<Shared>) -> Vec<Arc<dyn Kind>> {
     ]
 }
 
+/// What a HelmChart would offer that is not in the cluster.
+pub(crate) async fn package(
+    shared: &Arc<Shared>,
+    context: Context,
+    chart: Value,
+) -> Result<Fetched, Failure> {
+    let mut pass = Pass::new(context, chart, "source-controller");
+    chart::HelmCharts { shared: shared.clone() }.fetch(&mut pass).await
+}
+
 /// A kind of `source.toolkit.fluxcd.io`.
 pub(crate) fn source_gvk(kind: &str) -> Gvk {
     Gvk::new(SOURCE_GROUP, "v1", kind)
