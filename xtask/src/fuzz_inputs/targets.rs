@@ -24,6 +24,85 @@ pub const TARGETS: &[Target] = &[
     Target { name: "execute", pieces: TEMPLATE, check: execute },
     Target { name: "archive", pieces: YAML, check: archive },
     Target { name: "set", pieces: SET, check: set },
+    Target { name: "selector", pieces: SELECTOR, check: selector },
+    Target { name: "patch", pieces: PATCH, check: patch },
+    Target { name: "fields", pieces: FIELDS, check: fields },
+];
+
+const SELECTOR: &[&str] = &[
+    "a",
+    "b.c/d",
+    "=",
+    "==",
+    "!=",
+    "!",
+    " in ",
+    " notin ",
+    "(",
+    ")",
+    ",",
+    " ",
+    "x",
+    ">",
+    "<",
+    "1",
+    "é",
+    "\\",
+    "metadata.name",
+    "{.a",
+    "}",
+    "[*]",
+    "[0:2]",
+    "[?(@.b==1)]",
+    "..",
+    "{range .a[*]}",
+    "{end}",
+    "'a'",
+    "\"",
+    "$",
+    "\n",
+];
+
+const PATCH: &[&str] = &[
+    "{\"a\":",
+    "}",
+    "{",
+    "[",
+    "]",
+    ",",
+    "\"b\":",
+    "null",
+    "1",
+    "\"x\"",
+    "{}",
+    "[]",
+    "\n",
+    "{\"op\":\"add\",\"path\":\"/a/-\",\"value\":1}",
+    "{\"op\":\"copy\",\"from\":\"/a\",\"path\":\"/a/0\"}",
+    "{\"op\":\"move\",\"from\":\"/a\",\"path\":\"/a/b\"}",
+    "{\"op\":\"remove\",\"path\":\"/a/0\"}",
+    "{\"op\":\"test\",\"path\":\"\",\"value\":{}}",
+    "{\"op\":\"replace\",\"path\":\"/a~1b~0\",\"value\":[]}",
+    "{\"a\":[1,2,{\"b\":null}]}",
+];
+
+const FIELDS: &[&str] = &[
+    "{\"f:a\":",
+    "{\".\":{},",
+    "\"k:{\\\"name\\\":\\\"x\\\"}\":",
+    "\"v:1\":",
+    "\"i:0\":",
+    "{}",
+    "}",
+    ",",
+    "\"f:b\":",
+    "\"v:\\\"s\\\"\":",
+    "\"k:{\":",
+    "\"x\":",
+    "[]",
+    "null",
+    "\"f:\":",
+    "\"i:-1\":",
 ];
 
 const YAML: &[&str] = &[
@@ -340,5 +419,62 @@ fn set(input: &[u8]) -> Result<(), String> {
         Ok(again) if again.to_json() == json => Ok(()),
         Ok(_) => Err("the values read back otherwise".into()),
         Err(_) => Ok(()),
+    }
+}
+
+/// Selectors of labels and fields, and paths into JSON. What is printed is read as the same.
+fn selector(input: &[u8]) -> Result<(), String> {
+    let text = String::from_utf8_lossy(input);
+    let _ = object::FieldSelector::parse(&text);
+    let sample = serde_json::json!({"a": [{"b": 1}, {"b": [2, {"c": "x"}]}], "metadata": {"name": "n"}});
+    for path in [object::jsonpath::JsonPath::template(&text), object::jsonpath::JsonPath::path(&text)]
+        .into_iter()
+        .flatten()
+    {
+        let _ = path.find(&sample);
+        let _ = path.render(&sample);
+    }
+    let Ok(selector) = object::LabelSelector::parse(&text) else { return Ok(()) };
+    let shown = selector.to_string();
+    match object::LabelSelector::parse(&shown) {
+        Ok(again) if again.to_string() == shown => Ok(()),
+        other => Err(format!("{shown} is read as {other:?}")),
+    }
+}
+
+/// A document and a patch, a line each.
+fn patch(input: &[u8]) -> Result<(), String> {
+    let mut lines = input.splitn(2, |byte| *byte == b'\n');
+    let mut value = || serde_json::from_slice::<serde_json::Value>(lines.next().unwrap_or_default()).ok();
+    let (Some(document), Some(patch)) = (value(), value()) else { return Ok(()) };
+    let mut once = document.clone();
+    object::merge_patch::apply(&mut once, &patch);
+    let mut twice = once.clone();
+    object::merge_patch::apply(&mut twice, &patch);
+    if once != twice {
+        return Err("a merge patch applied again changes something".into());
+    }
+    let mut changed = document.clone();
+    object::merge_patch::apply(&mut changed, &object::merge_patch::diff(&document, &once));
+    // What a difference cannot say is a null in the result.
+    if changed != once && !once.to_string().contains("null") {
+        return Err("the difference does not lead there".into());
+    }
+    let mut other = document;
+    let _ = object::json_patch::apply(&mut other, &patch);
+    Ok(())
+}
+
+/// Fields that a manager owns: read, written and read again they are the same, and sets are sets.
+fn fields(input: &[u8]) -> Result<(), String> {
+    let Ok(value) = serde_json::from_slice::<serde_json::Value>(input) else { return Ok(()) };
+    let Ok(set) = merge::FieldSet::from_fields_v1(&value) else { return Ok(()) };
+    let again = merge::FieldSet::from_fields_v1(&set.to_fields_v1()).map_err(|error| error.to_string())?;
+    if again.paths() != set.paths() || set.union(&again).paths() != set.paths() {
+        return Err("it is written otherwise than it was read".into());
+    }
+    match set.difference(&again).is_empty() && set.intersection(&again).paths() == set.paths() {
+        true => Ok(()),
+        false => Err("a set differs from itself".into()),
     }
 }
