@@ -5,8 +5,16 @@ use crate::values::coalesce::Table;
 use crate::{Error, Result, Stage};
 use gotemplate::Value;
 
+mod compile;
+mod documents;
+mod format;
+mod number;
 mod quick;
+mod validate;
 mod words;
+
+/// Where a chart's schema stands for itself.
+const ADDRESS: &str = "file:///values.schema.json";
 
 /// Checks the values of every chart against its schema.
 pub(crate) fn check(forest: &Forest<'_>, values: &Table) -> Result<()> {
@@ -59,5 +67,45 @@ pub(crate) fn check_one(schema: &[u8], values: &Table) -> Result<(), String> {
     if quick::surely_valid(&schema, &values) {
         return Ok(());
     }
-    words::validate(&schema, &values)
+    validate::check(&schema, ADDRESS, &values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ADDRESS, quick, validate};
+    use serde_json::Value;
+
+    /// Go goes through the members of an object in any order: lines, and names in a line, may be in any.
+    fn in_any_order(text: &str) -> Vec<Vec<String>> {
+        let words = |line: &str| {
+            let mut words: Vec<String> =
+                line.split(' ').map(|word| word.trim_end_matches(',').to_owned()).collect();
+            words.sort();
+            words
+        };
+        let mut lines: Vec<Vec<String>> = text.lines().filter(|line| !line.is_empty()).map(words).collect();
+        lines.sort();
+        lines
+    }
+
+    #[test]
+    fn schemas_judge_as_with_the_real_helm() {
+        let cases: Vec<Value> =
+            serde_json::from_str(include_str!("../testdata/schemas.json")).expect("the cases");
+        for case in &cases {
+            let (schema, values) = (&case["schema"], &case["values"]);
+            let found = match quick::surely_valid(schema, values) {
+                true => Ok(()),
+                false => validate::check(schema, ADDRESS, values),
+            };
+            let expected =
+                case["error"].as_str().and_then(|error| error.split_once("\nc:\n")).map(|(_, rest)| rest);
+            assert_eq!(
+                found.err().map(|error| in_any_order(&error)),
+                expected.map(in_any_order),
+                "{schema} {values}"
+            );
+        }
+        assert!(cases.len() > 90);
+    }
 }

@@ -124,6 +124,11 @@ impl Time {
         Time::new(ZERO, 0, Zone::utc())
     }
 
+    /// A text read by one of Go's layouts, in UTC where it names no zone; `Err` has the words of Go's `time.Parse`.
+    pub fn parse(layout: &str, text: &str) -> Result<Time, String> {
+        parse::parse(layout, text, &Zone::utc())
+    }
+
     /// Seconds since 1970.
     pub fn unix(&self) -> i64 {
         self.seconds
