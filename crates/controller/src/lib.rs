@@ -25,4 +25,4 @@ pub use kind::{Cause, Description, Kind, Next, ObjectRef, Outcome, Ready};
 pub use lease::{Leader, LeaseOptions, lead};
 pub use renders::{Rendered, Renders};
 pub use snapshot::{Edge, Hop, Phase, Snapshot, Unit};
-pub use wait::{Judgement, WaitError, wait_for};
+pub use wait::{Judgement, WaitError, gone, wait_for};

@@ -19,6 +19,14 @@ pub enum Judgement {
     Failed(String),
 }
 
+/// Judges that an object is to be gone.
+pub fn gone(_: &Key, live: Option<&Value>) -> Judgement {
+    match live {
+        None => Judgement::Done,
+        Some(_) => Judgement::Pending("being deleted".into()),
+    }
+}
+
 /// Why waiting ended without success.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WaitError {

@@ -340,10 +340,7 @@ impl Applier<'_> {
     async fn recreate(&self, target: &ObjectRef, desired: &Value, options: &Apply) -> Result<Value, Error> {
         let (gvk, key) = (target.gvk(), &target.key);
         self.cluster.delete(&gvk, &key.namespace, &key.name, &Delete::default()).await?;
-        let gone = wait_for(self.context, std::slice::from_ref(key), ESTABLISH, |_, live| match live {
-            None => Judgement::Done,
-            Some(_) => Judgement::Pending("being deleted".into()),
-        });
+        let gone = wait_for(self.context, std::slice::from_ref(key), ESTABLISH, controller::gone);
         if gone.await.is_err() {
             return Err(Error::new(ErrorKind::Other, "it was deleted to be recreated, but is not gone yet"));
         }

@@ -204,10 +204,7 @@ async fn delete_objects(pass: &mut Pass, frame: &Frame<'_>, propagation: Propaga
 }
 
 async fn gone(context: &Context, keys: &[Key]) -> Result<(), Stop> {
-    let waited = wait_for(context, keys, PATIENCE, |_, live| match live {
-        None => Judgement::Done,
-        Some(_) => Judgement::Pending("being deleted".into()),
-    });
+    let waited = wait_for(context, keys, PATIENCE, controller::gone);
     match waited.await {
         Ok(()) => Ok(()),
         Err(WaitError::Preempted) => Err(Stop::Preempted),

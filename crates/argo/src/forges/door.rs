@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use object::{Value, get_str};
 use url::Url;
 
-use super::{Addresses, MAX_ENTRIES};
+use super::{Addresses, MAX_ENTRIES, Repo, text};
 
 /// The longest time for one answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -146,6 +146,29 @@ impl Http {
     /// One object; nothing when there is none.
     pub async fn one(&self, segments: &[&str], query: &[(&str, &str)]) -> Result<Option<Value>, String> {
         Ok(self.page(self.url(segments, query)?).await?.map(|page| page.value))
+    }
+
+    /// The branches below `base`, or only the one that the repository begins with; `commit.<id>` names a commit.
+    pub async fn branches(
+        &self,
+        base: &[&str],
+        repo: &Repo,
+        all: bool,
+        size: (&str, usize),
+        id: &str,
+    ) -> Result<Vec<Repo>, String> {
+        let found = if all {
+            self.numbered(base, &[], size).await?
+        } else {
+            let one = [base, &[&repo.branch]].concat();
+            self.one(&one, &[]).await?.into_iter().collect()
+        };
+        let of = |item: &Value| Repo {
+            branch: text(item, &["name"]),
+            sha: text(item, &["commit", id]),
+            ..repo.clone()
+        };
+        Ok(found.iter().map(of).collect())
     }
 
     /// Is there anything?

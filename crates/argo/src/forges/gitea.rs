@@ -1,9 +1,7 @@
 //! Gitea and Forgejo.
 
-use object::Value;
-
 use super::door::{Asked, Door, Http};
-use super::github::{change, labelled};
+use super::github::{change, has_content, labelled};
 use super::{Api, Change, Listed, Repo, address, text, texts};
 
 /// The page size that servers allow without being told otherwise.
@@ -45,27 +43,12 @@ impl Api for Gitea {
     fn branches<'a>(&'a self, repo: &'a Repo, all: bool) -> Asked<'a, Vec<Repo>> {
         Box::pin(async move {
             let base = ["repos", &repo.organization, &repo.name, "branches"];
-            let found = if all {
-                self.0.numbered(&base, &[], PAGE).await?
-            } else {
-                let one = [&base[..], &[&repo.branch]].concat();
-                self.0.one(&one, &[]).await?.into_iter().collect()
-            };
-            let of = |item: &Value| Repo {
-                branch: text(item, &["name"]),
-                sha: text(item, &["commit", "id"]),
-                ..repo.clone()
-            };
-            Ok(found.iter().map(of).collect())
+            self.0.branches(&base, repo, all, PAGE, "id").await
         })
     }
 
     fn has_path<'a>(&'a self, repo: &'a Repo, path: &'a str) -> Asked<'a, bool> {
-        Box::pin(async move {
-            let mut segments = vec!["repos", &repo.organization, &repo.name, "contents"];
-            segments.extend(path.split('/'));
-            self.0.exists(&segments, &[("ref", &repo.branch)]).await
-        })
+        Box::pin(async move { has_content(&self.0, repo, path).await })
     }
 }
 

@@ -61,27 +61,12 @@ impl Api for GitHub {
     fn branches<'a>(&'a self, repo: &'a Repo, all: bool) -> Asked<'a, Vec<Repo>> {
         Box::pin(async move {
             let base = ["repos", &repo.organization, &repo.name, "branches"];
-            let found = if all {
-                self.0.numbered(&base, &[], ("per_page", 100)).await?
-            } else {
-                let one = [&base[..], &[&repo.branch]].concat();
-                self.0.one(&one, &[]).await?.into_iter().collect()
-            };
-            let of = |item: &Value| Repo {
-                branch: text(item, &["name"]),
-                sha: text(item, &["commit", "sha"]),
-                ..repo.clone()
-            };
-            Ok(found.iter().map(of).collect())
+            self.0.branches(&base, repo, all, ("per_page", 100), "sha").await
         })
     }
 
     fn has_path<'a>(&'a self, repo: &'a Repo, path: &'a str) -> Asked<'a, bool> {
-        Box::pin(async move {
-            let mut segments = vec!["repos", &repo.organization, &repo.name, "contents"];
-            segments.extend(path.split('/'));
-            self.0.exists(&segments, &[("ref", &repo.branch)]).await
-        })
+        Box::pin(async move { has_content(&self.0, repo, path).await })
     }
 }
 
@@ -92,6 +77,13 @@ pub(super) async fn changes(door: &Door<'_>) -> Result<Vec<Change>, String> {
     let found =
         http.numbered(&["repos", &owner, &repo, "pulls"], &[("state", "open")], ("per_page", 100)).await?;
     Ok(found.iter().map(change).filter(|change| labelled(door.block, change)).collect())
+}
+
+/// Is there a file or folder at the path of the branch, as GitHub and Gitea tell?
+pub(super) async fn has_content(http: &Http, repo: &Repo, path: &str) -> Result<bool, String> {
+    let mut segments = vec!["repos", &repo.organization, &repo.name, "contents"];
+    segments.extend(path.split('/'));
+    http.exists(&segments, &[("ref", &repo.branch)]).await
 }
 
 /// Does a change have all labels that are asked for?

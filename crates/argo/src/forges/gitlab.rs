@@ -60,18 +60,7 @@ impl Api for GitLab {
             }
             let id = repo.id.to_string();
             let base = ["projects", &id, "repository", "branches"];
-            let found = if all {
-                self.0.numbered(&base, &[], ("per_page", 100)).await?
-            } else {
-                let one = [&base[..], &[&repo.branch]].concat();
-                self.0.one(&one, &[]).await?.into_iter().collect()
-            };
-            let of = |item: &Value| Repo {
-                branch: text(item, &["name"]),
-                sha: text(item, &["commit", "id"]),
-                ..repo.clone()
-            };
-            Ok(found.iter().map(of).collect())
+            self.0.branches(&base, repo, all, ("per_page", 100), "id").await
         })
     }
 

@@ -315,11 +315,7 @@ impl Driver for Actor<'_> {
     }
 
     async fn wait_gone(&self, targets: &[ObjectRef], limit: Duration) -> Result<(), Fault> {
-        let judge = |_: &Key, live: Option<&Value>| match live {
-            None => Judgement::Done,
-            Some(_) => Judgement::Pending("being deleted".into()),
-        };
-        match self.judged(targets, limit, judge).await {
+        match self.judged(targets, limit, controller::gone).await {
             Ok(()) => Ok(()),
             Err(WaitError::Preempted) => Err(Fault::Preempted),
             Err(WaitError::TimedOut(rest) | WaitError::Failed(rest)) => {

@@ -1,7 +1,7 @@
 //! Deletion of a Kustomization: what goes with it.
 
 use cluster::{Cluster, EventType};
-use controller::{Cause, Judgement, Outcome, wait_for};
+use controller::{Cause, Outcome, wait_for};
 use object::{Key, get, meta};
 use plan::{Action, ObjectRef, Step};
 
@@ -116,10 +116,7 @@ async fn delete(
     }
     if str_at(&pass.object, &["spec", "deletionPolicy"]) == "WaitForTermination" {
         let keys: Vec<Key> = report.entries.iter().map(|(target, _)| target.key.clone()).collect();
-        let gone = wait_for(&context, &keys, timeout(&pass.object), |_, live| match live {
-            None => Judgement::Done,
-            Some(_) => Judgement::Pending("being deleted".into()),
-        });
+        let gone = wait_for(&context, &keys, timeout(&pass.object), controller::gone);
         match gone.await {
             Ok(()) => {}
             Err(controller::WaitError::Preempted) => return Ok(Some(Outcome::preempted())),

@@ -9,7 +9,7 @@ use super::validate;
 use gotemplate::Regexp;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// Schemas of one document at most, those that references lead to included.
 const MAX_SCHEMAS: usize = 200_000;
@@ -107,11 +107,27 @@ pub(super) struct Compiler {
     asserts_formats: bool,
 }
 
-/// The draft's own schema, compiled.
-pub(super) fn own_schema(draft: Draft) -> Result<Compiled, String> {
-    let mut compiler = Compiler::new(true);
-    let document = compiler.load(draft.address())?;
-    compiler.finish(document)
+/// The draft's own schema, compiled once.
+pub(super) fn own_schema(draft: Draft) -> Result<&'static Compiled, String> {
+    type Own = LazyLock<Result<Compiled, String>>;
+    fn compiled(draft: Draft) -> Result<Compiled, String> {
+        let mut compiler = Compiler::new(true);
+        let document = compiler.load(draft.address())?;
+        compiler.finish(document)
+    }
+    static D4: Own = LazyLock::new(|| compiled(Draft::D4));
+    static D6: Own = LazyLock::new(|| compiled(Draft::D6));
+    static D7: Own = LazyLock::new(|| compiled(Draft::D7));
+    static D2019: Own = LazyLock::new(|| compiled(Draft::D2019));
+    static D2020: Own = LazyLock::new(|| compiled(Draft::D2020));
+    let own = match draft {
+        Draft::D4 => &D4,
+        Draft::D6 => &D6,
+        Draft::D7 => &D7,
+        Draft::D2019 => &D2019,
+        Draft::D2020 => &D2020,
+    };
+    own.as_ref().map_err(Clone::clone)
 }
 
 /// A user's schema, compiled.
@@ -203,17 +219,16 @@ impl Compiler {
         if document.walked.contains(pointer) {
             return Ok(());
         }
-        let whole = document.value.clone();
-        let value = document.value_at(pointer)?;
-        debug_assert!(whole.pointer(pointer).is_some());
-        let value = value.clone();
+        let whole = Arc::clone(&document.value);
+        document.value_at(pointer)?;
+        let value = whole.pointer(pointer).unwrap_or(&Value::Null);
         let (id, draft) = document
             .resource_at(pointer)
             .map(|(_, resource)| (resource.id.clone(), resource.draft))
             .unwrap_or_else(|| (document.address.clone(), Draft::D2020));
         let Some(document) = self.documents.get_mut(index) else { return Ok(()) };
-        walk(document, &value, &id, pointer, draft, 0)?;
-        obeys_draft(document, &value, pointer)
+        walk(document, value, &id, pointer, draft, 0)?;
+        obeys_draft(document, value, pointer)
     }
 
     /// Where a reference leads.
@@ -259,7 +274,9 @@ impl Compiler {
 
     fn read(&mut self, document: usize, pointer: &str) -> Result<Schema, String> {
         let source = self.document(document)?;
-        let value = source.value_at(pointer)?.clone();
+        let whole = Arc::clone(&source.value);
+        source.value_at(pointer)?;
+        let value = whole.pointer(pointer).unwrap_or(&Value::Null);
         let Some((place, resource)) = source.resource_at(pointer) else {
             return Err("a resource is missing".into());
         };
@@ -275,7 +292,7 @@ impl Compiler {
                 }
             }
         }
-        match &value {
+        match value {
             Value::Bool(verdict) => schema.verdict = Some(*verdict),
             Value::Object(keywords) if keywords.is_empty() => schema.verdict = Some(true),
             Value::Object(keywords) => {
@@ -300,7 +317,7 @@ fn obeys_draft(document: &Document, value: &Value, pointer: &str) -> Result<(), 
         })
         .filter_map(|(place, resource)| Some((place.get(pointer.len()..)?.to_owned(), resource.draft)))
         .collect();
-    validate::as_schema(&own, value, &others).map_err(|findings| {
+    validate::judge(own, value, &others).map_err(|findings| {
         let head = super::words::quote(&format!("{}#", draft.address()));
         format!(
             "{:?} is not valid against metaschema: jsonschema validation failed with {head}\n{findings}",

@@ -91,10 +91,10 @@ fn duration(text: &str) -> Result<(), String> {
             refuse(after.len() == part.len(), "missing number")?;
             let unit = after.chars().next().ok_or("missing unit")?;
             let Some((_, left)) = units.split_once(unit) else {
-                let word = if all.contains(unit) { "out of order" } else { "" };
-                return Err(match word {
-                    "" => format!("invalid unit {}", go_character(unit)),
-                    word => format!("unit {} {word}", go_character(unit)),
+                let shown = go_character(unit);
+                return Err(match all.contains(unit) {
+                    true => format!("unit {shown} out of order"),
+                    false => format!("invalid unit {shown}"),
                 });
             };
             units = left;
@@ -238,8 +238,7 @@ fn url_of(text: &str) -> Result<bool, String> {
     if text.starts_with(':') {
         return Err(wrong("missing protocol scheme"));
     }
-    if let Some(control) = text.chars().find(char::is_ascii_control) {
-        let _ = control;
+    if text.contains(|character: char| character.is_ascii_control()) {
         return Err(wrong("net/url: invalid control character in URL"));
     }
     match url::Url::parse(text) {

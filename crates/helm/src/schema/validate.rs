@@ -23,16 +23,12 @@ pub(super) fn check(schema: &Value, address: &str, value: &Value) -> Result<(), 
     judge(&compiled, value, &BTreeMap::new()).map_err(|lines| lines + "\n")
 }
 
-/// What is wrong with a schema by its draft's own schema; the parts at `others` are of another draft.
-pub(super) fn as_schema(
-    own: &Compiled,
+/// What is wrong with a value; where it is a schema, its parts at `others` are of another draft.
+pub(super) fn judge(
+    compiled: &Compiled,
     value: &Value,
     others: &BTreeMap<String, Draft>,
 ) -> Result<(), String> {
-    judge(own, value, others)
-}
-
-fn judge(compiled: &Compiled, value: &Value, others: &BTreeMap<String, Draft>) -> Result<(), String> {
     let mut run = Run { compiled, others, steps: 0 };
     let scope = Scope { schema: compiled.root, value: 0, keyword: None, parent: None };
     let todo = Unevaluated::of(run.schema(compiled.root), value, false);
@@ -250,7 +246,7 @@ impl<'r> Run<'r> {
     ) -> Verdict {
         let wrong = |why| Finding { place: place.to_owned(), kind: Kind::Text(why), causes: Vec::new() };
         let own = compile::own_schema(draft).map_err(wrong)?;
-        let mut run = Run { compiled: &own, others: &BTreeMap::new(), steps: self.steps };
+        let mut run = Run { compiled: own, others: &BTreeMap::new(), steps: self.steps };
         let scope = Scope { schema: own.root, value: 0, keyword: None, parent: None };
         let verdict = run.apply(&scope, value, place, Unevaluated::default(), quick, depth + 1);
         self.steps = run.steps;

@@ -56,7 +56,7 @@ pub(crate) async fn sync(world: &World, kind: Kind, owner: &Value, in_use: &[Str
     Ok(current)
 }
 
-/// Names tried before giving up for now: others may have taken them.
+/// Names tried in one pass: others may have taken them.
 const TRIES: i64 = 5;
 
 async fn create(

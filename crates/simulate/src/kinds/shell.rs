@@ -32,13 +32,7 @@ pub(crate) fn run(script: &str, scene: &mut Scene) -> Option<Ending> {
     if tokens.len() > MOST {
         return None;
     }
-    let mut shell = Shell {
-        tokens,
-        at: 0,
-        scene,
-        ending: Ending { time: Duration::ZERO, code: 0, never: false },
-        over: false,
-    };
+    let mut shell = Shell::new(tokens, scene);
     shell.list(&[], true)?;
     (shell.at == shell.tokens.len()).then_some(shell.ending)
 }
@@ -46,13 +40,7 @@ pub(crate) fn run(script: &str, scene: &mut Scene) -> Option<Ending> {
 /// Runs one command that is no script.
 pub(crate) fn run_words(words: &[&str], scene: &mut Scene) -> Option<Ending> {
     let tokens = words.iter().map(|word| Token::Word((*word).to_owned())).collect();
-    let mut shell = Shell {
-        tokens,
-        at: 0,
-        scene,
-        ending: Ending { time: Duration::ZERO, code: 0, never: false },
-        over: false,
-    };
+    let mut shell = Shell::new(tokens, scene);
     shell.list(&[], true)?;
     Some(shell.ending)
 }
@@ -184,7 +172,12 @@ struct Shell<'a> {
     over: bool,
 }
 
-impl Shell<'_> {
+impl<'a> Shell<'a> {
+    fn new(tokens: Vec<Token>, scene: &'a mut Scene) -> Shell<'a> {
+        let ending = Ending { time: Duration::ZERO, code: 0, never: false };
+        Shell { tokens, at: 0, scene, ending, over: false }
+    }
+
     fn word(&self) -> Option<&str> {
         match self.tokens.get(self.at) {
             Some(Token::Word(word)) => Some(word),

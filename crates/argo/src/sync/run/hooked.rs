@@ -1,7 +1,7 @@
 //! Hooks of a running sync: they go before they are made anew, and when their policy says so.
 
 use cluster::{Delete, Error, ErrorKind, PatchKind, PatchOptions};
-use controller::{Context, Judgement, WaitError, wait_for};
+use controller::{Context, WaitError, wait_for};
 use object::{Key, Value, meta};
 use serde_json::json;
 
@@ -34,10 +34,7 @@ impl Runner<'_> {
         if keys.is_empty() {
             return Ok(());
         }
-        let waited = wait_for(context, keys, PATIENCE, |_, live| match live {
-            None => Judgement::Done,
-            Some(_) => Judgement::Pending("being deleted".into()),
-        });
+        let waited = wait_for(context, keys, PATIENCE, controller::gone);
         match waited.await {
             Ok(()) => Ok(()),
             Err(WaitError::Preempted) => Err(Stop::Preempted),
