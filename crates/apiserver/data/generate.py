@@ -4,7 +4,7 @@
 generate.py protobuf MODULES   field numbers of the built-in types, from the Go modules k8s.io/api,
                                k8s.io/apimachinery, k8s.io/apiextensions-apiserver and
                                k8s.io/kube-aggregator below MODULES (a Go module cache)
-generate.py server KUBECONFIG  default roles and table columns, from a running kube-apiserver
+generate.py server KUBECONFIG  what a new server holds, from a running kube-apiserver without controllers
 """
 import json
 import os
@@ -76,32 +76,36 @@ def protobuf(modules):
     print(len(lines), "lines,", len(data), "bytes")
 
 
-ROLES = {
-    "admin", "cluster-admin", "edit", "view", "system:aggregate-to-admin",
-    "system:aggregate-to-edit", "system:aggregate-to-view", "system:auth-delegator",
-    "system:basic-user", "system:discovery", "system:public-info-viewer", "system:monitoring",
-    "system:service-account-issuer-discovery", "system:persistent-volume-provisioner",
-}
+# What a server makes for itself before it is ready. Namespaces and what holds addresses are made by the program.
+RESOURCES = (
+    "priorityclasses", "clusterroles", "clusterrolebindings", "roles", "rolebindings", "prioritylevelconfigurations",
+    "flowschemas", "apiservices",
+)
+# Times that differ on every server.
+TIMES = ("creationTimestamp", "time", "lastTransitionTime")
+
+
+def without_times(value):
+    if isinstance(value, dict):
+        return {k: without_times(v) for k, v in value.items() if k not in TIMES}
+    return [without_times(v) for v in value] if isinstance(value, list) else value
 
 
 def server(kubeconfig):
-    def get(*words, raw=None):
-        command = ["kubectl", "--kubeconfig", kubeconfig, "get"]
-        command += ["--raw", raw] if raw else [*words, "-o", "json"]
+    def get(resource):
+        command = ["kubectl", "--kubeconfig", kubeconfig, "get", resource, "-A", "-o", "json", "--show-managed-fields"]
         return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
 
     objects = []
-    for resource in ("clusterroles", "clusterrolebindings", "priorityclasses"):
+    for resource in RESOURCES:
         for item in get(resource)["items"]:
-            role = item.get("roleRef", item["metadata"])["name"]
-            if resource != "priorityclasses" and role not in ROLES:
-                continue
-            kept = ("name", "labels", "annotations")
+            kept = ("name", "namespace", "labels", "annotations", "generation", "managedFields")
             item["metadata"] = {k: v for k, v in item["metadata"].items() if k in kept}
-            item.pop("description", None)
-            if "aggregationRule" in item:
-                item.pop("rules", None)
-            objects.append(json.dumps(item, separators=(",", ":"), sort_keys=True))
+            owners = item["metadata"]["managedFields"]
+            if len(owners) == 1 and (owners[0]["manager"], owners[0]["operation"]) == ("kube-apiserver", "Update"):
+                # The program finds out by itself what such a write owns.
+                del item["metadata"]["managedFields"]
+            objects.append(json.dumps(without_times(item), separators=(",", ":"), sort_keys=True))
     with open(os.path.join(HERE, "bootstrap.json"), "w", encoding="utf-8") as out:
         out.write("[\n" + ",\n".join(objects) + "\n]\n")
     print("columns.txt is made by asking each collection for a Table (as=Table;v=v1;g=meta.k8s.io)")

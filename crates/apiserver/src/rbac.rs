@@ -1,10 +1,14 @@
 //! Who may do what: role-based access control over the stored roles and bindings.
 
-use object::{get, get_str};
-use serde_json::Value;
+use std::sync::Arc;
 
+use object::{get, get_str, meta};
+use serde_json::{Value, json};
+
+use crate::api::write::{self, Context};
 use crate::app::App;
 use crate::auth::User;
+use crate::fields;
 use crate::status::{Failure, group_resource};
 
 /// A question: may this be done?
@@ -27,6 +31,8 @@ pub struct Attributes<'a> {
 }
 
 const GROUP: &str = "rbac.authorization.k8s.io";
+/// Where cluster roles are kept.
+pub const ROLES: &str = "clusterroles.rbac.authorization.k8s.io";
 
 /// The answer, with the binding that allows it.
 pub fn allowed(app: &App, user: &User, attributes: &Attributes<'_>) -> Option<String> {
@@ -138,6 +144,17 @@ fn rules(app: &App, binding: &Value, namespace: &str) -> Vec<Value> {
 /// The rules of a role, those of the roles that it aggregates included.
 pub fn role_rules(app: &App, role: &Value) -> Vec<Value> {
     let mut rules: Vec<Value> = get(role, &["rules"]).and_then(Value::as_array).cloned().unwrap_or_default();
+    for rule in aggregated(app, role) {
+        if !rules.contains(&rule) {
+            rules.push(rule);
+        }
+    }
+    rules
+}
+
+/// The rules of the roles that a role aggregates.
+fn aggregated(app: &App, role: &Value) -> Vec<Value> {
+    let mut rules: Vec<Value> = Vec::new();
     let Some(Value::Array(selectors)) = get(role, &["aggregationRule", "clusterRoleSelectors"]) else {
         return rules;
     };
@@ -149,6 +166,9 @@ pub fn role_rules(app: &App, role: &Value) -> Vec<Value> {
             continue;
         }
         let other = other.value();
+        if meta::name(&other) == meta::name(role) {
+            continue;
+        }
         let more = get(&other, &["rules"]).and_then(Value::as_array);
         for rule in more.into_iter().flatten() {
             if !rules.contains(rule) {
@@ -157,6 +177,32 @@ pub fn role_rules(app: &App, role: &Value) -> Vec<Value> {
         }
     }
     rules
+}
+
+/// Writes the rules of aggregating roles into them, as a controller of the original does.
+pub fn aggregate(app: &Arc<App>) {
+    let Some(resource) = app.catalog().find(GROUP, "v1", "clusterroles").cloned() else { return };
+    let context = Context::system("clusterrole-aggregation-controller");
+    for role in app.store.list(&resource.table, "").1 {
+        let value = role.value();
+        if value.get("aggregationRule").is_none_or(Value::is_null) {
+            continue;
+        }
+        let rules = aggregated(app, &value);
+        if value.get("rules").and_then(Value::as_array).map_or(&[][..], Vec::as_slice) == rules {
+            continue;
+        }
+        let applied = json!({
+            "apiVersion": resource.api_version(), "kind": *resource.kind,
+            "metadata": {"name": role.name()}, "rules": rules,
+        });
+        let written = write::modify_now(app, &resource, "", role.name(), &context, |live| {
+            fields::apply(&resource, Some(live), &applied, &context, true)
+        });
+        if let Err(failure) = written {
+            tracing::warn!(role = role.name(), error = failure.message(), "its rules cannot be gathered");
+        }
+    }
 }
 
 fn allows(rule: &Value, attributes: &Attributes<'_>) -> bool {

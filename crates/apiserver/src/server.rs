@@ -138,6 +138,7 @@ impl Server {
     pub async fn serve(&self, addr: SocketAddr) -> Result<Serving, ServeError> {
         let service = ApiService { app: self.app.clone(), trusted: None, certified: None };
         let addr = listen::start(&self.app, service, addr).await?;
+        bootstrap::reach(&self.app, addr);
         let credentials = &self.app.credentials;
         Ok(Serving { addr, ca_pem: credentials.ca_pem.clone(), token: credentials.token.clone() })
     }

@@ -20,7 +20,7 @@ pub fn has_generation(resource: &Resource) -> bool {
         ("apps", name) => name != "controllerrevisions",
         ("", name) => matches!(name, "pods" | "podtemplates" | "replicationcontrollers"),
         ("batch" | "policy" | "admissionregistration.k8s.io" | "apiextensions.k8s.io", _) => true,
-        ("networking.k8s.io", "ipaddresses") => false,
+        ("networking.k8s.io", "ipaddresses" | "servicecidrs") => false,
         ("networking.k8s.io", _) | ("flowcontrol.apiserver.k8s.io", _) => true,
         ("scheduling.k8s.io", _)
         | ("discovery.k8s.io", _)

@@ -1,4 +1,5 @@
-//! Our answers beside those that kube-apiserver gave; `testdata/record.py` records them.
+//! Our answers beside those that kube-apiserver gave; `testdata/record.py` records them. `LANDFALL_REQUESTS=DIR`
+//! replays the cases of another folder.
 
 mod recorded;
 
@@ -10,7 +11,8 @@ const KNOWN: &str = include_str!("../testdata/known-differences.txt");
 
 #[tokio::test]
 async fn recorded_requests() {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata");
+    let own = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata");
+    let root = std::env::var_os("LANDFALL_REQUESTS").map_or(own, PathBuf::from);
     let known: BTreeSet<&str> = KNOWN.lines().filter_map(|l| l.split_whitespace().next()).collect();
     let outcomes = recorded::outcomes(&root).await;
     assert!(!outcomes.is_empty());

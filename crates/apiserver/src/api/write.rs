@@ -20,7 +20,7 @@ use crate::respond;
 use crate::server::Body;
 use crate::status::{Cause, Failure};
 use crate::store::{Durable, Expect, Object, Write};
-use crate::{admission, certificates, crd, fields, metadata, strategy, types};
+use crate::{admission, certificates, crd, fields, metadata, rbac, strategy, types};
 
 /// How often a write without a required revision is tried against concurrent ones.
 const ATTEMPTS: usize = 64;
@@ -559,6 +559,8 @@ pub fn after_write(app: &Arc<App>, resource: &Resource, object: &Arc<Object>) {
         crd::TABLE => crd::changed(app, object),
         // Where controllers run, those that sign do.
         certificates::TABLE if app.options.service_accounts => certificates::sign(app, object),
+        // Also called by what it writes, which changes nothing any more.
+        rbac::ROLES if app.options.service_accounts => rbac::aggregate(app),
         table if admission::webhooks::is_configuration(table) => admission::webhooks::reload(app),
         _ => {}
     }
@@ -568,6 +570,7 @@ pub fn after_write(app: &Arc<App>, resource: &Resource, object: &Arc<Object>) {
 pub fn after_remove(app: &Arc<App>, resource: &Resource, object: &Arc<Object>) {
     match &*resource.table {
         crd::TABLE => crd::changed(app, object),
+        rbac::ROLES if app.options.service_accounts => rbac::aggregate(app),
         table if admission::webhooks::is_configuration(table) => admission::webhooks::reload(app),
         "services" => app.allocator.lock().release(&object.value()),
         _ => {}
