@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::names;
 use crate::render::Renders;
+use crate::render::jsonnet::Evaluator;
 use crate::repositories::Repositories;
 use crate::sites::{Children, Sites};
 
@@ -29,6 +30,8 @@ pub struct Options {
     pub children: Option<Children>,
     /// May config management plugins run?
     pub plugins: bool,
+    /// Who evaluates Jsonnet.
+    pub jsonnet: Evaluator,
     /// Where the public forges answer.
     pub forges: crate::forges::Addresses,
 }
@@ -44,6 +47,7 @@ impl Options {
             renders: Arc::default(),
             children: None,
             plugins: false,
+            jsonnet: Evaluator::Inside,
             forges: crate::forges::Addresses::default(),
         }
     }

@@ -109,3 +109,41 @@ fn an_installation_of_argo_cd_is_stood_in_for() {
     assert!(ready, "{said}");
     assert_eq!(unit(&data, "argo-cd")["revision"], "10.1.1", "{said}");
 }
+
+#[test]
+fn jsonnet_is_evaluated_and_a_hostile_program_ends_only_itself() {
+    let repository = tempfile::tempdir().expect("a folder");
+    let url = "https://git.example.com/org/jsonnet";
+    let application = |name: &str, more: &str| {
+        format!(
+            "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {{name: {name}, namespace: argocd}}\n\
+            spec:\n  project: default\n  source: {{repoURL: {url}, path: {name}{more}}}\n\
+            \x20 destination: {{name: in-cluster, namespace: default}}\n  syncPolicy: {{automated: {{}}}}\n"
+        )
+    };
+    let variables = ", directory: {jsonnet: {extVars: [{name: app, value: $ARGOCD_APP_NAME}], libs: [lib]}}";
+    let object = |data: &str| {
+        format!("{{apiVersion: 'v1', kind: 'ConfigMap', metadata: {{name: 'made'}}, data: {data}}}")
+    };
+    let files = [
+        ("apps/good.yaml", application("good", variables)),
+        ("apps/large.yaml", application("large", "")),
+        (
+            "good/main.jsonnet",
+            format!("local l = import 'l.libsonnet'; [{}]", object("l(std.extVar('app'))")),
+        ),
+        ("lib/l.libsonnet", "function(app) {app: app}".to_owned()),
+        ("large/main.jsonnet", object("{a: std.repeat('0123456789', 1e9)}")),
+    ];
+    for (path, text) in files {
+        let to = repository.path().join(path);
+        std::fs::create_dir_all(to.parent().expect("a parent")).expect("a folder");
+        std::fs::write(to, text).expect("written");
+    }
+    let (ready, data, said) = outcome(repository.path(), &[]);
+    assert!(!ready, "{said}");
+    assert_eq!(unit(&data, "good")["ready"], "True", "{said}");
+    let message = unit(&data, "large")["message"].as_str().unwrap_or_default().to_owned();
+    assert!(message.contains("Failed to evaluate jsonnet \"main.jsonnet\""), "{message}");
+    assert!(message.contains("more memory"), "{message}");
+}

@@ -206,7 +206,13 @@ impl One<'_> {
         }
         let door = (self.shared.options.fetcher.clone(), tokio::runtime::Handle::current());
         let (trees, work, now) = (self.trees.clone(), input.clone(), context.clock().now());
-        let done = context.compute(move || render::render(&trees, &work, &capabilities, door, now)).await;
+        let evaluator = self.shared.options.jsonnet.clone();
+        let done = context
+            .compute(move || {
+                let means = render::Means { door, evaluator: &evaluator, now };
+                render::render(&trees, &work, &capabilities, means)
+            })
+            .await;
         if context.cancel.is_cancelled() {
             return Err(Fault::Preempted);
         }

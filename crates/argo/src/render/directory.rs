@@ -1,24 +1,31 @@
-//! Plain files of a folder.
+//! Plain files of a folder, and Jsonnet programs among them.
 
 use ::kustomize::World;
 use delivery::fields::{bool_at, str_at};
 use delivery::world::TreeWorld;
 use object::Value;
 
+use super::jsonnet::{self, Evaluator};
 use super::{Failure, Input, glob, join};
 
 /// All files of a source together.
 const MOST_BYTES: usize = 10 << 20;
-/// A file with this comment is left out.
+/// A file with these words, in a comment as a rule, is left out.
 const SKIP: &str = "+argocd:skip-file-rendering";
 
-pub fn render(world: &TreeWorld<'_>, path: &str, input: &Input) -> Result<Vec<Value>, Failure> {
+pub fn render(
+    world: &TreeWorld<'_>,
+    path: &str,
+    input: &Input,
+    evaluator: &Evaluator,
+) -> Result<Vec<Value>, Failure> {
     let source = &input.source;
     let recurse = bool_at(source, &["directory", "recurse"]);
     let include = str_at(source, &["directory", "include"]);
     let exclude = str_at(source, &["directory", "exclude"]);
     let mut files = Vec::new();
     collect(world, path, "", recurse, 0, &mut files)?;
+    let mut programs = jsonnet::Programs::new(world, path, input, evaluator);
     let mut objects = Vec::new();
     let mut size = 0;
     for file in files {
@@ -31,6 +38,15 @@ pub fn render(world: &TreeWorld<'_>, path: &str, input: &Input) -> Result<Vec<Va
         let shown = full.trim_start_matches('/').to_owned();
         let bytes =
             world.read(&full).map_err(|error| Failure::new(format!("{shown}: {error}")).at(&shown, 0))?;
+        let text = String::from_utf8_lossy(&bytes);
+        if text.contains(SKIP) {
+            continue;
+        }
+        if file.ends_with(".jsonnet") {
+            objects.extend(programs.objects(&shown)?);
+            continue;
+        }
+        // Programs do not count: what they make is limited.
         size += bytes.len();
         if size > MOST_BYTES {
             return Err(Failure::new(format!(
@@ -38,13 +54,6 @@ pub fn render(world: &TreeWorld<'_>, path: &str, input: &Input) -> Result<Vec<Va
                 MOST_BYTES >> 20
             ))
             .at(&shown, 0));
-        }
-        let text = String::from_utf8_lossy(&bytes);
-        if text.lines().any(|line| line.trim_start().starts_with('#') && line.contains(SKIP)) {
-            continue;
-        }
-        if file.ends_with(".jsonnet") {
-            return Err(Failure::new(format!("{shown}: Jsonnet is not evaluated here yet")).at(&shown, 0));
         }
         objects.extend(documents(&text, &shown)?);
     }

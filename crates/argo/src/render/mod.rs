@@ -5,6 +5,7 @@ mod directory;
 pub mod env;
 mod glob;
 mod helm;
+pub mod jsonnet;
 mod kustomize;
 pub mod plugin;
 
@@ -140,6 +141,16 @@ pub fn recall(
     Some((rendered, tool))
 }
 
+/// What a render works with besides its input; none of it decides what comes out.
+pub struct Means<'a> {
+    /// Where remote bases and charts come from.
+    pub door: (Fetcher, Handle),
+    /// Who evaluates Jsonnet.
+    pub evaluator: &'a jsonnet::Evaluator,
+    /// The time, for certificates.
+    pub now: jiff::Timestamp,
+}
+
 /// Renders.
 ///
 /// # Errors
@@ -148,9 +159,9 @@ pub fn render(
     trees: &Trees,
     input: &Input,
     capabilities: &Capabilities,
-    door: (Fetcher, Handle),
-    now: jiff::Timestamp,
+    means: Means<'_>,
 ) -> Result<(Rendered, Seen), Failure> {
+    let Means { door, evaluator, now } = means;
     let remotes = Remotes::new(Some(door));
     let worlds = Worlds {
         own: TreeWorld::new(&trees.own, remotes.clone()),
@@ -171,7 +182,7 @@ pub fn render(
     let objects = match tool {
         Tool::Helm => helm::render(&worlds, &path, input, capabilities, now)?,
         Tool::Kustomize => kustomize::render(&worlds.own, &path, input, now)?,
-        Tool::Directory => directory::render(&worlds.own, &path, input)?,
+        Tool::Directory => directory::render(&worlds.own, &path, input, evaluator)?,
         Tool::Plugin => {
             let plugin =
                 plugin.ok_or_else(|| Failure::new("no declared plugin supports the given repository"))?;

@@ -224,8 +224,11 @@ fn kinds(args: &Args) -> anyhow::Result<Vec<Arc<dyn controller::Kind>>> {
     }
     let options = source::Options { cache: args.cache.clone(), maps, ..source::Options::default() };
     let sources = source::Fetcher::new(options).context("cannot keep fetched sources")?;
-    let argo =
-        argo::kinds(argo::Options { plugins: args.enable_plugins, ..argo::Options::new(sources.clone()) });
+    let argo = argo::kinds(argo::Options {
+        plugins: args.enable_plugins,
+        jsonnet: super::jsonnet::evaluator()?,
+        ..argo::Options::new(sources.clone())
+    });
     let mut settings = flux::Options::new(sources);
     settings.no_cross_namespace_refs = args.no_cross_namespace_refs;
     settings.default_service_account = args.default_service_account.clone();

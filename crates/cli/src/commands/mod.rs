@@ -11,6 +11,7 @@ mod events;
 mod get;
 mod helm;
 mod install;
+mod jsonnet;
 mod kustomize;
 mod later;
 mod look;
@@ -83,6 +84,9 @@ enum Command {
     Orphan(Later<orphan::Args>),
     /// Print a completion script for a shell
     Completion(Later<completion::Args>),
+    /// Evaluate Jsonnet for the engine, which started this process
+    #[command(hide = true, name = jsonnet::COMMAND)]
+    Jsonnet,
 }
 
 impl Cli {
@@ -117,6 +121,7 @@ impl Cli {
             Command::Adopt(args) => block_on(adopt::run(args.into_inner())),
             Command::Orphan(args) => block_on(orphan::run(args.into_inner())),
             Command::Completion(args) => completion::run(&args),
+            Command::Jsonnet => jsonnet::run(),
         }
     }
 }

@@ -160,6 +160,7 @@ async fn deliver(
     let mut kinds = argo::kinds(argo::Options {
         children,
         plugins: args.enable_plugins,
+        jsonnet: super::jsonnet::evaluator()?,
         ..argo::Options::new(sources.clone())
     });
     kinds.extend(flux::kinds(flux::Options {
