@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
 
 use controller::Context;
+use delivery::connect;
 use delivery::memory::Memory;
 use futures::future::BoxFuture;
 use helm::{Capabilities, KubeVersion};
@@ -16,11 +16,6 @@ use crate::options::REQUESTS;
 use crate::owned::Owned;
 use crate::project::Destination;
 use crate::settings::{self, IN_CLUSTER, LOCAL_SERVER};
-
-/// For how long a cluster may take to answer a connection.
-const CONNECT: Duration = Duration::from_secs(5);
-/// How often a request to another cluster is repeated.
-const RETRIES: u32 = 2;
 
 /// Finds a cluster beside this one by its name: a child of an embedded cluster.
 pub type Children = Arc<dyn Fn(String) -> BoxFuture<'static, Option<kube::Client>> + Send + Sync>;
@@ -63,7 +58,6 @@ impl Site {
     }
 
     fn other(client: kube::Client, declared: &settings::Cluster, place: String) -> Site {
-        let options = cluster::Options { retries: RETRIES, ..cluster::Options::default() };
         Site {
             name: declared.name.clone(),
             server: declared.server.clone(),
@@ -71,7 +65,7 @@ impl Site {
             place: Some(place),
             namespaces: declared.namespaces.clone(),
             cluster_resources: declared.cluster_resources,
-            ..Site::own(cluster::Cluster::with_options(client, options))
+            ..Site::own(connect::cluster(client))
         }
     }
 
@@ -278,8 +272,9 @@ impl Sites {
         if let Some(site) = known(&self.others.lock().unwrap_or_else(PoisonError::into_inner)) {
             return Ok(site);
         }
-        let client =
-            connect(&kubeconfig).await.map_err(|why| format!("cluster {}: {why}", declared.server))?;
+        let named = |why| format!("cluster {}: {why}", declared.server);
+        let config = connect::config(&kubeconfig).await.map_err(named)?;
+        let client = connect::client(config).map_err(named)?;
         let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(site) = known(&others) {
             return Ok(site);
@@ -293,14 +288,4 @@ impl Sites {
         }
         Ok(site)
     }
-}
-
-async fn connect(kubeconfig: &Value) -> Result<kube::Client, String> {
-    let read: kube::config::Kubeconfig =
-        serde_json::from_value(kubeconfig.clone()).map_err(|error| error.to_string())?;
-    let mut config = kube::Config::from_custom_kubeconfig(read, &kube::config::KubeConfigOptions::default())
-        .await
-        .map_err(|error| error.to_string())?;
-    config.connect_timeout = Some(CONNECT);
-    kube::Client::try_from(config).map_err(|error| error.to_string())
 }

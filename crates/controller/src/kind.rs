@@ -64,6 +64,8 @@ pub struct Description {
     pub edges: Vec<(Relation, Key)>,
     /// What it applied.
     pub inventory: Vec<ObjectRef>,
+    /// Is that in another cluster?
+    pub elsewhere: bool,
     /// The unit that applied it.
     pub parent: Option<Key>,
 }

@@ -80,6 +80,8 @@ pub struct Unit {
     pub edges: Vec<Edge>,
     /// What it applied.
     pub inventory: Vec<ObjectRef>,
+    /// Is that in another cluster?
+    pub elsewhere: bool,
     /// The unit that applied it.
     pub parent: Option<Key>,
 }
@@ -138,6 +140,7 @@ impl Unit {
                 .map(|(relation, to)| Edge { to: to.clone(), relation: *relation })
                 .collect(),
             inventory: description.inventory.clone(),
+            elsewhere: description.elsewhere,
             parent: description.parent.clone(),
         }
     }

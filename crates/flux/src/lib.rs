@@ -1,7 +1,7 @@
 //! Flux's kinds as a dialect of the engine.
 //!
 //! A folder for each family: [`sources`] turn addresses into trees, [`kustomization`] and [`helmrelease`]
-//! turn trees into applied objects. Spec, conditions, reasons, messages, annotations, labels, finalizers and
+//! turn trees into applied objects, in the cluster that [`target`] finds. Spec, conditions, reasons, messages, annotations, labels, finalizers and
 //! field managers are Flux's; what runs when, and what is cancelled by what, is the engine's.
 
 pub mod artifacts;
@@ -16,6 +16,7 @@ pub mod notification;
 pub mod operator;
 pub mod options;
 pub mod sources;
+pub mod target;
 
 use std::sync::Arc;
 

@@ -12,6 +12,10 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::artifacts::{Artifacts, Offered};
 use crate::common;
 use crate::memory::Memory;
+use crate::target::{Targets, Trust};
+
+/// Makes a client that does less of another.
+pub type Door = Arc<dyn Fn(kube::Client) -> kube::Client + Send + Sync>;
 
 /// Settings, in the words of Flux's flags.
 #[derive(Clone)]
@@ -24,6 +28,10 @@ pub struct Options {
     pub no_remote_bases: bool,
     /// `--default-service-account`.
     pub default_service_account: Option<String>,
+    /// `--default-kubeconfig-service-account`: signs in where a `configMapRef` names none.
+    pub default_kubeconfig_service_account: Option<String>,
+    /// What kubeconfigs in Secrets may ask for.
+    pub kubeconfigs: Trust,
     /// `--sops-age-secret`: namespace and name of the age keys for `spec.decryption` without a Secret.
     pub sops_age_secret: Option<(String, String)>,
     /// `StrictPostBuildSubstitutions`: a variable without value or default is an error.
@@ -36,6 +44,8 @@ pub struct Options {
     pub outward: bool,
     /// How much one pass may delete.
     pub deletion_budget: plan::Budget,
+    /// What every connection to another cluster is led through.
+    pub door: Option<Door>,
     /// Nothing is applied: what each unit would apply is noted here.
     pub rehearsal: Option<Rehearsal>,
     /// Nothing is pruned that takes data with it (namespaces, volume claims, stateful workloads, definitions with
@@ -59,12 +69,15 @@ impl Options {
             no_cross_namespace_refs: false,
             no_remote_bases: false,
             default_service_account: None,
+            default_kubeconfig_service_account: None,
+            kubeconfigs: Trust::default(),
             sops_age_secret: None,
             strict_substitutions: true,
             additive_cel_dependency_check: false,
             requeue_dependency: Duration::from_secs(30),
             outward: true,
             deletion_budget: plan::Budget::default(),
+            door: None,
             rehearsal: None,
             protect: true,
             stand_in: true,
@@ -122,7 +135,7 @@ pub fn resumes(source: &object::Value, unit: &object::Value) -> bool {
 const UNCHANGED_AT_ONCE: usize = 8;
 
 /// Annotations that ask for something once.
-const REQUESTS: &[&str] = &[
+pub(crate) const REQUESTS: &[&str] = &[
     common::REQUESTED_AT,
     common::FORCE_AT,
     common::RESET_AT,
@@ -137,7 +150,9 @@ pub struct Shared {
     /// What was fetched.
     pub artifacts: Artifacts,
     /// What was applied, so that unchanged objects cost no request.
-    pub memory: Memory,
+    pub memory: Arc<Memory>,
+    /// Other clusters that are delivered to.
+    pub targets: Targets,
     /// Watched working copies.
     pub watches: Arc<Watches>,
     unchanged: Semaphore,
@@ -176,7 +191,8 @@ impl Shared {
         Shared {
             options,
             artifacts: Artifacts::default(),
-            memory: Memory::new(REQUESTS),
+            memory: Arc::new(Memory::new(REQUESTS)),
+            targets: Targets::default(),
             watches: Arc::default(),
             unchanged: Semaphore::new(UNCHANGED_AT_ONCE),
         }

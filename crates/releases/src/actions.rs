@@ -435,7 +435,7 @@ impl<D: Driver> Actions<'_, D> {
             None => Vec::new(),
         };
         stale.extend(self.leftovers(&policy.leftovers, &[&applied, &stale]).await?);
-        self.driver.delete(&stale, Propagation::Background).await?;
+        self.driver.prune(&stale, Propagation::Background).await?;
         if !policy.wait {
             return Ok(());
         }
@@ -511,10 +511,10 @@ impl<D: Driver> Actions<'_, D> {
         Ok(found)
     }
 
-    /// Deletes what attempts left behind whose release is stored nowhere.
-    pub async fn sweep(&self, removal: &Removal) -> Result<(), Fault> {
-        let targets = self.leftovers(&removal.leftovers, &[]).await?;
-        self.driver.delete(&targets, removal.propagation).await?;
+    /// Deletes what attempts left behind and is none of `wanted`.
+    pub async fn sweep(&self, wanted: &[ObjectRef], removal: &Removal) -> Result<(), Fault> {
+        let targets = self.leftovers(&removal.leftovers, &[wanted]).await?;
+        let targets = self.driver.prune(&targets, removal.propagation).await?;
         if removal.wait { self.driver.wait_gone(&targets, removal.timeout).await } else { Ok(()) }
     }
 
@@ -548,7 +548,7 @@ impl<D: Driver> Actions<'_, D> {
             }
         }
         targets.extend(self.leftovers(&removal.leftovers, &[&targets]).await?);
-        self.driver.delete(&targets, removal.propagation).await?;
+        let targets = self.driver.prune(&targets, removal.propagation).await?;
         if removal.wait {
             self.driver.wait_gone(&targets, removal.timeout).await?;
         }

@@ -59,6 +59,16 @@ pub trait Driver: Sync {
         propagation: Propagation,
     ) -> impl Future<Output = Result<(), Fault>> + Send;
 
+    /// Deletes what a release has no more use for, in its order. Returns what is gone: a driver may hold back what
+    /// somebody is to look at first.
+    fn prune(
+        &self,
+        targets: &[ObjectRef],
+        propagation: Propagation,
+    ) -> impl Future<Output = Result<Vec<ObjectRef>, Fault>> + Send {
+        async move { self.delete(targets, propagation).await.map(|()| targets.to_vec()) }
+    }
+
     /// Waits until objects are ready.
     fn wait_ready(
         &self,

@@ -1,12 +1,18 @@
 //! What the dialects' tests share: a [`Site`] to try them on, and scenarios, which are stories told in text files.
 //!
 //! A scenario is text in sections. `-- PATH --` is a file of the repository (`-- PATH gone --` removes it), which is
-//! served as [`URL`]; `-- apply MANAGER --` objects that somebody applies, `-- delete --` lines of
+//! served as [`URL`]; `-- apply MANAGER --` objects that somebody applies (`-- status MANAGER --`:
+//! their statuses), `-- delete --` lines of
 //! `KIND NAMESPACE/NAME`, and `-- expect --` closes a step: a mapping from `KIND NAMESPACE/NAME` to a part of the
 //! object, or to `absent`. All of it must hold at one time. A mapping matches when its fields do, a list when each of
 //! its entries matches one entry (`[]` only the empty or missing list), a text that begins with `~` is a regular
 //! expression, and `missing` means that the field is not there.
+//!
+//! Where the first line says `two clusters` there is another one, served over loopback: `-- far apply MANAGER --`,
+//! `-- far delete --` and `-- far expect --` are about it, `-- far stops --` takes it away, and `@FAR_KUBECONFIG@` is how
+//! it is reached, as JSON. Of the own cluster, `@ADDRESS@` and `@CA@` (a quoted text) tell how it is reached.
 
+mod far;
 mod site;
 
 use std::collections::BTreeMap;
@@ -15,6 +21,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cluster::Apply;
+use far::Far;
 use object::{Gvk, Value};
 
 pub use site::{Site, URL};
@@ -26,9 +33,11 @@ const AT_ONCE: usize = 4;
 
 enum Part {
     File(String, Option<String>),
-    Apply(String, String),
+    Apply(Apply, String),
     Delete(String),
     Expect(String),
+    Far(Box<Part>),
+    FarStops,
 }
 
 fn parts(text: &str) -> Vec<Part> {
@@ -43,14 +52,22 @@ fn parts(text: &str) -> Vec<Part> {
             }
         }
     }
-    let part = |(head, body): (String, String)| match head.split_once(' ') {
+    sections.into_iter().map(|(head, body)| part(&head, body)).collect()
+}
+
+fn part(head: &str, body: String) -> Part {
+    match head.split_once(' ') {
+        Some(("far", "stops")) => Part::FarStops,
+        Some(("far", rest)) => Part::Far(Box::new(part(rest, body))),
         Some((path, "gone")) => Part::File(path.to_owned(), None),
-        Some(("apply", manager)) => Part::Apply(manager.to_owned(), body),
+        Some(("apply", manager)) => Part::Apply(Apply::forced(manager), body),
+        Some(("status", manager)) => {
+            Part::Apply(Apply { subresource: "status".into(), ..Apply::forced(manager) }, body)
+        }
         _ if head == "delete" => Part::Delete(body),
         _ if head == "expect" => Part::Expect(body),
-        _ => Part::File(head, Some(body)),
-    };
-    sections.into_iter().map(part).collect()
+        _ => Part::File(head.to_owned(), Some(body)),
+    }
 }
 
 /// The kinds that every dialect's scenarios speak of.
@@ -133,25 +150,40 @@ async fn play<S: Future<Output = Site>>(
     kinds: &Kinds,
     start: &impl Fn(Vec<(String, String)>, bool) -> S,
 ) -> Result<(), String> {
-    let parts = parts(text);
+    let says = |word: &str| text.lines().next().is_some_and(|line| line.contains(word));
+    let simulated = says("simulated");
+    let mut far = if says("two clusters") { Some(Far::start(simulated).await) } else { None };
+    let text = far.as_ref().map_or(text.to_owned(), |far| far.named_in(text));
+    let parts = parts(&text);
     let first = parts.iter().position(|part| !matches!(part, Part::File(..))).unwrap_or(parts.len());
     let files = parts.iter().take(first).filter_map(|part| match part {
         Part::File(path, Some(body)) => Some((path.clone(), body.clone())),
         _ => None,
     });
-    let simulated = text.lines().next().is_some_and(|line| line.contains("simulated"));
     let site = start(files.collect(), simulated).await;
     let mut step = 1;
     for part in parts.iter().skip(first) {
+        let (site, part) = match (part, &far) {
+            (Part::Far(part), Some(far)) => (&far.site, &**part),
+            (Part::Far(_), None) => return Err("there are no two clusters".into()),
+            (part, _) => (&site, part),
+        };
         match part {
+            Part::Far(_) => return Err("there is nothing beyond".into()),
+            Part::FarStops => {
+                if let Some(far) = far.take() {
+                    far.site.stop().await;
+                }
+            }
             Part::File(path, Some(body)) => site.write(path, body),
             Part::File(path, None) => {
                 std::fs::remove_file(site.folder.path().join(path))
                     .map_err(|error| format!("{path}: {error}"))?;
             }
-            Part::Apply(manager, body) => {
-                for object in yaml::documents(body).map_err(|error| error.to_string())? {
-                    let applied = site.cluster.apply(&object, &Apply::forced(manager)).await;
+            Part::Apply(how, body) => {
+                let body = far::own_named_in(site, body).await;
+                for object in yaml::documents(&body).map_err(|error| error.to_string())? {
+                    let applied = site.cluster.apply(&object, how).await;
                     applied.map_err(|error| format!("step {step}: {error}"))?;
                 }
             }
@@ -165,7 +197,7 @@ async fn play<S: Future<Output = Site>>(
             Part::Expect(body) => {
                 let wanted = yaml::from_str(body).map_err(|error| error.to_string())?;
                 let since = Instant::now();
-                while let Some(trouble) = check(&site, kinds, &wanted).await {
+                while let Some(trouble) = check(site, kinds, &wanted).await {
                     if since.elapsed() > PATIENCE {
                         return Err(format!("step {step}: {trouble}"));
                     }
@@ -176,6 +208,9 @@ async fn play<S: Future<Output = Site>>(
         }
     }
     site.stop().await;
+    if let Some(far) = far {
+        far.site.stop().await;
+    }
     Ok(())
 }
 

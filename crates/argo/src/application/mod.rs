@@ -164,6 +164,7 @@ impl Kind for Applications {
             observed: observed(object),
             edges: Vec::new(),
             inventory: inventory(policy),
+            elsewhere: !spec::Destination::of_spec(&object["spec"]).is_in_cluster(),
             parent: parent.filter(|parent| Some(parent) != own.as_ref()),
         }
     }

@@ -90,6 +90,15 @@ pub struct Destination {
 }
 
 impl Destination {
+    /// As the spec of an Application or ApplicationSet's template says it.
+    pub fn of_spec(spec: &Value) -> Destination {
+        Destination {
+            server: str_at(spec, &["destination", "server"]).to_owned(),
+            name: str_at(spec, &["destination", "name"]).to_owned(),
+            namespace: str_at(spec, &["destination", "namespace"]).to_owned(),
+        }
+    }
+
     /// Is it the cluster that the controller runs in?
     pub fn is_in_cluster(&self) -> bool {
         match (self.server.as_str(), self.name.as_str()) {
@@ -240,11 +249,7 @@ impl Spec {
         Spec {
             multiple: !listed.is_empty(),
             sources,
-            destination: Destination {
-                server: str_at(spec, &["destination", "server"]).to_owned(),
-                name: str_at(spec, &["destination", "name"]).to_owned(),
-                namespace: str_at(spec, &["destination", "namespace"]).to_owned(),
-            },
+            destination: Destination::of_spec(spec),
             project: project.to_owned(),
             automated,
             options: SyncOptions::of_list(&strings_at(policy, &["syncOptions"])),

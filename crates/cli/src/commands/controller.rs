@@ -33,6 +33,15 @@ pub struct Args {
     /// Kustomizations and HelmReleases without a service account use this one
     #[arg(long, value_name = "NAME")]
     default_service_account: Option<String>,
+    /// The account that signs in to another cluster where the ConfigMap of spec.kubeConfig names none
+    #[arg(long, value_name = "NAME")]
+    default_kubeconfig_service_account: Option<String>,
+    /// Let kubeconfigs in Secrets run programs (user.exec)
+    #[arg(long)]
+    insecure_kubeconfig_exec: bool,
+    /// Let kubeconfigs in Secrets do without verifying the server
+    #[arg(long)]
+    insecure_kubeconfig_tls: bool,
     /// The Secret with age keys for Kustomizations whose decryption names none
     #[arg(long, value_name = "NAMESPACE/NAME")]
     sops_age_secret: Option<String>,
@@ -232,6 +241,9 @@ fn kinds(args: &Args) -> anyhow::Result<Vec<Arc<dyn controller::Kind>>> {
     let mut settings = flux::Options::new(sources);
     settings.no_cross_namespace_refs = args.no_cross_namespace_refs;
     settings.default_service_account = args.default_service_account.clone();
+    settings.default_kubeconfig_service_account = args.default_kubeconfig_service_account.clone();
+    settings.kubeconfigs =
+        flux::target::Trust { exec: args.insecure_kubeconfig_exec, tls: args.insecure_kubeconfig_tls };
     settings.stop_stand_ins = true;
     settings.protect = !args.prune_data;
     if let Some(secret) = &args.sops_age_secret {

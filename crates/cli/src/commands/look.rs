@@ -37,7 +37,8 @@ pub async fn first_cause(cluster: &Cluster, snapshot: &Snapshot, unit: &Unit) ->
 
 /// The first object of the inventory that is not healthy, with its own message.
 async fn unhealthy(cluster: &Cluster, unit: &Unit) -> anyhow::Result<Option<String>> {
-    for entry in &unit.inventory {
+    // What is in another cluster is not for this one to tell.
+    for entry in unit.inventory.iter().filter(|_| !unit.elsewhere) {
         let found = cluster.get(&entry.gvk(), &entry.key.namespace, &entry.key.name).await?;
         let Some(object) = found else {
             return Ok(Some(format!("{} is gone", shown(&entry.key))));

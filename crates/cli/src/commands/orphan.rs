@@ -52,6 +52,9 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     for name in &names {
         let unit = cluster.get(&kind.gvk(), &args.namespace, name).await?;
         let unit = unit.with_context(|| format!("{}/{name} is not in {}", kind.kind, args.namespace))?;
+        if get(&unit, &["spec", "kubeConfig"]).is_some_and(object::Value::is_object) {
+            anyhow::bail!("{}/{name} delivers to another cluster: nothing is given up there", kind.kind);
+        }
         let inventory = ObjectRef::parse_entries(get(&unit, &["status", "inventory"]))?;
         if !args.dry_run {
             suspend(&cluster, kind, &args.namespace, name).await?;

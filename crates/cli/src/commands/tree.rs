@@ -141,7 +141,8 @@ async fn unit_branch(
     let mut children = Vec::new();
     if depth < DEPTH_MAX {
         for entry in &unit.inventory {
-            let below = snapshot.units.iter().find(|other| other.key == entry.key);
+            let same = |other: &&Unit| !unit.elsewhere && other.key == entry.key;
+            let below = snapshot.units.iter().find(same);
             match below {
                 Some(below) if below.key == unit.key => {}
                 Some(below) => {
@@ -149,6 +150,12 @@ async fn unit_branch(
                     children.push(Box::pin(branch).await?);
                 }
                 None if compact => {}
+                None if unit.elsewhere => children.push(Branch {
+                    key: entry.key.clone(),
+                    phase: unit.phase(),
+                    note: "in another cluster".into(),
+                    children: Vec::new(),
+                }),
                 None => children.push(object_branch(cluster, entry, owned).await?),
             }
         }

@@ -55,6 +55,7 @@ pub fn describe(object: &Value) -> Description {
         observed: observed(object),
         edges: Vec::new(),
         inventory: Vec::new(),
+        elsewhere: crate::target::has_kubeconfig(object),
         parent: super::parent(object),
     }
 }

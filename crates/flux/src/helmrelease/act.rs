@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::{Cluster, EventType};
+use cluster::EventType;
 use controller::Context;
 use helm::release::Status;
 use helm::{Release, RenderOptions, Rendered};
@@ -24,6 +24,7 @@ use super::run::{Stop, Wanted, actor, failed, inventory, newest, set_inventory, 
 use super::{drift, snapshot, values};
 use crate::common::{FORCE_AT, Pass, REQUESTED_AT, bool_at, format_duration, observed, str_at};
 use crate::options::Shared;
+use crate::target::Target;
 
 /// What comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,14 +65,14 @@ fn decide(pass: &Pass, last: Option<&Release>, wanted: &Wanted, forced: bool, te
 pub(super) async fn release(
     shared: &Arc<Shared>,
     pass: &mut Pass,
-    cluster: &Cluster,
+    target: &Target,
     storage: &Storage,
     wanted: &Wanted,
 ) -> Result<(), Stop> {
-    let (context, object) = (pass.context.clone(), pass.object.clone());
+    let object = pass.object.clone();
     let most = object::get_i64(&object, &["spec", "maxHistory"]).unwrap_or(5);
     let most = usize::try_from(most).unwrap_or(5);
-    let actor = actor(shared, &context, &object, cluster, storage, &wanted.expressions, inventory(pass)?);
+    let actor = actor(target, &shared.options, &object, storage, &wanted.expressions, inventory(pass)?);
     let survey = storage.survey().await?;
     if let Some(rehearsal) = &shared.options.rehearsal {
         let version = survey.last.as_ref().map_or(1, |last| last.version.saturating_add(1));
@@ -80,7 +81,7 @@ pub(super) async fn release(
             Err(fault) => Err(fault),
         };
         let fault = |fault| stop_of(fault, "Rehearsal", "it cannot be rehearsed", None, false);
-        rehearsal.note(&context.key, objects.map_err(fault)?, super::MANAGER);
+        rehearsal.note(&pass.context.key, objects.map_err(fault)?, super::MANAGER);
         let message = "this is a rehearsal: nothing is applied";
         return Err(Stop::Waiting {
             reason: "Rehearsal",
@@ -107,7 +108,8 @@ pub(super) async fn release(
                 let ended = actor.end_interrupted("upgrade").await;
                 ended.map_err(|fault| stop_of(fault, "UpgradeFailed", "a hook was cut off", None, false))?;
             }
-            let done = act(pass, &actor, wanted, last, step).await;
+            let done = act(shared, pass, &actor, wanted, last, step).await;
+            actor.settle_deletions(pass);
             if !matches!(done, Err(Stop::Preempted | Stop::Api(_))) {
                 unlock(pass, storage, storage.survey().await?.pending).await?;
                 // What a revision that goes now may have left is in the inventory.
@@ -117,12 +119,13 @@ pub(super) async fn release(
         }
         Step::Test => {
             if let Some(mut last) = last {
-                test(pass, &actor, wanted, &mut last).await?;
+                test(shared, pass, &actor, wanted, &mut last).await?;
             }
         }
         Step::Nothing => {
             if let Some(last) = &last {
                 catch_up(pass, &actor, last, wanted).await?;
+                look_at_held(pass, &actor, last).await?;
                 if count > most {
                     storage.trim(most).await?;
                 }
@@ -168,6 +171,21 @@ async fn catch_up(pass: &mut Pass, actor: &Actor<'_>, last: &Release, wanted: &W
     }
     let action = str_at(known, &["action"]).to_owned();
     note(pass, actor, last, &action, wanted.loaded.oci_digest.as_deref(), true).await
+}
+
+/// What was held back goes when somebody has agreed to that, or is gone already.
+async fn look_at_held(pass: &mut Pass, actor: &Actor<'_>, last: &Release) -> Result<(), Stop> {
+    if !Actor::holds(pass) {
+        return Ok(());
+    }
+    let stop = |fault| stop_of(fault, "UpgradeFailed", "what was held back cannot be looked at", None, false);
+    let manifests = last.manifests().map_err(|error| failed("UpgradeFailed", error.to_string()))?;
+    let objects = actor.known_objects(&manifests).await.map_err(stop)?;
+    let wanted: Vec<ObjectRef> = objects.iter().filter_map(|object| ObjectRef::of(object).ok()).collect();
+    actor.sweep(&wanted).await.map_err(stop)?;
+    set_inventory(pass, wanted);
+    actor.settle_deletions(pass);
+    Ok(())
 }
 
 /// The release is as wanted: Ready says so in the words of the action that made it.
@@ -254,6 +272,7 @@ fn reason_of(action: &str) -> &'static str {
 
 /// Installs or upgrades, tests, and on failure repairs as the spec says.
 async fn act(
+    shared: &Shared,
     pass: &mut Pass,
     actor: &Actor<'_>,
     wanted: &Wanted,
@@ -277,7 +296,11 @@ async fn act(
             version,
             labels: BTreeMap::new(),
         },
-        Err(fault) => return Err(after_failure(pass, actor, fault, reason, &prefix, action, None).await?),
+        Err(fault) => {
+            return Err(
+                after_failure(&shared.options, pass, actor, fault, reason, &prefix, action, None).await?
+            );
+        }
     };
     if install && let Err(fault) = actor.ensure_namespace().await {
         return Err(stop_of(fault, reason, &prefix, None, false));
@@ -301,7 +324,17 @@ async fn act(
     pass.set(&["lastAttemptedReleaseActionDuration"], json!(format_duration(took)));
     note(pass, actor, &release, action, wanted.loaded.oci_digest.as_deref(), result.is_ok()).await?;
     if let Err(fault) = result {
-        return Err(after_failure(pass, actor, fault, reason, &prefix, action, Some(&release)).await?);
+        return Err(after_failure(
+            &shared.options,
+            pass,
+            actor,
+            fault,
+            reason,
+            &prefix,
+            action,
+            Some(&release),
+        )
+        .await?);
     }
     let message = format!("Helm {action} succeeded for release {}", name_of(&release));
     let reason = if install { "InstallSucceeded" } else { "UpgradeSucceeded" };
@@ -311,7 +344,7 @@ async fn act(
     tracing::debug!(word, target, "released");
     if actor.tests_enabled() {
         let mut release = release;
-        test(pass, actor, wanted, &mut release).await?;
+        test(shared, pass, actor, wanted, &mut release).await?;
     }
     Ok(())
 }
@@ -379,6 +412,7 @@ pub(super) async fn note(
 }
 
 pub(super) async fn test(
+    shared: &Shared,
     pass: &mut Pass,
     actor: &Actor<'_>,
     wanted: &Wanted,
@@ -420,7 +454,17 @@ pub(super) async fn test(
                 pass.event(EventType::Warning, "TestFailed", &text, &wanted.loaded.version);
                 return Ok(());
             }
-            Err(after_failure(pass, actor, fault, "TestFailed", &prefix, &action, Some(release)).await?)
+            Err(after_failure(
+                &shared.options,
+                pass,
+                actor,
+                fault,
+                "TestFailed",
+                &prefix,
+                &action,
+                Some(release),
+            )
+            .await?)
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The actions of the `releases` crate as a HelmRelease wants them: server-side apply, watched waits,
 //! pre-emption by anything newer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use cluster::{Apply, Cluster, Propagation};
@@ -13,6 +14,7 @@ use plan::{Action, ObjectRef, Plan, Step};
 use releases::{Actions, Applying, Crds, Driver, Policy, Prepared, Removal};
 pub(super) use releases::{Fault, Storage};
 
+use super::guard::Guard;
 use super::{MANAGER, timeout};
 use crate::apply::Applier;
 use crate::common::{bool_at, str_at};
@@ -34,6 +36,8 @@ pub(super) struct Actor<'a> {
     pub expressions: &'a [health::Expression],
     /// What may be there of this release: all that earlier attempts were about to apply.
     pub inventory: Vec<ObjectRef>,
+    /// Watches over what it deletes.
+    pub guard: Arc<Guard>,
 }
 
 impl Actor<'_> {
@@ -129,9 +133,14 @@ impl Actor<'_> {
         self.actions().uninstall(release, &self.removal()).await.map(|_| ())
     }
 
-    /// Removes the objects of a release that is stored nowhere.
-    pub async fn sweep(&self) -> Result<(), Fault> {
-        self.actions().sweep(&self.removal()).await
+    /// Removes what may be there of the release and is none of `wanted`.
+    pub async fn sweep(&self, wanted: &[ObjectRef]) -> Result<(), Fault> {
+        self.actions().sweep(wanted, &self.removal()).await
+    }
+
+    /// The same actor with another guard.
+    pub fn guarded(&self, guard: Guard) -> Self {
+        Actor { guard: Arc::new(guard), ..self.clone() }
     }
 
     fn removal(&self) -> Removal {
@@ -175,7 +184,7 @@ impl Actor<'_> {
         included.peek().is_none() || included.any(|filter| named(&filter))
     }
 
-    fn applier(&self) -> Applier<'_> {
+    pub(super) fn applier(&self) -> Applier<'_> {
         Applier {
             context: self.context,
             cluster: self.cluster.clone(),
@@ -275,25 +284,11 @@ impl Driver for Actor<'_> {
     }
 
     async fn delete(&self, targets: &[ObjectRef], propagation: Propagation) -> Result<(), Fault> {
-        let steps: Vec<Step> = targets
-            .iter()
-            .map(|target| Step {
-                action: Action::Delete,
-                target: target.clone(),
-                desired: None,
-                force: false,
-                merge: false,
-                reason: "no longer in the chart".into(),
-            })
-            .collect();
-        let report = self.applier().delete_with(&steps, propagation).await;
-        if report.preempted {
-            return Err(Fault::Preempted);
-        }
-        match report.errors.first() {
-            Some((key, error)) => Err(Fault::at(key, format!("{key}: {error}"))),
-            None => Ok(()),
-        }
+        self.delete_all(targets, propagation).await.map(|_| ())
+    }
+
+    async fn prune(&self, targets: &[ObjectRef], propagation: Propagation) -> Result<Vec<ObjectRef>, Fault> {
+        self.delete_guarded(targets, propagation).await
     }
 
     async fn wait_ready(&self, targets: &[ObjectRef], limit: Duration) -> Result<(), Fault> {

@@ -8,6 +8,7 @@ mod action;
 mod chart;
 mod drift;
 mod finalize;
+mod guard;
 mod remedy;
 mod render;
 mod run;

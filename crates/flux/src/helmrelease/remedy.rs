@@ -9,12 +9,15 @@ use serde_json::json;
 
 use super::act::{name_of, note};
 use super::action::{Actor, Fault};
+use super::guard::Guard;
 use super::run::{Stop, stop_of};
 use super::snapshot;
 use crate::common::{Pass, duration_at, str_at};
+use crate::options::Options;
 
 /// Counts a failure, repairs as the spec says, and says how to go on.
 pub(super) async fn after_failure(
+    options: &Options,
     pass: &mut Pass,
     actor: &Actor<'_>,
     fault: Fault,
@@ -56,17 +59,28 @@ pub(super) async fn after_failure(
         && (more || last_too)
     {
         pass.event(EventType::Warning, reason, &message, &release.chart.metadata.version);
-        remediate(pass, actor, release, action).await?;
+        remediate(options, pass, actor, release, action).await?;
     }
     Ok(stop_of(fault, reason, prefix, ceiling, !more && !retry_only && retries > 0))
 }
 
 /// Undoes a failed release: an install is uninstalled, an upgrade rolled back (or uninstalled, if so wished).
-async fn remediate(pass: &mut Pass, actor: &Actor<'_>, release: &Release, action: &str) -> Result<(), Stop> {
+async fn remediate(
+    options: &Options,
+    pass: &mut Pass,
+    actor: &Actor<'_>,
+    release: &Release,
+    action: &str,
+) -> Result<(), Stop> {
     let strategy = str_at(actor.object, &["spec", "upgrade", "remediation", "strategy"]);
     let uninstall = action == "install" || strategy == "uninstall";
     if uninstall {
         let mut release = release.clone();
+        let guard = match action {
+            "install" => Guard::of_new(options, actor.object),
+            _ => Guard::of_whole(options, actor.object),
+        };
+        let actor = actor.guarded(guard);
         let done = actor.uninstall(&mut release).await;
         let name = name_of(&release);
         return match done {
@@ -77,6 +91,7 @@ async fn remediate(pass: &mut Pass, actor: &Actor<'_>, release: &Release, action
                 for field in ["history", "inventory"] {
                     pass.set(&[field], Value::Null);
                 }
+                actor.settle_deletions(pass);
                 Ok(())
             }
             Err(Fault::Preempted) => Err(Stop::Preempted),

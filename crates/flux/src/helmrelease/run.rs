@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::{Cluster, EventType};
+use cluster::EventType;
 use controller::{Cause, Context, Next, Outcome, aspect};
 use helm::Values;
 use helm::release::Holder;
@@ -14,6 +14,7 @@ use serde_json::json;
 
 use super::action::{Actor, Fault, Storage};
 use super::chart::{self, Loaded};
+use super::guard::Guard;
 use super::values::{self, Referenced};
 use super::{
     MANAGER, act, dependencies, every, finalize, gvk, release_name, storage_namespace, target_namespace,
@@ -21,8 +22,9 @@ use super::{
 use crate::common::{Pass, REQUESTED_AT, RESET_AT, bool_at, is_true, observed, sha256, str_at};
 use crate::health;
 use crate::kustomization::depends::{self, Blocked};
-use crate::options::Shared;
+use crate::options::{Options, Shared};
 use crate::sources::secret_data;
+use crate::target::{self, Target};
 
 /// A pass that did not succeed.
 pub(super) enum Stop {
@@ -82,6 +84,15 @@ async fn whole(shared: &Arc<Shared>, pass: &mut Pass) -> Result<Outcome, cluster
             Stop::Preempted => {
                 pass.write().await?;
                 return Ok(Outcome::preempted());
+            }
+            // Another cluster that fails us can be told of.
+            Stop::Api(error)
+                if target::has_kubeconfig(&pass.object) && !pass.context.cancel.is_cancelled() =>
+            {
+                pass.fail("ReconciliationFailed", &error.message);
+                pass.observe_generation();
+                report(pass, &before, EventType::Warning, "ReconciliationFailed", &error.message);
+                Outcome::retry(every(&pass.object), Cause::new(error.message))
             }
             Stop::Api(error) => {
                 pass.write().await?;
@@ -175,20 +186,18 @@ async fn steps(shared: &Arc<Shared>, pass: &mut Pass) -> Result<(), Stop> {
         values,
         expressions,
     };
-    let Some(cluster) = impersonated(shared, pass).await? else {
-        let name = str_at(&object, &["spec", "serviceAccountName"]);
-        return Err(failed(
-            "RESTClientError",
-            format!(
-                "could not find service account '{name}' to impersonate, or spec.kubeConfig is set, which is not supported yet"
-            ),
-        ));
-    };
+    let target = target::find(shared, pass).await?.map_err(|missing| {
+        let message = format!("failed to build REST client: {}", missing.why());
+        let cause = missing.cause();
+        Stop::Failed { reason: "RESTClientError", message, cause, ceiling: None, stalled: false }
+    })?;
     note_attempt(pass, &wanted);
-    let storage = storage(pass, storage_namespace(&object), release_name(&object));
-    finalize::move_away(shared, pass, &cluster, &storage, &wanted).await?;
+    let storage = storage(&target, storage_namespace(&object), release_name(&object));
+    if shared.options.rehearsal.is_none() {
+        finalize::move_away(shared, pass, &target, &storage, &wanted).await?;
+    }
     pass.set(&["storageNamespace"], json!(storage.namespace));
-    act::release(shared, pass, &cluster, &storage, &wanted).await
+    act::release(shared, pass, &target, &storage, &wanted).await
 }
 
 fn digest_of(value: Option<&Value>) -> String {
@@ -321,38 +330,30 @@ async fn references(pass: &Pass, object: &Value) -> Result<Vec<Referenced>, Stop
     Ok(found)
 }
 
-/// The cluster with the rights of the release; `None` when its account is gone.
-pub(super) async fn impersonated(shared: &Shared, pass: &Pass) -> Result<Option<Cluster>, cluster::Error> {
-    if get(&pass.object, &["spec", "kubeConfig"]).is_some_and(Value::is_object) {
-        return Ok(None);
-    }
-    pass.impersonated(shared.options.default_service_account.as_deref()).await
-}
-
 pub(super) fn actor<'a>(
-    shared: &'a Shared,
-    context: &'a Context,
+    target: &'a Target,
+    options: &Options,
     object: &'a Value,
-    cluster: &Cluster,
     storage: &'a Storage,
     expressions: &'a [health::Expression],
     inventory: Vec<ObjectRef>,
 ) -> Actor<'a> {
     Actor {
-        context,
-        cluster: cluster.clone(),
+        context: &target.context,
+        cluster: target.cluster.clone(),
         storage,
         object,
         namespace: target_namespace(object),
-        memory: &shared.memory,
+        memory: &target.memory,
         expressions,
         inventory,
+        guard: Arc::new(Guard::new(options, object)),
     }
 }
 
-/// Where a release is stored.
-pub(super) fn storage(pass: &Pass, namespace: String, name: String) -> Storage {
-    let cluster = pass.context.cluster.clone();
+/// Where a release is stored: beside what it consists of, and with the same rights.
+pub(super) fn storage(target: &Target, namespace: String, name: String) -> Storage {
+    let cluster = target.cluster.clone();
     Storage { holder: Holder::Secret, cluster, namespace, name, manager: MANAGER }
 }
 

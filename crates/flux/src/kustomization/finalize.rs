@@ -1,6 +1,6 @@
 //! Deletion of a Kustomization: what goes with it.
 
-use cluster::{Cluster, EventType};
+use cluster::EventType;
 use controller::{Cause, Outcome, wait_for};
 use object::{Key, get, meta};
 use plan::{Action, ObjectRef, Step};
@@ -8,6 +8,7 @@ use plan::{Action, ObjectRef, Step};
 use super::{APPROVE_DELETIONS, Kustomizations, MANAGER, marks, prune, retry, timeout};
 use crate::apply::Applier;
 use crate::common::{Pass, bool_at, str_at};
+use crate::target::{self, NoTarget, Target, has_kubeconfig};
 
 /// Does deleting the Kustomization delete what it applied?
 fn deletes(pass: &Pass) -> bool {
@@ -22,40 +23,61 @@ fn deletes(pass: &Pass) -> bool {
 }
 
 /// Deletes the inventory as the policy says, then lets the object go.
-pub(super) async fn finalize(
-    kind: &Kustomizations,
-    pass: &mut Pass,
-    cluster: Option<Cluster>,
-) -> Result<Outcome, cluster::Error> {
+pub(super) async fn finalize(kind: &Kustomizations, pass: &mut Pass) -> Result<Outcome, cluster::Error> {
     if !pass.reread().await? {
         return Ok(Outcome::done());
     }
-    let inventory = ObjectRef::parse_entries(get(&pass.object, &["status", "inventory"]));
-    let inventory = match inventory {
-        Ok(inventory) => inventory,
-        Err(error) => {
-            let message = format!("unable to prune objects: {error}");
-            pass.event(EventType::Warning, "PruneFailed", &message, "");
-            Vec::new()
+    if deletes(pass) {
+        let done = delete_inventory(kind, pass).await;
+        if pass.context.cancel.is_cancelled() {
+            return Ok(Outcome::preempted());
         }
-    };
-    if deletes(pass) && !inventory.is_empty() {
-        match cluster {
-            Some(cluster) => {
-                if let Some(outcome) = delete(kind, pass, cluster, &inventory).await? {
-                    return Ok(outcome);
-                }
-            }
-            None => {
-                let names: Vec<String> = inventory.iter().map(|entry| entry.key.to_string()).collect();
-                let message = format!("unable to prune objects: \n{}", names.join("\n"));
-                pass.event(EventType::Warning, "PruneFailed", &message, "");
-            }
+        let refused = match done {
+            Ok(Ok(Some(outcome))) => return Ok(outcome),
+            Ok(Ok(None)) => None,
+            Ok(Err(cause)) => Some(cause),
+            // Another cluster that fails us can be told of.
+            Err(error) if has_kubeconfig(&pass.object) => Some(Cause::new(error.to_string())),
+            Err(error) => return Err(error),
+        };
+        if let Some(cause) = refused {
+            let before = pass.ready_message();
+            let message = format!(
+                "unable to prune objects: {}; what it applied stays if it is suspended before it goes",
+                cause.message
+            );
+            pass.refuse("PruneFailed", &message, false, &before);
+            pass.write().await?;
+            return Ok(Outcome::retry(retry(&pass.object), Cause { message, ..cause }));
         }
     }
     kind.renders().forget(&pass.context.key);
+    kind.shared.targets.leave(&pass.context);
     pass.remove_finalizer().await?;
     Ok(Outcome::done())
+}
+
+/// Deletes what was applied. Says why that cannot be done, or what else there is to do first.
+async fn delete_inventory(
+    kind: &Kustomizations,
+    pass: &mut Pass,
+) -> Result<Result<Option<Outcome>, Cause>, cluster::Error> {
+    let inventory = match ObjectRef::parse_entries(get(&pass.object, &["status", "inventory"])) {
+        Ok(inventory) if inventory.is_empty() => return Ok(Ok(None)),
+        Ok(inventory) => inventory,
+        // Not being able to read what it applied must not look like having applied nothing.
+        Err(error) => return Ok(Err(Cause::new(format!("status.inventory cannot be read: {error}")))),
+    };
+    match target::find(&kind.shared, pass).await? {
+        Ok(target) => delete(kind, pass, &target, &inventory).await.map(Ok),
+        Err(NoTarget::NoAccount(why)) => {
+            let names: Vec<String> = inventory.iter().map(|entry| entry.key.to_string()).collect();
+            let message = format!("unable to prune objects: {why}\n{}", names.join("\n"));
+            pass.event(EventType::Warning, "PruneFailed", &message, "");
+            Ok(Ok(None))
+        }
+        Err(missing) => Ok(Err(missing.cause())),
+    }
 }
 
 /// What takes data with it stays, unless the policy says in words that all is to go, or somebody has seen the plan.
@@ -85,16 +107,15 @@ async fn without_held(
 async fn delete(
     kind: &Kustomizations,
     pass: &mut Pass,
-    cluster: Cluster,
+    target: &Target,
     inventory: &[ObjectRef],
 ) -> Result<Option<Outcome>, cluster::Error> {
     let marks = marks(&pass.object);
-    let context = pass.context.clone();
     let applier = Applier {
-        context: &context,
-        cluster,
+        context: &target.context,
+        cluster: target.cluster.clone(),
         manager: MANAGER,
-        memory: &kind.shared.memory,
+        memory: &target.memory,
         take_over: false,
     };
     applier.prepare(&mut [], inventory).await?;
@@ -116,7 +137,7 @@ async fn delete(
     }
     if str_at(&pass.object, &["spec", "deletionPolicy"]) == "WaitForTermination" {
         let keys: Vec<Key> = report.entries.iter().map(|(target, _)| target.key.clone()).collect();
-        let gone = wait_for(&context, &keys, timeout(&pass.object), controller::gone);
+        let gone = wait_for(&target.context, &keys, timeout(&pass.object), controller::gone);
         match gone.await {
             Ok(()) => {}
             Err(controller::WaitError::Preempted) => return Ok(Some(Outcome::preempted())),

@@ -27,6 +27,7 @@ pub use build::{Failure, Input, build, merge_variables};
 pub use decrypt::Keyring;
 use delivery::world;
 pub use delivery::world::Looks;
+pub(crate) use prune::list as list_held;
 
 /// The last builds of all Kustomizations.
 pub type Renders = controller::Renders<Key, Input, Looks>;

@@ -29,7 +29,7 @@ pub(super) async fn held(
 }
 
 /// Names what is held back, a few of many.
-pub(super) fn list(held: &[Held]) -> String {
+pub(crate) fn list(held: &[Held]) -> String {
     const SHOWN: usize = 50;
     let mut names: Vec<String> = held.iter().take(SHOWN).map(ToString::to_string).collect();
     if held.len() > SHOWN {
@@ -89,7 +89,7 @@ pub(super) async fn prune(
         // Whoever deletes it by hand ends the matter.
         let live = applier.cluster.store().get(&held.target.key);
         let seen = aspect::existence(live.as_ref());
-        pass.context.follow(&held.target.key, aspect::existence, &seen);
+        applier.context.follow(&held.target.key, aspect::existence, &seen);
     }
     say(pass, &held, &stale, revision);
     Ok(held.into_iter().map(|held| held.target).collect())

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::{Cluster, EventType};
+use cluster::EventType;
 use controller::{Cause, Context, Outcome, Rendered, WaitError, aspect, wait_for};
 use jiff::Timestamp;
 use object::{Gvk, Key, Value, get, meta};
@@ -22,6 +22,7 @@ use crate::common::{Pass, bool_at, format_duration, reference, str_at, string_ma
 use crate::health;
 use crate::options::resumes;
 use crate::sources::{secret_data, source_gvk, source_key};
+use crate::target::{self, Target, has_kubeconfig};
 
 /// A pass that did not succeed.
 pub(super) enum Stop {
@@ -58,8 +59,7 @@ pub(super) async fn reconcile(kind: &Kustomizations, context: Context, object: V
 
 async fn whole(kind: &Kustomizations, pass: &mut Pass) -> Result<Outcome, cluster::Error> {
     if pass.is_deleted() {
-        let cluster = impersonated(kind, pass).await?;
-        return finalize::finalize(kind, pass, cluster).await;
+        return finalize::finalize(kind, pass).await;
     }
     pass.ensure_finalizer().await?;
     if pass.context.cancel.is_cancelled() {
@@ -100,6 +100,13 @@ async fn stopped(kind: &Kustomizations, pass: &mut Pass, stop: Stop) -> Result<O
     let revision = str_at(pass.status(), &["lastAttemptedRevision"]).to_owned();
     let (reason, message, outcome) = match stop {
         Stop::Preempted => return Ok(Outcome::preempted()),
+        // Another cluster that fails us can be told of.
+        Stop::Api(error) if has_kubeconfig(&pass.object) && !pass.context.cancel.is_cancelled() => {
+            pass.fail("ReconciliationFailed", &error.message);
+            pass.observe_generation();
+            let cause = Cause::new(error.message.clone());
+            ("ReconciliationFailed", error.message, Outcome::retry(retry(&pass.object), cause))
+        }
         Stop::Api(error) => return Err(error),
         Stop::Resuming(cause) => return Ok(Outcome::wait(kind.shared.options.requeue_dependency, cause)),
         Stop::Failed(reason, message, cause) => {
@@ -153,9 +160,10 @@ async fn steps(kind: &Kustomizations, pass: &mut Pass, started: Timestamp) -> Re
     let revision = offered.revision.clone();
     pass.set(&["lastAttemptedRevision"], json!(revision));
     let built = build(kind, pass, &offered).await?;
-    let Some(cluster) = impersonated(kind, pass).await? else {
-        return Err(failed("ReconciliationFailed", service_account_missing(kind, pass)));
-    };
+    let target = target::find(&kind.shared, pass).await?.map_err(|missing| {
+        let message = format!("failed to build kube client: {}", missing.why());
+        Stop::Failed("ReconciliationFailed", message, missing.cause())
+    })?;
     let log = |status: &'static str, pass: &mut Pass| {
         let entry = history::Outcome {
             digest: &built.digest,
@@ -168,15 +176,14 @@ async fn steps(kind: &Kustomizations, pass: &mut Pass, started: Timestamp) -> Re
         let history = history::upsert(pass.status().get("history"), &entry);
         pass.set(&["history"], history);
     };
-    let context = pass.context.clone();
     let applier = Applier {
-        context: &context,
-        cluster,
+        context: &target.context,
+        cluster: target.cluster.clone(),
         manager: MANAGER,
-        memory: &kind.shared.memory,
+        memory: &target.memory,
         take_over: true,
     };
-    let (plan, report) = match apply(kind, pass, &applier, &built).await {
+    let (plan, report) = match apply(kind, pass, &applier, &built, target.is_far).await {
         Ok(done) => done,
         Err(stop) => {
             if matches!(stop, Stop::Failed(..)) {
@@ -198,7 +205,7 @@ async fn steps(kind: &Kustomizations, pass: &mut Pass, started: Timestamp) -> Re
     }
     set_inventory(pass, &inventory);
     let changed = !report.log().is_empty();
-    if let Err(stop) = check_health(pass, &report, &built, &expressions, &revision, changed).await {
+    if let Err(stop) = check_health(pass, &target, &report, &built, &expressions, changed).await {
         if matches!(stop, Stop::Failed(..)) {
             log("HealthCheckFailed", pass);
         }
@@ -342,27 +349,12 @@ async fn variables(pass: &Pass) -> Result<Option<BTreeMap<String, String>>, Stop
     build::merge_variables(maps, &spec).map(Some).map_err(|error| failed("BuildFailed", error))
 }
 
-fn service_account_missing(kind: &Kustomizations, pass: &Pass) -> String {
-    if get(&pass.object, &["spec", "kubeConfig"]).is_some_and(Value::is_object) {
-        return "failed to build kube client: spec.kubeConfig is not supported yet".into();
-    }
-    let name = pass.account(kind.shared.options.default_service_account.as_deref()).unwrap_or_default();
-    format!("failed to build kube client: service account '{name}' not found")
-}
-
-/// The cluster with the rights of the Kustomization; `None` when its account is gone.
-async fn impersonated(kind: &Kustomizations, pass: &Pass) -> Result<Option<Cluster>, cluster::Error> {
-    if get(&pass.object, &["spec", "kubeConfig"]).is_some_and(Value::is_object) {
-        return Ok(None);
-    }
-    pass.impersonated(kind.shared.options.default_service_account.as_deref()).await
-}
-
 async fn apply(
     kind: &Kustomizations,
     pass: &mut Pass,
     applier: &Applier<'_>,
     built: &Rendered,
+    is_far: bool,
 ) -> Result<(Plan, Report), Stop> {
     let mut objects = built.objects.clone();
     let marks = marks(&pass.object);
@@ -374,10 +366,11 @@ async fn apply(
         labels.iter().for_each(|(key, value)| meta::set_label(object, key, value));
         annotations.iter().for_each(|(key, value)| meta::set_annotation(object, key, value));
     }
-    if kind.shared.options.stand_in {
+    // What this program embodies it embodies for the cluster that it reconciles.
+    if kind.shared.options.stand_in && !is_far {
         apply::mark_stand_ins(&mut objects);
     }
-    if kind.shared.options.stop_stand_ins {
+    if kind.shared.options.stop_stand_ins && !is_far {
         apply::stop_stand_ins(&mut objects);
     }
     let inventory = ObjectRef::parse_entries(get(&pass.object, &["status", "inventory"]))
@@ -438,9 +431,9 @@ fn set_inventory(pass: &mut Pass, inventory: &[ObjectRef]) {
     pass.set(&["inventory"], json!({"entries": entries}));
 }
 
-/// What to wait for: everything applied, or what the spec names, but never the unit itself.
+/// What to wait for: everything applied, or what the spec names.
 fn to_check(pass: &Pass, report: &Report) -> Vec<(Gvk, Key)> {
-    let mut wanted: Vec<(Gvk, Key)> = if bool_at(&pass.object, &["spec", "wait"]) {
+    if bool_at(&pass.object, &["spec", "wait"]) {
         let applied = report.entries.iter().filter(|(_, change)| *change != Change::Skipped);
         applied.map(|(target, _)| (target.gvk(), target.key.clone())).collect()
     } else {
@@ -456,25 +449,25 @@ fn to_check(pass: &Pass, report: &Report) -> Vec<(Gvk, Key)> {
             (gvk, key)
         });
         named.collect()
-    };
-    wanted.retain(|(_, key)| *key != pass.context.key);
-    wanted
+    }
 }
 
 async fn check_health(
     pass: &mut Pass,
+    target: &Target,
     report: &Report,
     built: &Rendered,
     expressions: &[health::Expression],
-    revision: &str,
     changed: bool,
 ) -> Result<(), Stop> {
-    let wanted = to_check(pass, report);
+    let revision = &str_at(pass.status(), &["lastAttemptedRevision"]).to_owned();
+    let mut wanted = to_check(pass, report);
+    wanted.retain(|(_, key)| target.is_far || *key != pass.context.key);
     if wanted.is_empty() {
         pass.drop_condition("Healthy");
         return Ok(());
     }
-    let context = pass.context.clone();
+    let context = &target.context;
     for (gvk, _) in &wanted {
         context.watch(gvk).await?;
     }
@@ -505,8 +498,8 @@ async fn check_health(
         pass.condition("Healthy", "Unknown", "Progressing", &message);
         pass.write().await?;
     }
-    let outcome = wait_for(&context, &keys, limit, judge).await;
-    let took = format_duration(since(&context, started));
+    let outcome = wait_for(context, &keys, limit, judge).await;
+    let took = format_duration(since(context, started));
     match outcome {
         Ok(()) => {
             let message = format!("Health check passed in {took}");

@@ -9,7 +9,7 @@ use controller::Engine;
 use object::{Value, get_i64, meta};
 use serde_json::json;
 use std::process::ExitCode;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -103,6 +103,8 @@ async fn rehearse(args: &Args) -> anyhow::Result<Vec<String>> {
     let sources = source::Fetcher::new(source::Options { maps, ..source::Options::default() })?;
     let mut settings = flux::Options::new(sources);
     settings.outward = false;
+    let noted = differences.clone();
+    settings.door = Some(Arc::new(move |client| door::rehearsing(client, noted.clone())));
     let cancel = CancellationToken::new();
     let engine = Engine::start(
         Cluster::new(client),

@@ -47,6 +47,9 @@ pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
         if get(&live, &["spec", "suspend"]) != Some(&Value::Bool(true)) {
             return Err(usage(format!("{unit} is not suspended: what it names may be applied already")));
         }
+        if get(&live, &["spec", "kubeConfig"]).is_some_and(Value::is_object) {
+            return Err(usage(format!("{unit} delivers to another cluster: nothing is taken over there")));
+        }
     }
     let rehearsed = rehearse(args, &units).await?;
     let memory = Memory::new(&[]);
