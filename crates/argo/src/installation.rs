@@ -1,7 +1,7 @@
 //! The settings of an installation as Applications use them, from `argocd-cm`.
 
 use controller::{Context, aspect};
-use object::{Gvk, Value};
+use object::{Gvk, Value, get_str};
 
 use crate::health::Judge;
 use crate::settings::{self, Settings};
@@ -16,10 +16,14 @@ pub struct Installation {
     pub judge: Judge,
     /// All of them.
     pub settings: Settings,
+    /// Is the server asked what an apply would change (`controller.diff.server.side`)?
+    pub server_side_diff: bool,
 }
 
 /// The ConfigMap with the settings.
 const SETTINGS: &str = "argocd-cm";
+/// The ConfigMap with what Argo CD's programs are started with.
+const PARAMETERS: &str = "argocd-cmd-params-cm";
 
 impl Installation {
     /// Reads the settings in the namespace `home`; whoever does runs again when they change.
@@ -29,7 +33,13 @@ impl Installation {
     pub async fn read(context: &Context, home: &str) -> Result<Installation, cluster::Error> {
         let gvk = Gvk::new("", "v1", "ConfigMap");
         let found = context.read(&gvk, home, SETTINGS, aspect::content, true).await?;
-        Ok(Installation::of(&found.unwrap_or_default()))
+        let parameters = context.read(&gvk, home, PARAMETERS, aspect::content, true).await?;
+        let server_side =
+            |map: &Value| get_str(map, &["data", "controller.diff.server.side"]) == Some("true");
+        Ok(Installation {
+            server_side_diff: parameters.as_ref().is_some_and(server_side),
+            ..Installation::of(&found.unwrap_or_default())
+        })
     }
 
     /// Of the ConfigMap.
@@ -48,6 +58,7 @@ impl Installation {
             },
             judge: Judge { customizations: settings.customizations.clone(), ..Judge::default() },
             settings,
+            server_side_diff: false,
         }
     }
 }

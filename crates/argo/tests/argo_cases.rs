@@ -19,6 +19,13 @@ fn what_does_not_differ() {
     check(differences::run(&path).into_iter().filter(|(name, _)| !gone.contains(&name.as_str())).collect());
 }
 
+#[test]
+fn what_the_server_says_would_change() {
+    let pairs = "suites/argocd-testdata/argo-cd/gitops-engine_pkg_diff_testdata";
+    let Some(path) = testkit::shared(pairs) else { return };
+    check(differences::server_side(&path));
+}
+
 fn check(outcomes: Vec<(String, Result<(), String>)>) {
     assert!(outcomes.len() > 5, "{}", outcomes.len());
     let failed: Vec<String> = outcomes

@@ -147,3 +147,72 @@ fn jsonnet_is_evaluated_and_a_hostile_program_ends_only_itself() {
     assert!(message.contains("Failed to evaluate jsonnet \"main.jsonnet\""), "{message}");
     assert!(message.contains("more memory"), "{message}");
 }
+
+#[test]
+fn an_application_is_compared_synced_in_part_and_rolled_back() {
+    let repository = tempfile::tempdir().expect("a folder");
+    let write = |path: &str, text: &str| {
+        let to = repository.path().join(path);
+        std::fs::create_dir_all(to.parent().expect("a parent")).expect("a folder");
+        std::fs::write(to, text).expect("written");
+    };
+    let map = |name: &str, data: &str| {
+        format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{from: {data}}}\n")
+    };
+    let url = "https://git.example.com/org/rollback";
+    write(
+        "apps/web.yaml",
+        &format!(
+            "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {{name: web, namespace: argocd}}\n\
+            spec:\n  project: default\n  source: {{repoURL: {url}, path: app}}\n\
+            \x20 destination: {{name: in-cluster, namespace: default}}\n"
+        ),
+    );
+    write("app/a.yaml", &map("a", "one"));
+    write("app/b.yaml", &map("b", "one"));
+    harness::commit(repository.path());
+    let state = tempfile::tempdir().expect("a folder");
+    let served = format!("{url}={}", repository.path().display());
+    let up = Up::start(repository.path(), "apps", state.path(), &["--map", &served]);
+    let state_of = state.path().to_string_lossy().into_owned();
+    let ask = |arguments: &[&str], code: i32| {
+        let output = run(&[arguments, &["--state", &state_of]].concat());
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", harness::said(&output));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    up.wait("the application is compared", |units| {
+        units.iter().any(|unit| unit["name"] == "web" && unit["reason"] == "OutOfSync")
+    });
+    let data = |name: &str| {
+        up.kubectl(&["get", "configmap", name, "--ignore-not-found", "-o", "jsonpath={.data.from}"])
+    };
+    // A dry run says what it would do; a part is synced; then all of it.
+    let dry = ask(&["reconcile", "app/web", "--dry-run"], 0);
+    assert!(dry.contains("ConfigMap default/a: configmap/a created (dry run)"), "{dry}");
+    assert_eq!(data("a"), "");
+    ask(&["reconcile", "app/web", "--resource", ":ConfigMap:a"], 0);
+    assert_eq!((data("a").as_str(), data("b").as_str()), ("one", ""));
+    ask(&["reconcile", "app/web"], 0);
+    assert_eq!(data("b"), "one");
+    let local = repository.path().to_string_lossy().into_owned();
+    assert_eq!(ask(&["diff", "app/web", "--local", &local], 0), "");
+    // The second revision changes one object and has another one less.
+    write("app/a.yaml", &map("a", "two"));
+    std::fs::remove_file(repository.path().join("app/b.yaml")).expect("removed");
+    harness::commit_again(repository.path());
+    let told = ask(&["diff", "app/web", "--map", &served], 1);
+    assert!(told.contains("===== /ConfigMap default/a ======"), "{told}");
+    assert!(told.contains("-  from: one\n+  from: two\n"), "{told}");
+    assert!(told.contains("===== /ConfigMap default/b ======"), "{told}");
+    ask(&["reconcile", "app/web", "--prune"], 0);
+    assert_eq!((data("a").as_str(), data("b").as_str()), ("two", ""));
+    // Back to the first.
+    ask(&["rollback", "app/web"], 0);
+    assert_eq!((data("a").as_str(), data("b").as_str()), ("one", "one"));
+    let history = ask(&["history", "app/web"], 0);
+    assert_eq!(history.lines().count(), 4, "{history}");
+    ask(&["rollback", "app/web", "1", "--prune"], 0);
+    assert_eq!((data("a").as_str(), data("b").as_str()), ("two", ""));
+    let missing = run(&["rollback", "app/web", "77", "--state", &state_of]);
+    assert!(said(&missing).contains("no such entry"), "{}", said(&missing));
+}

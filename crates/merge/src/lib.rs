@@ -20,7 +20,8 @@ pub use element::{Element, ElementError};
 use managed::Managed;
 pub use managed::ManagerKey;
 pub use ownership::{
-    ConflictAt, Failure, OneType, Owned, Owners, Updater, Versions, check, compare, extract, field_set, merge,
+    ConflictAt, Failure, OneType, Owned, Owners, Updater, Versions, check, compare, extract, field_set,
+    merge, remove,
 };
 pub use set::{FieldSet, path_text};
 

@@ -309,6 +309,11 @@ pub fn extract(ty: &TypeRef, value: &Value, set: &FieldSet) -> Value {
     combine::extract(ty.schema(), ty.id(), value, set)
 }
 
+/// The value without the paths of a set.
+pub fn remove(ty: &TypeRef, value: &Value, gone: &FieldSet) -> Value {
+    combine::remove(ty.schema(), ty.id(), value, gone)
+}
+
 /// Merges `right` into `left` as apply does, without regard to owners.
 ///
 /// # Errors

@@ -21,6 +21,8 @@ pub fn suites(dir: &Path) -> anyhow::Result<Vec<Suite>> {
     if pairs.is_dir() {
         suites
             .push(Suite { name: "argocd-testdata/diff".into(), cases: Case::all(differences::run(&pairs)) });
+        let asked = differences::server_side(&pairs);
+        suites.push(Suite { name: "argocd-testdata/server-side diff".into(), cases: Case::all(asked) });
     }
     let lua = dir.join("argocd-lua/cases");
     if lua.is_dir() {

@@ -12,7 +12,7 @@ use object::{Gvk, Key, Value, meta};
 use super::load::{self, Fault, Wanted};
 use super::pass::Pass;
 use super::spec::{self, Spec};
-use super::state::{Frame, Item, State};
+use super::state::{Asking, Frame, Item, State};
 use crate::diff::Rules;
 use crate::health::Status;
 use crate::installation::Installation;
@@ -93,7 +93,7 @@ async fn steps(shared: &Arc<Shared>, pass: &mut Pass, installation: &Installatio
         installation,
         rules: Rules::default(),
         project: Project::everything(),
-        server_side: false,
+        asking: Asking::default(),
     };
     if reachable && has(&pass.object, names::PRE_DELETE_FINALIZER) {
         run_hooks(pass, &frame, Hook::PreDelete).await?;

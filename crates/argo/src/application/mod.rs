@@ -3,6 +3,7 @@
 mod decide;
 mod finalize;
 mod load;
+mod look;
 pub mod pass;
 mod run;
 pub mod spec;
@@ -18,6 +19,8 @@ use object::{Gvk, Key, Value, get, meta};
 
 use crate::options::Shared;
 use crate::{names, tracking};
+
+pub use look::differences;
 
 /// The kind.
 pub struct Applications {

@@ -12,6 +12,7 @@ use delivery::status::difference;
 use object::{Gvk, Value, get, meta};
 use serde_json::json;
 
+use super::state::Difference;
 use crate::names;
 use crate::sync::operation::Operation;
 use crate::sync::run;
@@ -32,6 +33,17 @@ pub struct Pass {
     drop_refresh: bool,
     /// When the running sync began.
     pub sync_started: Option<String>,
+    /// What is looked for, when nothing is to be done.
+    pub look: Option<Look>,
+}
+
+/// A pass that only tells what a sync would change, and writes nothing.
+#[derive(Default)]
+pub struct Look {
+    /// The revisions that are looked at in place of those of the sources.
+    pub revisions: Vec<String>,
+    /// What was found.
+    pub found: Option<Vec<Difference>>,
 }
 
 impl Pass {
@@ -47,7 +59,13 @@ impl Pass {
             drop_operation: false,
             drop_refresh: false,
             sync_started: None,
+            look: None,
         }
+    }
+
+    /// Begins a pass that writes nothing.
+    pub fn looking(context: Context, object: Value, revisions: Vec<String>) -> Pass {
+        Pass { look: Some(Look { revisions, found: None }), ..Pass::new(context, object) }
     }
 
     /// The namespace.
@@ -160,6 +178,9 @@ impl Pass {
 
     /// Writes the status if it differs from what was last written.
     pub async fn write(&mut self) -> Result<(), cluster::Error> {
+        if self.look.is_some() {
+            return Ok(());
+        }
         let mut patch = json!({});
         if let Some(changed) = difference(&self.written, &self.status) {
             patch["status"] = changed;
@@ -194,6 +215,9 @@ impl Pass {
 
     /// Replaces the finalizers.
     pub async fn finalizers(&mut self, wanted: &[String]) -> Result<(), cluster::Error> {
+        if self.look.is_some() {
+            return Ok(());
+        }
         let patch = json!({"metadata": {
             "finalizers": wanted, "resourceVersion": meta::resource_version(&self.object),
         }});
@@ -225,6 +249,9 @@ impl Pass {
 
     /// Writes an event about the Application.
     pub fn event(&self, event_type: EventType, reason: &str, message: &str) {
+        if self.look.is_some() {
+            return;
+        }
         let metadata = self.object.get("metadata").cloned().unwrap_or_default();
         let about = json!({"apiVersion": self.gvk.api_version(), "kind": self.gvk.kind, "metadata": {
             "name": metadata.get("name"), "namespace": metadata.get("namespace"), "uid": metadata.get("uid"),

@@ -14,7 +14,7 @@ use super::decide::{self, Verdict};
 use super::load::{self, Fault, Loaded, Wanted};
 use super::pass::Pass;
 use super::spec::{self, Source, Spec};
-use super::state::{Frame, State};
+use super::state::{Asking, Difference, Frame, State};
 use super::{finalize, sync};
 use crate::diff::Rules;
 use crate::health::{self, Status};
@@ -31,6 +31,27 @@ const AFTERMATH: Duration = Duration::from_secs(1);
 /// Changes of live objects come in bursts.
 const BURST: Duration = Duration::from_millis(20);
 
+/// Tells what a sync would change; nothing is written. `None`: something newer came.
+pub(super) async fn look(
+    shared: &Arc<Shared>,
+    context: Context,
+    object: Value,
+    revisions: Vec<String>,
+) -> Option<Result<Vec<Difference>, String>> {
+    let mut pass = Pass::looking(context, object, revisions);
+    let done = whole(shared, &mut pass).await;
+    let found = pass.look.take().and_then(|look| look.found);
+    match (found, done) {
+        (Some(found), _) => Some(Ok(found)),
+        _ if pass.context.cancel.is_cancelled() => None,
+        (None, Ok(outcome)) => {
+            let why = outcome.cause.map(|cause| cause.line_text());
+            Some(Err(why.unwrap_or_else(|| "it is being deleted".to_owned())))
+        }
+        (None, Err(error)) => Some(Err(error.to_string())),
+    }
+}
+
 pub(super) async fn reconcile(shared: &Arc<Shared>, context: Context, object: Value) -> Outcome {
     let mut pass = Pass::new(context, object);
     let done = whole(shared, &mut pass).await;
@@ -39,10 +60,14 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, context: Context, object: Va
 
 async fn whole(shared: &Arc<Shared>, pass: &mut Pass) -> Result<Outcome, cluster::Error> {
     let installation = Installation::read(&pass.context, &shared.options.namespace).await?;
+    let looks = pass.look.as_ref().map(|look| look.revisions.clone());
     if meta::deletion_timestamp(&pass.object).is_some() {
+        if looks.is_some() {
+            return Ok(Outcome::done());
+        }
         return finalize::finalize(shared, pass, &installation).await;
     }
-    if meta::annotation(&pass.object, names::SKIP_RECONCILE) == Some("true") {
+    if meta::annotation(&pass.object, names::SKIP_RECONCILE) == Some("true") && looks.is_none() {
         return Ok(Outcome::done());
     }
     let spec = Spec::of(&pass.object);
@@ -80,7 +105,7 @@ async fn whole(shared: &Arc<Shared>, pass: &mut Pass) -> Result<Outcome, cluster
     let signers = admit::signers(shared, pass, &project).await?;
     let wanted = Wanted {
         sources: &spec.sources,
-        revisions: &[],
+        revisions: looks.as_deref().unwrap_or_default(),
         max_age,
         build_options: &installation.settings.kustomize_options,
         signers: signers.as_deref(),
@@ -100,7 +125,7 @@ async fn whole(shared: &Arc<Shared>, pass: &mut Pass) -> Result<Outcome, cluster
         installation: &installation,
         rules,
         project,
-        server_side: server_side(&pass.object),
+        asking: Asking::of(&pass.object, installation.server_side_diff),
     };
     let done = Look { signers, shared, frame: &frame, spec: &spec, loaded }.at(pass).await;
     match done {
@@ -111,12 +136,6 @@ async fn whole(shared: &Arc<Shared>, pass: &mut Pass) -> Result<Outcome, cluster
         }
         done => done,
     }
-}
-
-/// Does the Application ask for a comparison by the server?
-fn server_side(object: &Value) -> bool {
-    let words = crate::sync::options::words(object, names::COMPARE_OPTIONS);
-    words.iter().any(|word| word == "ServerSideDiff=true")
 }
 
 /// The rest of a pass, once it is known what is wanted.
@@ -151,11 +170,14 @@ impl Look<'_> {
             state.shared.clear();
             let old = pass.status().clone();
             self.frame.compare(&context, &targets, &old, &mut state).await?;
-            let interest = store.interest(state.items.iter().map(|item| item.resource.key.clone()));
+            if let Some(look) = &mut pass.look {
+                look.found = Some(self.frame.differences(&state).await?);
+                return Ok(Outcome::done());
+            }
+            let interest = store.interest(state.followed().map(|resource| resource.key.clone()));
             let seen: Vec<(Key, String)> = state
-                .items
-                .iter()
-                .map(|item| (item.resource.key.clone(), health::aspect(item.resource.live.as_ref())))
+                .followed()
+                .map(|resource| (resource.key.clone(), health::aspect(resource.live.as_ref())))
                 .collect();
             let moving = match self.round(pass, &targets, &mut state, first).await? {
                 Round::Over(outcome) => {
@@ -188,9 +210,9 @@ impl Look<'_> {
     /// Has changes of the application's objects wake it.
     fn follow(&self, pass: &Pass, state: &State) {
         let context = self.frame.site.look(&pass.context);
-        for item in &state.items {
-            let seen = health::aspect(item.resource.live.as_ref());
-            context.follow(&item.resource.key, health::aspect, &seen);
+        for resource in state.followed() {
+            let seen = health::aspect(resource.live.as_ref());
+            context.follow(&resource.key, health::aspect, &seen);
         }
     }
 

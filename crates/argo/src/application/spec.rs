@@ -260,6 +260,21 @@ impl Spec {
         }
     }
 
+    /// The namespace of the destination as `managedNamespaceMetadata` wants it.
+    pub fn managed_namespace(&self) -> Option<Value> {
+        let (labels, annotations) = self.namespace_metadata.as_ref()?;
+        let mut wanted = serde_json::json!({
+            "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.destination.namespace},
+        });
+        for (key, value) in labels {
+            meta::set_label(&mut wanted, key, value);
+        }
+        for (key, value) in annotations {
+            meta::set_annotation(&mut wanted, key, value);
+        }
+        Some(wanted)
+    }
+
     /// What is wrong with it, as messages of InvalidSpecError.
     pub fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();

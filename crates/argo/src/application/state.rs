@@ -9,7 +9,7 @@ use object::{Gvk, Key, Value, get, get_str, meta};
 use serde_json::json;
 
 use super::spec::Spec;
-use crate::diff::{self, Predict, Rules};
+use crate::diff::{self, Compared, Predict, Rules};
 use crate::health::{self, Health, Part};
 use crate::installation::Installation;
 use crate::names;
@@ -90,6 +90,8 @@ pub struct State {
     pub warnings: Vec<(&'static str, String)>,
     /// Objects that another application claims.
     pub shared: Vec<String>,
+    /// What is looked at besides, as it should be.
+    pub beside: Option<Resource>,
 }
 
 /// What targets are made with.
@@ -109,7 +111,37 @@ pub struct Frame<'a> {
     /// The project.
     pub project: Project,
     /// Is the server asked what an apply would change?
-    pub server_side: bool,
+    pub asking: Asking,
+}
+
+/// An object as it is, and as a sync would leave it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    /// Which.
+    pub key: Key,
+    /// As it is; `None` when it would be made.
+    pub live: Option<Value>,
+    /// As it would be; `None` when it would be pruned.
+    pub wanted: Option<Value>,
+}
+
+/// Who says what an apply would change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Asking {
+    /// The server, in a dry run.
+    pub server: bool,
+    /// Does it count what its webhooks change then?
+    pub webhooks: bool,
+}
+
+impl Asking {
+    /// What an Application says in its compare options, else what holds for the installation.
+    pub fn of(application: &Value, server: bool) -> Asking {
+        let words = words(application, names::COMPARE_OPTIONS);
+        let says = |word: &str| words.iter().any(|one| one == word);
+        let server = (server || says("ServerSideDiff=true")) && !says("ServerSideDiff=false");
+        Asking { server, webhooks: server && says("IncludeMutationWebhook=true") }
+    }
 }
 
 /// The labels by which Flux knows what it applied, and the kinds that they name.
@@ -265,10 +297,12 @@ impl Frame<'_> {
             }
             self.warn_shared(&resource, state);
             let mut differs = resource.live.as_ref().map(|live| self.differs(key, live, target));
-            if self.server_side
-                && let (Some(Ok(true)), Some(live)) = (&differs, &resource.live)
+            // Without its webhooks the server sees no difference where we see none.
+            if self.asking.server
+                && let (Some(Ok(seems)), Some(live)) = (&differs, &resource.live)
+                && (*seems || self.asking.webhooks)
             {
-                differs = Some(self.server_differs(live, target).await);
+                differs = Some(self.asked(live, target).await.map(|compared| compared.differs()));
             }
             let synced = match differs {
                 None => false,
@@ -281,6 +315,16 @@ impl Frame<'_> {
             };
             let health = resource.live.as_ref().and_then(|live| self.judge(context, live));
             state.items.push(Item { resource, synced: Some(synced), health });
+        }
+        state.beside = None;
+        if let Some(resource) = self.namespace(context, &wanted).await? {
+            wanted.insert(resource.key.clone());
+            match (&resource.live, &resource.target) {
+                (Some(live), Some(target)) if self.differs(&resource.key, live, target).unwrap_or(true) => {
+                    state.items.push(Item { resource, synced: Some(false), health: None });
+                }
+                _ => state.beside = Some(resource),
+            }
         }
         for (key, gvk) in self.known(context, old).await? {
             if wanted.contains(&key) {
@@ -300,6 +344,25 @@ impl Frame<'_> {
         state.items.sort_by(|a, b| a.resource.key.cmp(&b.resource.key));
         self.warn_orphans(state);
         Ok(())
+    }
+
+    /// The namespace whose labels and annotations the policy manages, when it does not stand among the sources. It is
+    /// nobody's object: it bears no mark, is never pruned, and one that is missing is made by the next sync.
+    async fn namespace(
+        &self,
+        context: &Context,
+        wanted: &BTreeSet<Key>,
+    ) -> Result<Option<Resource>, cluster::Error> {
+        let name = &self.spec.destination.namespace;
+        let key = Key::new("", "Namespace", "", name.clone());
+        if !self.spec.options.is("CreateNamespace") || name.is_empty() || wanted.contains(&key) {
+            return Ok(None);
+        }
+        let Some(target) = self.spec.managed_namespace() else { return Ok(None) };
+        let gvk = Gvk::of(&target);
+        context.watch(&gvk).await?;
+        let live = self.site.cluster.store().get(&key);
+        Ok(Some(Resource { key, gvk, target: Some(target), live }))
     }
 
     /// Objects of the destination's namespace that no application has and no other object owns, among the kinds that
@@ -374,13 +437,15 @@ impl Frame<'_> {
         health::judge(&self.installation.judge, live, context.clock().now().as_second())
     }
 
-    /// The same question to the server: what would it make of an apply? Only objects that seem to differ are asked
-    /// about.
-    async fn server_differs(&self, live: &Value, target: &Value) -> Result<bool, String> {
+    /// What the server would make of an apply, beside what is live.
+    async fn asked(&self, live: &Value, target: &Value) -> Result<Compared, String> {
         let how = cluster::Apply { dry_run: true, ..cluster::Apply::forced(names::MANAGER) };
         let mut predicted = self.site.cluster.apply(target, &how).await.map_err(|error| error.to_string())?;
         let mut live = live.clone();
         let ty = self.site.memory.type_or_deduced(self.site.cluster.store(), &Gvk::of(target));
+        if !self.asking.webhooks {
+            predicted = diff::without_webhooks(&predicted, &live, &ty, names::MANAGER)?;
+        }
         for object in [&mut predicted, &mut live] {
             diff::normalize(object, self.installation.settings.normalize);
         }
@@ -389,35 +454,68 @@ impl Frame<'_> {
             diff::forget(object);
             diff::normalize(object, self.installation.settings.normalize);
         }
-        Ok(predicted != live)
+        Ok(Compared { live, predicted })
+    }
+
+    /// What an apply would change, as far as it counts.
+    fn compared(&self, live: &Value, target: &Value) -> Result<Compared, String> {
+        let store = self.site.cluster.store();
+        let memory = &self.site.memory;
+        let ty = memory.type_or_deduced(store, &Gvk::of(target));
+        let (options, how) =
+            (self.installation.settings.normalize, Predict::Structured { manager: names::MANAGER });
+        let mut compared = diff::compare(target, live, &ty, &self.rules, options, how)?;
+        if compared.differs() {
+            // What the server adds by itself is no difference, unless it is ignored anyway.
+            let Compared { live, predicted } = &mut compared;
+            memory.default(store, predicted);
+            self.rules.remove(predicted, live, &ty);
+            diff::normalize(predicted, options);
+            diff::normalize(live, options);
+        }
+        Ok(compared)
     }
 
     /// Would applying change anything that counts?
     fn differs(&self, key: &Key, live: &Value, target: &Value) -> Result<bool, String> {
-        let memory = &self.site.memory;
-        if memory.is_settled(names::MANAGER, key, live, target) {
+        if self.site.memory.is_settled(names::MANAGER, key, live, target) {
             return Ok(false);
         }
-        let store = self.site.cluster.store();
-        let ty = memory.type_or_deduced(store, &Gvk::of(target));
-        let (options, how) =
-            (self.installation.settings.normalize, Predict::Structured { manager: names::MANAGER });
-        let compared = diff::compare(target, live, &ty, &self.rules, options, how)?;
-        if !compared.differs() {
-            return Ok(false);
-        }
-        // What the server adds by itself is no difference, unless it is ignored anyway.
-        let (mut predicted, mut live) = (compared.predicted, compared.live);
-        memory.default(store, &mut predicted);
-        self.rules.remove(&mut predicted, &mut live, &ty);
-        diff::normalize(&mut predicted, options);
-        diff::normalize(&mut live, options);
+        let Compared { live, predicted } = self.compared(live, target)?;
         if predicted != live && tracing::enabled!(tracing::Level::DEBUG) {
             let secret = key.kind == "Secret";
             let patch = delivery::status::difference(&live, &predicted).filter(|_| !secret);
             tracing::debug!(%key, patch = %patch.unwrap_or_default(), "it is not as it is wanted");
         }
         Ok(predicted != live)
+    }
+
+    /// The objects that a sync would change, make or prune, each as it is and as it would be; what Secrets hold is
+    /// masked.
+    pub async fn differences(&self, state: &State) -> Result<Vec<Difference>, cluster::Error> {
+        let hidden: Vec<&str> =
+            self.installation.settings.sensitive_annotations.iter().map(String::as_str).collect();
+        let mut found = Vec::new();
+        for item in state.items.iter().filter(|item| item.synced == Some(false)) {
+            let Resource { key, target, live, .. } = &item.resource;
+            let (mut live, mut wanted) = match (live, target) {
+                (Some(live), Some(target)) => {
+                    let compared = match self.asking.server {
+                        true => self.asked(live, target).await,
+                        false => self.compared(live, target),
+                    };
+                    let failed = |why| cluster::Error::new(ErrorKind::Invalid, format!("{key}: {why}"));
+                    let Compared { live, predicted } = compared.map_err(failed)?;
+                    (Some(live), Some(predicted))
+                }
+                (live, target) => (live.clone(), target.clone()),
+            };
+            let mut both: Vec<&mut Value> = live.iter_mut().chain(wanted.iter_mut()).collect();
+            both.iter_mut().for_each(|object| diff::forget(object));
+            diff::mask(&mut both, &hidden);
+            found.push(Difference { key: key.clone(), live, wanted });
+        }
+        Ok(found)
     }
 }
 
@@ -429,6 +527,11 @@ impl State {
                 && words(item.object(), names::COMPARE_OPTIONS).iter().any(|word| word == "IgnoreExtraneous");
             item.synced != Some(false) || forgiven
         })
+    }
+
+    /// All objects whose changes are to be seen.
+    pub fn followed(&self) -> impl Iterator<Item = &Resource> {
+        self.items.iter().map(|item| &item.resource).chain(&self.beside)
     }
 
     /// `status.resources`.

@@ -103,7 +103,7 @@ pub async fn sync(pass: &mut Pass, job: &Job<'_>) -> Result<(), Option<Cause>> {
             let message = "successfully synced (all tasks run)";
             pass.operation_state(operation, "Succeeded", message, &results);
             pass.operated();
-            if plain && !operation.dry_run {
+            if !operation.is_selective() && !operation.dry_run {
                 history(pass, job, &started);
             }
             let line = format!("Sync operation to {shown} succeeded");
@@ -195,26 +195,18 @@ async fn namespace(pass: &Pass, job: &Job<'_>, options: &SyncOptions) -> Result<
         let message = format!("resource :Namespace is not permitted in project {project}");
         return Err(cluster::Error::new(ErrorKind::Forbidden, message));
     }
-    let mut wanted = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-    match (&job.spec.namespace_metadata, live) {
+    let wanted = match (job.spec.managed_namespace(), live) {
         (None, Some(_)) => return Ok(()),
-        (None, None) => {}
-        (Some((labels, annotations)), live) => {
-            for (key, value) in labels {
-                meta::set_label(&mut wanted, key, value);
-            }
-            for (key, value) in annotations {
-                meta::set_annotation(&mut wanted, key, value);
-            }
+        (None, None) => json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}),
+        (Some(wanted), None) => wanted,
+        (Some(wanted), Some(live)) => {
             let memory = &job.frame.site.memory;
-            let store = job.frame.site.cluster.store();
-            if let Some(live) = live
-                && !memory.would_change(store, names::MANAGER, &live, &wanted)
-            {
+            if !memory.would_change(job.frame.site.cluster.store(), names::MANAGER, &live, &wanted) {
                 return Ok(());
             }
+            wanted
         }
-    }
+    };
     let apply = cluster::Apply::forced(names::MANAGER);
     match job.cluster.apply(&wanted, &apply).await {
         Ok(_) => Ok(()),

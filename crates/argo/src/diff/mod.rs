@@ -5,6 +5,7 @@ mod ignore;
 mod jq;
 mod mask;
 mod normalize;
+mod webhooks;
 
 use merge::Manager;
 use object::{Value, meta};
@@ -14,6 +15,7 @@ pub use ignore::{Rule, Rules};
 pub use jq::Filter;
 pub use mask::mask;
 pub use normalize::{Normalize, StatusField, normalize};
+pub use webhooks::without_webhooks;
 
 /// The annotation in which client-side apply keeps what it applied.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";

@@ -21,6 +21,38 @@ pub fn run(dir: &Path) -> Vec<Outcome> {
     names.into_iter().map(|name| (name.clone(), one(dir, &name))).collect()
 }
 
+/// What the comparison by the server comes to for its answers in `dir`, as `testdata/server_side.yaml` wants it.
+pub fn server_side(dir: &Path) -> Vec<Outcome> {
+    let table = include_str!("../../testdata/server_side.yaml");
+    let table = yaml::from_str(table).unwrap_or_default();
+    let rows = table.as_array().cloned().unwrap_or_default();
+    rows.iter().map(|row| (row["name"].as_str().unwrap_or_default().to_owned(), asked(dir, row))).collect()
+}
+
+fn asked(dir: &Path, row: &Value) -> Result<(), String> {
+    let read = |file: &str| -> Result<Value, String> {
+        let text = std::fs::read_to_string(dir.join(file)).map_err(|why| format!("{file}: {why}"))?;
+        yaml::from_str(&text).map_err(|why| why.to_string())
+    };
+    let name = |field: &str| row[field].as_str().unwrap_or_default();
+    let (live, predicted) = (read(name("live"))?, read(name("predicted"))?);
+    let ty = schema::builtin().type_of(&Gvk::of(&live)).unwrap_or_else(schema::TypeRef::deduced);
+    let mut found = argo::diff::without_webhooks(&predicted, &live, &ty, "argocd-controller")?;
+    argo::diff::forget(&mut found);
+    for (pointer, wanted) in row["has"].as_object().into_iter().flatten() {
+        if found.pointer(pointer) != Some(wanted) {
+            return Err(format!("{pointer} is {:?}, not {wanted}", found.pointer(pointer)));
+        }
+    }
+    let gone = row["lacks"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    for pointer in gone {
+        if let Some(there) = found.pointer(pointer) {
+            return Err(format!("{pointer} is there: {there}"));
+        }
+    }
+    Ok(())
+}
+
 fn one(dir: &Path, name: &str) -> Result<(), String> {
     let read = |end: &str| -> Result<Value, String> {
         let text =

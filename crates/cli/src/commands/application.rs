@@ -21,6 +21,7 @@ pub async fn act(
     namespace: &str,
     name: &str,
     verb: Verb,
+    sync: &Sync,
     timeout: u64,
 ) -> anyhow::Result<bool> {
     let shown = format!("{}/{name}", gvk.kind.to_lowercase());
@@ -29,10 +30,10 @@ pub async fn act(
     }
     let patch = match verb {
         Verb::Reconcile if gvk.kind == argo::names::APPLICATION => {
-            let operation =
-                json!({"initiatedBy": {"username": "landfall"}, "sync": {"syncStrategy": {"hook": {}}}});
+            let operation = json!({"initiatedBy": {"username": "landfall"}, "sync": sync.operation()?});
             return operate(cluster, gvk, namespace, name, operation, timeout).await;
         }
+        _ if sync.is_used() => return Err(usage(format!("{shown} is not synced; only Applications are"))),
         Verb::Reconcile => {
             json!({"metadata": {"annotations": {"argocd.argoproj.io/application-set-refresh": "true"}}})
         }
@@ -78,6 +79,9 @@ pub async fn operate(
         if get(&object, &["operation"]).is_none() {
             let text = |path: &[&str]| get_str(&object, path).unwrap_or_default().to_owned();
             let phase = text(&["status", "operationState", "phase"]);
+            if operation_is_dry(&object) {
+                results(&object);
+            }
             println!("{shown}: {phase}: {}", text(&["status", "operationState", "message"]));
             return Ok(phase == "Succeeded");
         }
@@ -87,6 +91,123 @@ pub async fn operate(
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+fn operation_is_dry(object: &Value) -> bool {
+    get(object, &["status", "operationState", "operation", "sync", "dryRun"]) == Some(&Value::Bool(true))
+}
+
+/// What became of each object, or would.
+fn results(object: &Value) {
+    let list =
+        get(object, &["status", "operationState", "syncResult", "resources"]).and_then(Value::as_array);
+    for entry in list.into_iter().flatten() {
+        let text = |field: &str| get_str(entry, &[field]).unwrap_or_default();
+        println!("{} {}/{}: {}", text("kind"), text("namespace"), text("name"), text("message"));
+    }
+}
+
+/// What of an Application is synced, and how: in the words of `argocd app sync`.
+#[derive(clap::Args, Default)]
+pub struct Sync {
+    /// Sync only GROUP:KIND:NAME or GROUP:KIND:NAMESPACE/NAME; `*` is any, `!` before it leaves out (Applications only)
+    #[arg(long, value_name = "RESOURCE")]
+    resource: Vec<String>,
+    /// Delete what the sources do not have any more (Applications only)
+    #[arg(long)]
+    prune: bool,
+    /// Only show what would be done (Applications only)
+    #[arg(long)]
+    dry_run: bool,
+    /// Delete and make anew what cannot be changed (Applications only)
+    #[arg(long)]
+    force: bool,
+    /// Sync to this revision, once for each source (Applications only)
+    #[arg(long, value_name = "REVISION")]
+    revision: Vec<String>,
+    /// With hooks, or without (Applications only)
+    #[arg(long, value_enum, default_value_t)]
+    strategy: Strategy,
+    /// Sync only what differs (Applications only)
+    #[arg(long)]
+    apply_out_of_sync_only: bool,
+    /// Replace objects instead of applying them (Applications only)
+    #[arg(long)]
+    replace: bool,
+}
+
+/// Do hooks run?
+#[derive(clap::ValueEnum, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Strategy {
+    /// They do.
+    #[default]
+    Hook,
+    /// They do not.
+    Apply,
+}
+
+impl Sync {
+    /// Was any of it asked for?
+    pub fn is_used(&self) -> bool {
+        !self.resource.is_empty()
+            || !self.revision.is_empty()
+            || self.strategy != Strategy::Hook
+            || [self.prune, self.dry_run, self.force, self.apply_out_of_sync_only, self.replace]
+                .contains(&true)
+    }
+
+    /// `.operation.sync`.
+    fn operation(&self) -> anyhow::Result<Value> {
+        let name = if self.strategy == Strategy::Hook { "hook" } else { "apply" };
+        let how = if self.force { json!({"force": true}) } else { json!({}) };
+        let mut sync = json!({"syncStrategy": {name: how}});
+        for (field, wanted) in [("prune", self.prune), ("dryRun", self.dry_run)] {
+            if wanted {
+                sync[field] = json!(true);
+            }
+        }
+        let options: Vec<&str> =
+            [("ApplyOutOfSyncOnly=true", self.apply_out_of_sync_only), ("Replace=true", self.replace)]
+                .into_iter()
+                .filter_map(|(option, wanted)| wanted.then_some(option))
+                .collect();
+        if !options.is_empty() {
+            sync["syncOptions"] = json!(options);
+        }
+        match self.revision.as_slice() {
+            [] => {}
+            [one] => sync["revision"] = json!(one),
+            many => sync["revisions"] = json!(many),
+        }
+        if !self.resource.is_empty() {
+            let resources: anyhow::Result<Vec<Value>> =
+                self.resource.iter().map(|word| selector(word)).collect();
+            sync["resources"] = Value::Array(resources?);
+        }
+        Ok(sync)
+    }
+}
+
+/// `GROUP:KIND:NAME` as an entry of `.operation.sync.resources`.
+fn selector(word: &str) -> anyhow::Result<Value> {
+    let (exclude, rest) = match word.strip_prefix('!') {
+        Some(rest) => (true, rest),
+        None => (false, word),
+    };
+    let parts: Vec<&str> = rest.split(':').collect();
+    let [group, kind, name] = parts.as_slice() else {
+        return Err(usage(format!("--resource {word}: it is written GROUP:KIND:NAME")));
+    };
+    let mut entry = match name.split_once('/') {
+        Some((namespace, name)) => {
+            json!({"group": group, "kind": kind, "namespace": namespace, "name": name})
+        }
+        None => json!({"group": group, "kind": kind, "name": name}),
+    };
+    if exclude {
+        entry["exclude"] = json!(true);
+    }
+    Ok(entry)
 }
 
 /// Arguments of `landfall history`.
@@ -133,7 +254,7 @@ pub async fn history(args: HistoryArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// The Application that a word names.
-async fn read(cluster: &Cluster, word: &str, namespace: &str) -> anyhow::Result<(Gvk, String, Value)> {
+pub async fn read(cluster: &Cluster, word: &str, namespace: &str) -> anyhow::Result<(Gvk, String, Value)> {
     let (kind, names) = named::split(&[word.to_owned()])?;
     let (Some(kind), Some(name)) = (kind, names.into_iter().next()) else {
         return Err(usage("name an Application: app/NAME"));

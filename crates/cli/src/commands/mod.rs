@@ -7,6 +7,7 @@ mod cluster;
 mod clusters;
 mod completion;
 mod controller;
+mod diff;
 mod events;
 mod get;
 mod helm;
@@ -63,6 +64,8 @@ enum Command {
     Resume(Later<reconcile::Args>),
     /// List what can be done with an object, or do it (Argo CD's resource actions)
     Actions(Later<actions::Args>),
+    /// Show what a sync of an Argo CD Application would change
+    Diff(Later<diff::Args>),
     /// Show what an Argo CD Application was synced to
     History(Later<application::HistoryArgs>),
     /// Bring an Argo CD Application back to an entry of its history
@@ -111,6 +114,7 @@ impl Cli {
             Command::Suspend(args) => block_on(reconcile::run(args.into_inner(), reconcile::Verb::Suspend)),
             Command::Resume(args) => block_on(reconcile::run(args.into_inner(), reconcile::Verb::Resume)),
             Command::Actions(args) => block_on(actions::run(args.into_inner())),
+            Command::Diff(args) => block_on(diff::run(args.into_inner())),
             Command::History(args) => block_on(application::history(args.into_inner())),
             Command::Rollback(args) => block_on(application::rollback(args.into_inner())),
             Command::Helm(args) => helm::run(args.into_inner()),

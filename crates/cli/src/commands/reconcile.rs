@@ -39,6 +39,8 @@ pub struct Args {
     #[arg(long, default_value_t = 300, value_name = "SECONDS")]
     timeout: u64,
     #[command(flatten)]
+    sync: super::application::Sync,
+    #[command(flatten)]
     target: Target,
 }
 
@@ -66,10 +68,14 @@ pub async fn run(args: Args, verb: Verb) -> anyhow::Result<ExitCode> {
     if names.is_empty() {
         return Err(usage("name the objects, or give --all"));
     }
+    if args.sync.is_used() && (verb != Verb::Reconcile || !kind.is_argo()) {
+        return Err(usage("--resource, --prune, --dry-run and their like are for syncs of Applications"));
+    }
     let mut good = true;
     for name in &names {
         good &= if kind.is_argo() {
-            super::application::act(&cluster, &kind.gvk(), &namespace, name, verb, args.timeout).await?
+            let gvk = kind.gvk();
+            super::application::act(&cluster, &gvk, &namespace, name, verb, &args.sync, args.timeout).await?
         } else {
             act(&cluster, kind, name, &namespace, &args, verb).await?
         };
