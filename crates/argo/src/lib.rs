@@ -21,6 +21,7 @@ pub mod settings;
 pub mod sites;
 pub mod sync;
 pub mod tracking;
+pub mod webhooks;
 
 use std::sync::Arc;
 

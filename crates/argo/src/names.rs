@@ -25,6 +25,10 @@ pub const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
 
 /// Asks for a look at an Application: `normal` or `hard`.
 pub const REFRESH: &str = "argocd.argoproj.io/refresh";
+/// Asks for hydrating an Application anew.
+pub const HYDRATE: &str = "argocd.argoproj.io/hydrate";
+/// Asks for a look at an ApplicationSet.
+pub const SET_REFRESH: &str = "argocd.argoproj.io/application-set-refresh";
 /// Keeps the controller away from an Application.
 pub const SKIP_RECONCILE: &str = "argocd.argoproj.io/skip-reconcile";
 /// The paths of a repository that an Application reads.

@@ -21,7 +21,7 @@ use crate::options::Shared;
 /// Who writes Applications and the set's status.
 const MANAGER: &str = "argocd-applicationset-controller";
 /// Asks for a look at a set.
-pub(super) const REFRESH: &str = "argocd.argoproj.io/application-set-refresh";
+pub(super) use crate::names::SET_REFRESH as REFRESH;
 /// How often a set is looked at when its generators do not say.
 const EVERY: Duration = Duration::from_secs(180);
 /// How often forges and plugins are asked when their generators do not say.

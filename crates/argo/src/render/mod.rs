@@ -9,6 +9,8 @@ pub mod jsonnet;
 mod kustomize;
 pub mod plugin;
 
+pub(crate) use glob::matches;
+
 use std::collections::BTreeMap;
 use std::rc::Rc;
 

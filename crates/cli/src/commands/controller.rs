@@ -24,7 +24,8 @@ pub struct Args {
     /// Serve a remote source from a local folder, archive or mirror (repeatable)
     #[arg(long = "map", value_name = "URL=PATH")]
     maps: Vec<String>,
-    /// Take webhooks of Receivers and events of other controllers here, for example 0.0.0.0:9292
+    /// Take webhooks (of Receivers, and Argo CD's /api/webhook) and events of other controllers here, for example
+    /// 0.0.0.0:9292
     #[arg(long, value_name = "ADDRESS")]
     webhooks: Option<std::net::SocketAddr>,
     /// References into other namespaces are refused
@@ -276,7 +277,9 @@ async fn turn(
     argo::notifications::start(cluster, "argocd", cancel.child_token());
     if let Some(address) = args.webhooks {
         let listener = tokio::net::TcpListener::bind(address).await.context("cannot listen for webhooks")?;
-        flux::notification::serve(cluster, notification, listener, cancel.child_token());
+        let doors =
+            vec![flux::notification::door(cluster, notification), argo::webhooks::door(cluster, "argocd")];
+        tokio::spawn(delivery::doors::serve(doors, listener, cancel.child_token()));
     }
     let options = controller::Options { selector, ..controller::Options::default() };
     let engine = Engine::start(cluster.clone(), kinds(args)?, options, cancel.child_token());

@@ -41,7 +41,8 @@ pub struct Args {
     /// The port of the embedded API on loopback (0: any free one)
     #[arg(long, default_value_t = 0)]
     port: u16,
-    /// Take webhooks of Receivers and events of other controllers here, for example 127.0.0.1:9292
+    /// Take webhooks (of Receivers, and Argo CD's /api/webhook) and events of other controllers here, for example
+    /// 127.0.0.1:9292
     #[arg(long, value_name = "ADDRESS")]
     webhooks: Option<std::net::SocketAddr>,
     /// Let Argo CD's config management plugins run: programs that ConfigMaps of the installation name
@@ -176,12 +177,9 @@ async fn deliver(
     }
     if let Some(address) = args.webhooks {
         let listener = tokio::net::TcpListener::bind(address).await.context("cannot listen for webhooks")?;
-        flux::notification::serve(
-            cluster,
-            flux::notification::Options::default(),
-            listener,
-            cancel.child_token(),
-        );
+        let receivers = flux::notification::door(cluster, flux::notification::Options::default());
+        let doors = vec![receivers, argo::webhooks::door(cluster, "argocd")];
+        tokio::spawn(delivery::doors::serve(doors, listener, cancel.child_token()));
     }
     let engine = Engine::start(cluster.clone(), kinds, controller::Options::default(), cancel.child_token());
     let outcome = follow(args, &engine, started, stop).await;

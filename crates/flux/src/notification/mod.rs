@@ -54,13 +54,7 @@ pub fn start(cluster: &Cluster, options: Options, cancel: CancellationToken) {
     tokio::spawn(async move { dispatch::run(cluster, options, events, cancel).await });
 }
 
-/// Serves webhooks (`/hook/…`) and takes events of other controllers (`POST /`) until `cancel` fires.
-pub fn serve(
-    cluster: &Cluster,
-    options: Options,
-    listener: tokio::net::TcpListener,
-    cancel: CancellationToken,
-) {
-    let cluster = cluster.clone();
-    tokio::spawn(async move { server::run(cluster, options, listener, cancel).await });
+/// Takes webhooks (`/hook/…`) and events of other controllers (`POST /`).
+pub fn door(cluster: &Cluster, options: Options) -> std::sync::Arc<dyn delivery::doors::Door> {
+    std::sync::Arc::new(server::Server::new(cluster.clone(), options))
 }

@@ -1,13 +1,13 @@
 //! Receiver: a path that others call, and what a call asks for.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::{constant_time, hmac};
+use aws_lc_rs::hmac;
 use base64::Engine as _;
 use cluster::{Cluster, EventType, ListOptions, PatchKind, PatchOptions};
 use controller::{Cause, Context, Description, Kind, Outcome, aspect};
+use delivery::doors::{Call, same, signed};
 use futures::future::BoxFuture;
 use object::{Gvk, Value, get, meta};
 use serde_json::json;
@@ -117,13 +117,6 @@ async fn steps(pass: &mut Pass) -> Result<Outcome, cluster::Error> {
     Ok(Outcome::after(interval(&pass.object, DEFAULT)))
 }
 
-/// A call that came in.
-pub(super) struct Call {
-    pub path: String,
-    pub headers: BTreeMap<String, String>,
-    pub body: Vec<u8>,
-}
-
 /// Handles a call; the status to answer with. Why it was refused is for the log, not for the caller.
 pub(super) async fn handle(cluster: &Cluster, no_cross_namespace_refs: bool, call: Call) -> u16 {
     let gvk = receiver_gvk();
@@ -166,27 +159,9 @@ async fn token(cluster: &Cluster, receiver: &Value) -> Result<String, String> {
     Ok(String::from_utf8_lossy(token).into_owned())
 }
 
-/// Is `given` (`sha256=…`, `sha1=…`) the signature of the body?
-fn signed(given: &str, token: &str, body: &[u8]) -> Result<(), String> {
-    let (algorithm, hex) = given.split_once('=').ok_or("the signature's form is algorithm=hex")?;
-    let algorithm = match algorithm {
-        "sha1" => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
-        "sha256" => hmac::HMAC_SHA256,
-        "sha512" => hmac::HMAC_SHA512,
-        _ => return Err("the signature's algorithm is not known".into()),
-    };
-    let tag = hex::decode(hex.trim()).map_err(|_| "the signature is not hexadecimal")?;
-    let key = hmac::Key::new(algorithm, token.as_bytes());
-    hmac::verify(&key, body, &tag).map_err(|_| "the signature does not fit".into())
-}
-
-fn same(given: &str, token: &str) -> bool {
-    constant_time::verify_slices_are_equal(given.as_bytes(), token.as_bytes()).is_ok()
-}
-
 /// Checks a call as its type wants it; what expressions see of it.
 async fn validate(cluster: &Cluster, receiver: &Value, call: &Call) -> Result<Value, String> {
-    let header = |name: &str| call.headers.get(name).map(String::as_str).unwrap_or_default();
+    let header = |name: &str| call.header(name);
     let kind = str_at(receiver, &["spec", "type"]);
     if kind == "generic-oidc" {
         return Err("the receiver type generic-oidc cannot be served yet".into());

@@ -51,7 +51,8 @@ impl World {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let hooks = listener.local_addr().unwrap();
         flux::notification::start(cluster, Default::default(), cancel.clone());
-        flux::notification::serve(cluster, Default::default(), listener, cancel.clone());
+        let door = flux::notification::door(cluster, Default::default());
+        tokio::spawn(delivery::doors::serve(vec![door], listener, cancel.clone()));
         let engine = Engine::start(cluster.clone(), kinds, controller::Options::default(), cancel.clone());
         for object in flux::bootstrap(scenario::URL, "main", "./clusters/test") {
             cluster.apply(&object, &Apply::forced("flux")).await.unwrap();
