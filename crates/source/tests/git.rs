@@ -405,11 +405,32 @@ async fn commits_are_signed(
             )
             .status();
         assert!(made.expect("ssh-keygen runs").success());
-        let key = SigningKey::ssh(&fs::read(&file).expect("a key")).expect("a key");
+        let key = SigningKey::ssh(&fs::read(&file).expect("a key"), None).expect("a key");
         assert_eq!(format!("{key:?}"), "SigningKey(SSH)");
         signers.push((format!("{name}.sshpub"), fs::read(file.with_extension("pub")).expect("a key"), key));
     }
-    assert!(SigningKey::ssh(b"no key").is_err());
+    assert!(SigningKey::ssh(b"no key", None).is_err());
+    for cipher in ["aes256-ctr", "aes128-ctr", "aes256-cbc", "aes256-gcm@openssh.com"] {
+        let file = keys.path().join(format!("locked-{cipher}"));
+        let made = std::process::Command::new("ssh-keygen")
+            .args(["-q", "-t", "ed25519", "-N", "canary-passphrase", "-a", "2", "-Z", cipher, "-f"])
+            .arg(&file)
+            .status();
+        assert!(made.expect("ssh-keygen runs").success());
+        let pem = fs::read(&file).expect("a key");
+        let said = SigningKey::ssh(&pem, None).expect_err("locked").to_string();
+        assert!(said.contains("has a passphrase, and the secret has no 'password'"), "{said}");
+        if cipher.contains("gcm") {
+            let said = SigningKey::ssh(&pem, Some("canary-passphrase")).expect_err("unknown").to_string();
+            assert!(said.contains(cipher), "{said}");
+            continue;
+        }
+        let said = SigningKey::ssh(&pem, Some("canary-wrong")).expect_err("locked").to_string();
+        assert!(said.contains("passphrase of the SSH key is wrong") && !said.contains("canary"), "{said}");
+        let key = SigningKey::ssh(&pem, Some("canary-passphrase")).expect("a key");
+        let public = fs::read(file.with_extension("pub")).expect("a key");
+        signers.push((format!("{cipher}.sshpub"), public, key));
+    }
     for (index, (name, public, signer)) in signers.into_iter().enumerate() {
         let mut next = wanted.clone();
         next.files.insert("deep/er/a.yaml".into(), format!("signed: {index}\n").into_bytes());

@@ -268,7 +268,11 @@ async fn signer(pass: &Pass, git: &Value) -> Result<Option<SigningKey>, Failure>
             let armored = data.get("git.asc").ok_or_else(|| missing("git.asc"))?;
             SigningKey::pgp(armored, data.get("passphrase").map(Vec::as_slice), name)
         }
-        "ssh" => SigningKey::ssh(data.get("identity").ok_or_else(|| missing("identity"))?),
+        "ssh" => {
+            let passphrase = data.get("password").map(|bytes| String::from_utf8_lossy(bytes));
+            let identity = data.get("identity").ok_or_else(|| missing("identity"))?;
+            SigningKey::ssh(identity, passphrase.as_deref())
+        }
         other => return Err(failed(format!("unknown signing key type {other:?}"))),
     };
     made.map(Some).map_err(|error| failed(error.to_string()))

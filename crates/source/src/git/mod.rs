@@ -1,10 +1,12 @@
 //! Git: references to commits, commits to trees.
 
 mod app;
+mod passphrase;
 mod push;
 pub(crate) mod read;
 mod remote;
 mod signing;
+mod socks;
 mod ssh_signature;
 mod verify;
 

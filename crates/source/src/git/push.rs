@@ -446,7 +446,7 @@ fn push_local(path: &Path, wanted: &NewCommit, prepared: &Prepared) -> Result<()
 fn push_ssh(request: &Request, wanted: &NewCommit, prepared: &Prepared) -> Result<()> {
     let url = url::Url::parse(&request.url)
         .map_err(|_| Error::Invalid(format!("{}: is no address", request.url)))?;
-    let keys = remote::SshFiles::write(&prepared.folder, &request.credentials)?;
+    let keys = remote::SshFiles::write(&prepared.folder, &request.url, &request.credentials)?;
     let mut command = std::process::Command::new("ssh");
     if let Some(keys) = &keys {
         command.args(keys.arguments());

@@ -1,5 +1,6 @@
 //! Fetching over HTTP and SSH into a bare mirror on disk, no deeper than needed.
 
+use super::socks::Door;
 use super::{Reference, Request, read};
 use crate::fetcher::Inner;
 use crate::{Credentials, Error, Result, version};
@@ -21,7 +22,7 @@ pub(super) fn fetch(
     let mirror = inner.cache.mirror(&crate::maps::key(&request.url));
     let lock = inner.mirror_lock(&mirror);
     let _held = lock.lock();
-    let keys = SshFiles::write(&mirror, &request.credentials)?;
+    let keys = SshFiles::write(&mirror, &request.url, &request.credentials)?;
     let repository = open_mirror(&mirror, keys.as_ref())?;
     let session = Session { repository: &repository, request, stop };
     let (name, commit) = session.bring()?;
@@ -282,20 +283,28 @@ fn http_options(credentials: &Credentials, plain: bool, timeout: Duration) -> ht
 /// Key and known hosts on disk for the time of one fetch, readable by nobody else.
 pub(super) struct SshFiles {
     folder: PathBuf,
+    /// Through a proxy, and what the host is called there.
+    door: Option<(Door, String)>,
+}
+
+/// The way through `credentials`' proxy to the host of an address.
+fn door(url: &str, credentials: &Credentials) -> Result<Option<(Door, String)>> {
+    let Some(proxy) = &credentials.proxy else { return Ok(None) };
+    let url = url::Url::parse(url).map_err(|_| Error::Invalid(format!("{url}: is no address")))?;
+    let (host, port) = (url.host_str().unwrap_or_default(), url.port().unwrap_or(22));
+    let known = if port == 22 { host.to_owned() } else { format!("[{host}]:{port}") };
+    Ok(Some((Door::open(proxy, host, port)?, known)))
 }
 
 impl SshFiles {
-    pub(super) fn write(mirror: &Path, credentials: &Credentials) -> Result<Option<Self>> {
+    pub(super) fn write(mirror: &Path, url: &str, credentials: &Credentials) -> Result<Option<Self>> {
         let Some(identity) = &credentials.identity else { return Ok(None) };
         let Some(hosts) = &credentials.known_hosts else {
             return Err(Error::Invalid("the SSH secret has an identity but no known_hosts".to_string()));
         };
-        if credentials.password.is_some() {
-            return Err(Error::Invalid(
-                "SSH keys with a passphrase are not supported; store the key without".to_string(),
-            ));
-        }
-        let files = SshFiles { folder: mirror.with_extension("ssh") };
+        let identity = super::passphrase::unlocked(identity, credentials.password.as_deref());
+        let identity = &identity.map_err(Error::Invalid)?;
+        let files = SshFiles { folder: mirror.with_extension("ssh"), door: door(url, credentials)? };
         std::fs::create_dir_all(&files.folder).map_err(|error| Error::io(&files.folder, error))?;
         private(&files.folder, 0o700)?;
         for (name, bytes) in [("identity", identity), ("known_hosts", hosts)] {
@@ -315,23 +324,28 @@ impl SshFiles {
     /// The same as arguments of `ssh`.
     pub(super) fn arguments(&self) -> Vec<String> {
         let file = |name: &str| self.folder.join(name).display().to_string();
-        let mut arguments = vec!["-i".to_string(), file("identity")];
-        for option in [
+        let mut options = vec![
             "IdentitiesOnly=yes".to_string(),
             format!("UserKnownHostsFile={}", file("known_hosts")),
             "StrictHostKeyChecking=yes".to_string(),
             "BatchMode=yes".to_string(),
-        ] {
-            arguments.extend(["-o".to_string(), option]);
+        ];
+        if let Some((door, known)) = &self.door {
+            options.extend([
+                "HostName=127.0.0.1".to_string(),
+                format!("Port={}", door.port()),
+                format!("HostKeyAlias={known}"),
+                "CheckHostIP=no".to_string(),
+            ]);
         }
-        arguments
+        let identity = ["-i".to_string(), file("identity")];
+        let options = options.into_iter().flat_map(|option| ["-o".to_string(), option]);
+        identity.into_iter().chain(options).collect()
     }
 
     fn command(&self) -> String {
-        let folder = self.folder.display();
-        format!(
-            "ssh -i '{folder}/identity' -o IdentitiesOnly=yes -o UserKnownHostsFile='{folder}/known_hosts' -o StrictHostKeyChecking=yes -o BatchMode=yes"
-        )
+        let quoted = self.arguments().into_iter().map(|argument| format!("'{argument}'"));
+        format!("ssh {}", quoted.collect::<Vec<_>>().join(" "))
     }
 }
 

@@ -64,12 +64,13 @@ impl SigningKey {
         Ok(SigningKey(Arc::new(Secret::Pgp { ring, passphrase })))
     }
 
-    /// An SSH private key: OpenSSH's form, PKCS #8 or, for RSA, PKCS #1.
+    /// An SSH private key: OpenSSH's form (with its passphrase, where it has one), PKCS #8 or, for RSA, PKCS #1.
     ///
     /// # Errors
     /// When it is none that can be used; never with a part of it.
-    pub fn ssh(pem: &[u8]) -> Result<SigningKey> {
-        let key = SshKey::parse(&String::from_utf8_lossy(pem));
+    pub fn ssh(pem: &[u8], passphrase: Option<&str>) -> Result<SigningKey> {
+        let key = super::passphrase::unlocked(pem, passphrase)
+            .and_then(|pem| SshKey::parse(&String::from_utf8_lossy(&pem)));
         let key = key.map_err(|why| Error::Invalid(format!("could not parse SSH signing key: {why}")))?;
         Ok(SigningKey(Arc::new(Secret::Ssh(key))))
     }
