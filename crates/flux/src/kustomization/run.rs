@@ -20,6 +20,7 @@ use crate::apply::{self, Applier, Change, Desired, Report};
 use crate::artifacts::Offered;
 use crate::common::{Pass, bool_at, format_duration, reference, str_at, string_map};
 use crate::health;
+use crate::ignored;
 use crate::options::resumes;
 use crate::sources::{secret_data, source_gvk, source_key};
 use crate::target::{self, Target, has_kubeconfig};
@@ -376,6 +377,15 @@ async fn apply(
     let inventory = ObjectRef::parse_entries(get(&pass.object, &["status", "inventory"]))
         .map_err(|error| failed("ReconciliationFailed", error.to_string()))?;
     applier.prepare(&mut objects, &inventory).await?;
+    let rules = get(&pass.object, &["spec", "ignore"]);
+    for object in &mut objects {
+        let paths = ignored::paths(rules, object);
+        if let (false, Ok(key)) = (paths.is_empty(), Key::of(object))
+            && let Some(live) = applier.context.cluster.store().get(&key)
+        {
+            ignored::leave(object, &live, &paths, MANAGER);
+        }
+    }
     if let Some(rehearsal) = &kind.shared.options.rehearsal {
         rehearsal.note(&pass.context.key, objects, MANAGER);
         let message = "this is a rehearsal: nothing is applied";
