@@ -2,6 +2,7 @@
 
 mod duration;
 mod fields;
+mod secrecy;
 mod status;
 
 pub use duration::{format_duration, parse_duration};

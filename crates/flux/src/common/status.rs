@@ -8,6 +8,7 @@ use delivery::status::difference;
 use object::{Gvk, Value, get, get_str, meta};
 use serde_json::json;
 
+use super::secrecy::Secrecy;
 use super::{FINALIZER, REQUESTED_AT, bool_at, str_at};
 
 /// A condition of an object's status.
@@ -70,6 +71,7 @@ pub struct Pass {
     gvk: Gvk,
     manager: String,
     component: String,
+    secrecy: Secrecy,
     status: Value,
     written: Value,
 }
@@ -82,6 +84,7 @@ impl Pass {
             gvk: Gvk::of(&object),
             manager: format!("gotk-{component}"),
             component: component.to_owned(),
+            secrecy: Secrecy::default(),
             status: written.clone(),
             written,
             context,
@@ -150,7 +153,7 @@ impl Pass {
         };
         let time = if time.is_empty() { now } else { time };
         let new = json!({
-            "type": kind, "status": value, "reason": reason, "message": bounded(message),
+            "type": kind, "status": value, "reason": reason, "message": bounded(&self.secrecy.told(message)),
             "observedGeneration": generation, "lastTransitionTime": time,
         });
         match old.and_then(|at| conditions.get_mut(at)) {
@@ -240,13 +243,21 @@ impl Pass {
     /// What a pass comes to when the API may have failed it; it is then repeated after a pause.
     pub fn outcome(&self, done: Result<Outcome, cluster::Error>, pause: Duration) -> Outcome {
         match done {
-            Ok(outcome) => outcome,
+            Ok(Outcome { next, cause }) => {
+                let told = |cause: Cause| Cause { message: self.secrecy.told(&cause.message), ..cause };
+                Outcome { next, cause: cause.map(told) }
+            }
             Err(error) if self.context.cancel.is_cancelled() => {
                 tracing::debug!(%error, "cancelled");
                 Outcome::preempted()
             }
-            Err(error) => Outcome::retry(pause, Cause::new(error.to_string())),
+            Err(error) => Outcome::retry(pause, Cause::new(self.secrecy.told(&error.to_string()))),
         }
+    }
+
+    /// From now on nothing that is said holds what is in this text, which was read from a Secret.
+    pub fn hide(&mut self, text: &str) {
+        self.secrecy.hide(text);
     }
 
     /// The cluster with the rights of `spec.serviceAccountName`, or of the default account; `None` when that account
@@ -452,7 +463,7 @@ impl Pass {
             about,
             event_type,
             reason: reason.to_owned(),
-            message: message.to_owned(),
+            message: self.secrecy.told(message),
             component: self.component.clone(),
             annotations,
             time: self.context.clock().stamp(),

@@ -278,7 +278,7 @@ async fn blocked(shared: &Shared, pass: &Pass, object: &Value) -> Result<Option<
 }
 
 /// Reads what `valuesFrom` names.
-async fn references(pass: &Pass, object: &Value) -> Result<Vec<Referenced>, Stop> {
+async fn references(pass: &mut Pass, object: &Value) -> Result<Vec<Referenced>, Stop> {
     let mut found = Vec::new();
     for entry in get(object, &["spec", "valuesFrom"]).and_then(Value::as_array).into_iter().flatten() {
         let (kind, name) = (str_at(entry, &["kind"]), str_at(entry, &["name"]));
@@ -295,9 +295,10 @@ async fn references(pass: &Pass, object: &Value) -> Result<Vec<Referenced>, Stop
             .context
             .read(&Gvk::new("", "v1", kind), pass.namespace(), name, aspect::content, true)
             .await?;
+        let about = Key::new("", kind, pass.namespace(), name);
         let missing = |why: String| {
             let mut cause = Cause::new(why.clone());
-            cause.object = Some(Key::new("", kind, pass.namespace(), name));
+            cause.object = Some(about.clone());
             Stop::Failed { reason: "ValuesError", message: why, cause, ceiling: None, stalled: false }
         };
         let Some(read) = read else {
@@ -316,7 +317,11 @@ async fn references(pass: &Pass, object: &Value) -> Result<Vec<Referenced>, Stop
         } else {
             data.extend(crate::common::string_map(&read, &["data"]));
         }
-        match data.remove(key) {
+        let text = data.remove(key);
+        if let Some(text) = text.as_ref().filter(|_| kind == "Secret") {
+            pass.hide(text);
+        }
+        match text {
             Some(text) => found.push(Referenced {
                 path: str_at(entry, &["targetPath"]).to_owned(),
                 literal: bool_at(entry, &["literal"]),

@@ -258,7 +258,7 @@ async fn artifact(kind: &Kustomizations, pass: &Pass) -> Result<Arc<Offered>, St
 }
 
 /// The objects: built anew only when something that the last build looked at differs.
-async fn build(kind: &Kustomizations, pass: &Pass, offered: &Arc<Offered>) -> Result<Rendered, Stop> {
+async fn build(kind: &Kustomizations, pass: &mut Pass, offered: &Arc<Offered>) -> Result<Rendered, Stop> {
     let input = Input {
         spec: pass.object.get("spec").cloned().unwrap_or_default(),
         variables: variables(pass).await?,
@@ -316,8 +316,9 @@ async fn keys(kind: &Kustomizations, pass: &Pass) -> Result<Option<Arc<Keyring>>
 }
 
 /// The variables of postBuild; `None` without postBuild.
-async fn variables(pass: &Pass) -> Result<Option<BTreeMap<String, String>>, Stop> {
-    let Some(post_build) = get(&pass.object, &["spec", "postBuild"]).filter(|found| found.is_object()) else {
+async fn variables(pass: &mut Pass) -> Result<Option<BTreeMap<String, String>>, Stop> {
+    let object = pass.object.clone();
+    let Some(post_build) = get(&object, &["spec", "postBuild"]).filter(|found| found.is_object()) else {
         return Ok(None);
     };
     let mut maps = Vec::new();
@@ -329,9 +330,10 @@ async fn variables(pass: &Pass) -> Result<Option<BTreeMap<String, String>>, Stop
         match found {
             Some(found) if kind == "Secret" => {
                 let data = secret_data(&found).into_iter();
-                maps.push(
-                    data.map(|(key, value)| (key, String::from_utf8_lossy(&value).into_owned())).collect(),
-                );
+                let data: BTreeMap<String, String> =
+                    data.map(|(key, value)| (key, String::from_utf8_lossy(&value).into_owned())).collect();
+                data.values().for_each(|value| pass.hide(value));
+                maps.push(data);
             }
             Some(found) => maps.push(string_map(&found, &["data"])),
             None if bool_at(reference, &["optional"]) => {}
