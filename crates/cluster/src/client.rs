@@ -175,6 +175,11 @@ impl Cluster {
         crate::watch::ensure(self, gvk).await
     }
 
+    /// Are requests of ours under way? Watches do not count.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.inner.permits.available_permits() < self.inner.options.max_in_flight.max(1)
+    }
+
     /// One request; busy servers and broken connections are asked again, everything we send may be repeated.
     pub async fn raw(
         &self,

@@ -1,11 +1,14 @@
 //! Kubernetes Events about the objects we reconcile, written in the background.
 //!
-//! Reconciling never waits for an event. Repetitions are counted on the first event instead of written anew.
+//! Reconciling never waits for an event, and an event gives way to it: while other requests are under way events wait,
+//! for some seconds at most. Repetitions are counted on the first event instead of written anew.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, mpsc};
+use tokio::time::Instant;
 
 use crate::client::{Cluster, PatchKind, PatchOptions};
 use object::Gvk;
@@ -42,6 +45,10 @@ pub struct EventNote {
 const BACKLOG: usize = 4096;
 /// Remembered for counting repetitions.
 const REMEMBERED: usize = 4096;
+/// How long an event gives way to other requests, counted from the one before it that did.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often it looks whether they are done.
+const LOOK: Duration = Duration::from_millis(25);
 /// Longer messages are cut: the API refuses them.
 const MAX_MESSAGE: usize = 1000;
 
@@ -81,8 +88,16 @@ pub(crate) fn spawn_writer(cluster: &Cluster, mut notes: mpsc::Receiver<EventNot
     tokio::spawn(async move {
         let mut known: HashMap<String, (String, u64)> = HashMap::new();
         let mut serial: u64 = 0;
+        let mut patient_until = None;
         while let Some(note) = notes.recv().await {
+            let until = *patient_until.get_or_insert_with(|| Instant::now() + PATIENCE);
+            while weak.upgrade().is_some_and(|cluster| cluster.is_busy()) && Instant::now() < until {
+                tokio::time::sleep(LOOK).await;
+            }
             let Some(cluster) = weak.upgrade() else { return };
+            if !cluster.is_busy() {
+                patient_until = None;
+            }
             serial += 1;
             if known.len() > REMEMBERED {
                 known.clear();
