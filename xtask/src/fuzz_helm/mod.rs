@@ -2,6 +2,7 @@
 //! and by ours. What differs is made smaller and printed; with `--keep` it goes to a file of test data.
 
 mod grammar;
+mod limited;
 mod programs;
 mod sets;
 mod texts;
@@ -12,7 +13,6 @@ use grammar::{Case, Grammar};
 use helm::{Chart, NoCluster, RenderOptions, TemplateOptions, Values};
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// How to fuzz.
 #[derive(clap::Args)]
@@ -48,10 +48,14 @@ pub fn run(args: &Args) -> anyhow::Result<bool> {
     }
     let mut found = Vec::new();
     let mut failing = 0;
+    let mut unanswered = 0;
     for number in 0..args.count {
         let mut grammar = Grammar::new(args.seed.wrapping_mul(0x9e37_79b9).wrapping_add(number));
         let case = if number % 4 == 3 { grammar.family() } else { grammar.case() };
-        let wanted = real.render(&case)?;
+        let Some(wanted) = real.render(&case)? else {
+            unanswered += 1;
+            continue;
+        };
         failing += usize::from(wanted.is_err());
         if args.refused
             && let Err(text) = &wanted
@@ -62,7 +66,7 @@ pub fn run(args: &Args) -> anyhow::Result<bool> {
             continue;
         }
         let small = smaller(&real, case)?;
-        let wanted = real.render(&small)?;
+        let wanted = real.render(&small)?.context("the smaller chart has no answer")?;
         println!(
             "== {number}\n{}{}-- helm\n{}\n-- ours\n{}\n",
             small.template(),
@@ -77,7 +81,11 @@ pub fn run(args: &Args) -> anyhow::Result<bool> {
             "output": wanted.as_ref().ok(), "error": wanted.as_ref().err(),
         }));
     }
-    println!("{} charts ({failing} that helm refuses), {} differ", args.count, found.len());
+    println!(
+        "{} charts ({failing} that helm refuses, {unanswered} too much for it), {} differ",
+        args.count,
+        found.len()
+    );
     if let Some(file) = &args.keep {
         keep(file, &found)?;
     }
@@ -113,7 +121,8 @@ struct Real {
 }
 
 impl Real {
-    fn render(&self, case: &Case) -> anyhow::Result<Result> {
+    /// `None` when the chart takes more memory or time than the real tool may have.
+    fn render(&self, case: &Case) -> anyhow::Result<Option<Result>> {
         for old in ["charts", "templates"] {
             let folder = self.folder.path().join(old);
             if folder.exists() {
@@ -127,10 +136,10 @@ impl Real {
             }
             std::fs::write(file, text)?;
         }
-        let mut command = Command::new(&self.program);
+        let mut command = limited::command(&self.program);
         command.args(["template", "fuzz"]).arg(self.folder.path()).env("HOME", self.folder.path());
-        let output = command.output()?;
-        Ok(match output.status.success() {
+        let Some(output) = limited::output(command)? else { return Ok(None) };
+        Ok(Some(match output.status.success() {
             true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
             false => {
                 let text = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -138,7 +147,7 @@ impl Real {
                 let text = text.trim_end().trim_end_matches("Use --debug flag to render out invalid YAML");
                 Err(text.trim_end().to_owned())
             }
-        })
+        }))
     }
 }
 
@@ -180,9 +189,9 @@ fn smaller(real: &Real, mut case: Case) -> anyhow::Result<Case> {
     while at < case.lines.len() && case.lines.len() > 1 {
         let mut less = case.clone();
         less.lines.remove(at);
-        match same(&real.render(&less)?, &ours(&less)) {
-            true => at += 1,
-            false => case = less,
+        match real.render(&less)? {
+            Some(wanted) if !same(&wanted, &ours(&less)) => case = less,
+            _ => at += 1,
         }
     }
     Ok(case)

@@ -1,7 +1,7 @@
 //! The two programs beside each other: charts of every kind, with flags, on disk. Exit code and standard output
 //! must be the same, and so must the error.
 
-use super::{sets, texts};
+use super::{limited, sets, texts};
 use crate::random::Random;
 use anyhow::Context as _;
 use std::collections::BTreeMap;
@@ -34,16 +34,24 @@ struct Said {
 pub fn run(real: &Path, ours: &Path, seed: u64, count: u64) -> anyhow::Result<usize> {
     let folder = tempfile::tempdir()?;
     let mut differ = 0;
+    let mut unanswered = 0;
     for number in 0..count {
         let mut random = Random::from_state(seed.wrapping_mul(0x9e37_79b9).wrapping_add(number));
         let kind = KINDS[random.below(KINDS.len())];
         let job = kind(&mut random);
         let chart = folder.path().join("chart");
         lay_out(&chart, &job.files)?;
-        let wanted = ask(Command::new(real), &job, &chart)?;
-        let mut landfall = Command::new(ours);
+        let Some(wanted) = ask(limited::command(real), &job, &chart)? else {
+            unanswered += 1;
+            continue;
+        };
+        let mut landfall = limited::command(ours);
         landfall.arg("helm");
-        let found = ask(landfall, &job, &chart)?;
+        let found = ask(landfall, &job, &chart)?.unwrap_or_else(|| Said {
+            code: -1,
+            out: String::new(),
+            error: "a limit that the real tool did not meet".to_owned(),
+        });
         let same = wanted.code == found.code
             && wanted.out == found.out
             && (!job.words || wanted.error == found.error);
@@ -56,7 +64,7 @@ pub fn run(real: &Path, ours: &Path, seed: u64, count: u64) -> anyhow::Result<us
             }
         }
     }
-    println!("{count} calls of the programs, {differ} differ");
+    println!("{count} calls of the programs ({unanswered} too much for helm), {differ} differ");
     Ok(differ)
 }
 
@@ -72,22 +80,23 @@ fn lay_out(chart: &Path, files: &BTreeMap<String, String>) -> anyhow::Result<()>
     Ok(())
 }
 
-fn ask(mut command: Command, job: &Job, chart: &Path) -> anyhow::Result<Said> {
+/// `None` when the program met a limit.
+fn ask(mut command: Command, job: &Job, chart: &Path) -> anyhow::Result<Option<Said>> {
     command
         .args(&job.arguments)
         .current_dir(chart)
         .env("HOME", chart.with_file_name("home"))
         .env("TZ", "UTC");
-    let output = command.output()?;
+    let Some(output) = limited::output(command)? else { return Ok(None) };
     // Warnings are written as often as a program looks at the values, which differs.
     let error = super::addressless(&String::from_utf8_lossy(&output.stderr));
     let error: Vec<&str> = error
         .lines()
         .filter(|line| !line.contains("arning:") && !line.contains("info:") && !line.is_empty())
         .collect();
-    Ok(Said {
+    Ok(Some(Said {
         code: output.status.code().unwrap_or(-1),
         out: super::addressless(&String::from_utf8_lossy(&output.stdout)),
         error: error.join("\n"),
-    })
+    }))
 }
