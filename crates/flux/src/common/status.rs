@@ -412,6 +412,11 @@ impl Pass {
                     return Ok(());
                 };
                 cluster.store().observe(&again);
+                // Another one under its name has finalizers of its own.
+                if meta::uid(&again) != meta::uid(&self.object) {
+                    self.end();
+                    return Ok(());
+                }
                 self.take(again);
                 return Box::pin(async {
                     if finalizers.iter().any(|name| name == FINALIZER) {

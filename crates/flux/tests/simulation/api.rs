@@ -199,7 +199,10 @@ impl Api {
         let who = Arc::as_ptr(&self.dead) as usize % 997;
         let now = tokio::time::Instant::now();
         let name = path.split('/').skip(5).collect::<Vec<_>>().join("/");
-        let line = format!("{now:?} process {who}: {} {name} {held:?}", parts.method);
+        let status = name.ends_with("/status");
+        let text = if write && !status { String::from_utf8_lossy(&bytes) } else { "".into() };
+        let text: String = text.chars().take(200).collect();
+        let line = format!("{now:?} process {who}: {} {name} {held:?} {text}", parts.method);
         Ok((Request::from_parts(parts, kube::client::Body::from(bytes.to_vec())), Some(line)))
     }
 
