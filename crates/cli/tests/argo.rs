@@ -216,3 +216,80 @@ fn an_application_is_compared_synced_in_part_and_rolled_back() {
     let missing = run(&["rollback", "app/web", "77", "--state", &state_of]);
     assert!(said(&missing).contains("no such entry"), "{}", said(&missing));
 }
+
+/// A set over the folders of a repository that keeps a `config.json` in each, and the definition that its objects need.
+const SET: [(&str, &str); 3] = [
+    (
+        "apps/set.yaml",
+        r#"apiVersion: argoproj.io/v1alpha1
+kind: ApplicationSet
+metadata: {name: polinetwork, namespace: argocd}
+spec:
+  goTemplate: true
+  generators:
+  - git:
+      repoURL: https://github.com/PoliNetworkOrg/polinetwork-cd
+      revision: HEAD
+      files: [{path: "*/config.json"}]
+    selector:
+      matchExpressions: [{key: disabled, operator: NotIn, values: ["true"]}]
+  template:
+    metadata:
+      name: "{{.path.basenameNormalized}}"
+      annotations:
+        argocd-image-updater.argoproj.io/image-list: '{{dig "image" "image_list" "" .}}'
+    spec:
+      project: default
+      source: {repoURL: https://github.com/PoliNetworkOrg/polinetwork-cd, path: "{{.path.path}}/src"}
+      destination: {server: https://kubernetes.default.svc, namespace: "{{.path.basenameNormalized}}"}
+      syncPolicy: {automated: {prune: true, selfHeal: true}, syncOptions: [CreateNamespace=true]}
+"#,
+    ),
+    (
+        "apps/definitions.yaml",
+        r#"apiVersion: argoproj.io/v1alpha1
+kind: Application
+metadata: {name: definitions, namespace: argocd}
+spec:
+  project: default
+  source: {repoURL: https://git.example.com/org/definitions, path: definitions}
+  destination: {server: https://kubernetes.default.svc, namespace: default}
+  syncPolicy: {automated: {}}
+"#,
+    ),
+    (
+        "definitions/secrets-store.yaml",
+        r#"apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: secretproviderclasses.secrets-store.csi.x-k8s.io}
+spec:
+  group: secrets-store.csi.x-k8s.io
+  names: {kind: SecretProviderClass, plural: secretproviderclasses}
+  scope: Namespaced
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+"#,
+    ),
+];
+
+#[test]
+fn every_application_of_a_set_over_somebody_elses_repository_comes_up() {
+    let Some(folders) = suite_repository("PoliNetworkOrg__polinetwork-cd") else { return };
+    let repository = tempfile::tempdir().expect("a folder");
+    for (path, text) in SET {
+        let to = repository.path().join(path);
+        std::fs::create_dir_all(to.parent().expect("a parent")).expect("a folder");
+        std::fs::write(to, text).expect("written");
+    }
+    let map = format!("https://github.com/PoliNetworkOrg/polinetwork-cd={}", folders.path().display());
+    let (ready, data, said) = outcome(repository.path(), &["--map", &map]);
+    assert!(ready, "{said}");
+    for name in ["admin", "backend", "bot-rooms", "influxdb", "postgres", "uptime-kuma", "definitions"] {
+        assert_eq!(unit(&data, name)["ready"], "True", "{said}");
+    }
+    let disabled = data["units"].as_array().expect("units").iter().any(|unit| unit["name"] == "bot-prod");
+    assert!(!disabled, "{said}");
+}

@@ -82,7 +82,7 @@ impl Runner<'_> {
         if let Err(why) = schema::native::decode(&ty, &mut object) {
             return Some(why);
         }
-        schema::native::default(&task.gvk, &mut object);
+        self.site.memory.default(self.site.cluster.store(), &mut object);
         let errors = schema::native::validate(&task.gvk, &object, None);
         let name = format!("{}.{} {:?}", task.key.kind, task.key.group, task.key.name);
         let lines: Vec<String> =
