@@ -17,7 +17,7 @@ use testkit::http::{Response, Server};
 fn services_are_spoken_to_in_their_words() {
     let said = json!({
         "message": "web is out", "slack": {"attachments": "[{\"title\": \"x\"}]"}, "teams": {"title": "T"},
-        "webhook": {"hook": {"method": "post", "path": "/a", "body": "{}"}}, "pagerdutyv2": {"severity": "error"},
+        "webhook": {"hook": {"method": "post", "path": "/a", "body": "{}"}}, "pagerdutyv2": {"severity": "error"}, "pagerduty": {"urgency": "high"},
         "alertmanager": {"labels": {"app": "web"}},
     });
     let rows = [
@@ -55,6 +55,13 @@ fn services_are_spoken_to_in_their_words() {
             json!({"apiUrl": "http://h", "apiKey": "k"}),
             "a|b",
             r#"POST http://h/annotations Bearer k {"tags":["a","b"],"text":"web is out"}"#,
+        ),
+        (
+            "pagerduty",
+            "pagerduty",
+            json!({"token": "t", "from": "a@example.com", "apiURL": "http://h"}),
+            "PABC",
+            r#"POST http://h/incidents Token token=t {"incident":{"service":{"id":"PABC","type":"service_reference"},"title":"web is out","type":"incident","urgency":"high"}}"#,
         ),
         (
             "telegram",

@@ -77,6 +77,7 @@ pub fn calls(
         "pushover" => vec![letter.pushover()?],
         "opsgenie" => vec![letter.opsgenie()?],
         "pagerdutyv2" => vec![letter.pagerduty()?],
+        "pagerduty" => vec![letter.incident()?],
         "grafana" => vec![letter.grafana()?],
         "newrelic" => vec![letter.newrelic()?],
         "webex" => vec![letter.webex()?],
@@ -84,7 +85,7 @@ pub fn calls(
         other => {
             return Err(format!(
                 "services of type {other} are not served: use a webhook, or one of slack, teams, teams-workflows, \
-                 googlechat, mattermost, telegram, pushover, opsgenie, pagerdutyv2, grafana, newrelic, webex, alertmanager"
+                 googlechat, mattermost, telegram, pushover, opsgenie, pagerduty, pagerdutyv2, grafana, newrelic, webex, alertmanager"
             ));
         }
     })
@@ -303,6 +304,32 @@ impl Letter<'_> {
             body["dedup_key"] = json!(self.own("dedupKey"));
         }
         Ok(Call::json(url, &body))
+    }
+
+    /// An incident of the service that the recipient names.
+    fn incident(&self) -> Result<Call, String> {
+        let url = format!("{}/incidents", self.base("apiURL", "https://api.pagerduty.com"));
+        let title = match self.own("title") {
+            "" => self.message(),
+            own => own,
+        };
+        let mut incident = json!({
+            "type": "incident", "title": title,
+            "service": {"id": self.recipient, "type": "service_reference"},
+        });
+        if !self.own("body").is_empty() {
+            incident["body"] = json!({"type": "incident_body", "details": self.own("body")});
+        }
+        if !self.own("urgency").is_empty() {
+            incident["urgency"] = json!(self.own("urgency"));
+        }
+        if !self.own("priorityId").is_empty() {
+            incident["priority"] = json!({"id": self.own("priorityId"), "type": "priority_reference"});
+        }
+        let token = self.needed("token")?;
+        Ok(Call::json(url, &json!({ "incident": incident }))
+            .header("Authorization", format!("Token token={token}"))
+            .header("From", self.needed("from")?))
     }
 
     fn grafana(&self) -> Result<Call, String> {
