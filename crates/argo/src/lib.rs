@@ -9,6 +9,7 @@ pub mod applicationset;
 pub mod diff;
 pub mod forges;
 pub mod health;
+pub mod images;
 pub mod installation;
 pub mod names;
 pub mod notifications;

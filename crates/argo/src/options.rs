@@ -30,6 +30,8 @@ pub struct Options {
     pub children: Option<Children>,
     /// May config management plugins run?
     pub plugins: bool,
+    /// May hydrators commit to repositories?
+    pub outward: bool,
     /// Who evaluates Jsonnet.
     pub jsonnet: Evaluator,
     /// Where the public forges answer.
@@ -47,6 +49,7 @@ impl Options {
             renders: Arc::default(),
             children: None,
             plugins: false,
+            outward: false,
             jsonnet: Evaluator::Inside,
             forges: crate::forges::Addresses::default(),
         }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use cluster::ListOptions;
+use cluster::{Cluster, ListOptions};
 use controller::Context;
 use delivery::fields::secret_data;
 use jiff::Timestamp;
@@ -106,6 +106,8 @@ pub struct Repositories {
     fetcher: Fetcher,
     home: String,
     entries: Mutex<HashMap<Address, Arc<Entry>>>,
+    /// The branches that are written, so that those who write one take turns.
+    written: Mutex<HashMap<(String, String), Arc<tokio::sync::Mutex<()>>>>,
     folders: Mutex<HashMap<PathBuf, HashSet<Address>>>,
 }
 
@@ -124,6 +126,7 @@ impl Repositories {
             fetcher,
             home: home.to_owned(),
             entries: Mutex::default(),
+            written: Mutex::default(),
             folders: Mutex::default(),
         })
     }
@@ -253,7 +256,7 @@ impl Repositories {
         match address.origin {
             Origin::Git => self.git(context, address).await,
             Origin::Helm => {
-                let access = self.access(context, &address.url).await?;
+                let access = self.access(&context.cluster, &address.url).await?;
                 let mut request = source::helm_repo::Request::new(access.helm_url(&address.url));
                 request.credentials = access.credentials;
                 request.pass_credentials = access.pass_credentials;
@@ -266,7 +269,7 @@ impl Repositories {
                 Ok(Fetched { revision: chart.version, tree })
             }
             Origin::Oci => {
-                let access = self.access(context, &address.url).await?;
+                let access = self.access(&context.cluster, &address.url).await?;
                 let mut request = source::oci::Request::new(address.url.clone());
                 request.credentials = access.credentials;
                 request.insecure = access.insecure;
@@ -286,7 +289,7 @@ impl Repositories {
         request.recurse_submodules = true;
         request.verify = address.verify()?;
         if mapped.is_none() && !url.starts_with("file://") {
-            request.credentials = self.access(context, &address.url).await?.credentials;
+            request.credentials = self.access(&context.cluster, &address.url).await?.credentials;
         }
         let mut first: Option<String> = None;
         for reference in git_references(&address.revision, mapped.is_some()) {
@@ -312,13 +315,23 @@ impl Repositories {
     }
 
     /// How a repository lets us in: the Secret of that address, or the template with the longest beginning of it.
-    async fn access(&self, context: &Context, url: &str) -> Result<Access, String> {
+    async fn access(&self, cluster: &Cluster, url: &str) -> Result<Access, String> {
+        self.access_by(cluster, url, ["repository", "repo-creds"]).await
+    }
+
+    /// The same by Secrets of these types: those of one address, and templates.
+    async fn access_by(
+        &self,
+        cluster: &Cluster,
+        url: &str,
+        [own_type, template_type]: [&str; 2],
+    ) -> Result<Access, String> {
         let options = ListOptions {
             namespace: self.home.clone(),
-            labels: format!("{} in (repository,repo-creds)", names::SECRET_TYPE),
+            labels: format!("{} in ({own_type},{template_type})", names::SECRET_TYPE),
             ..ListOptions::default()
         };
-        let secrets = context.cluster.list(&Gvk::new("", "v1", "Secret"), &options).await;
+        let secrets = cluster.list(&Gvk::new("", "v1", "Secret"), &options).await;
         let secrets = secrets.map_err(|error| format!("cannot read the Secrets of repositories: {error}"))?;
         let wanted = comparable(url);
         let mut best: Option<(usize, BTreeMap<String, Vec<u8>>)> = None;
@@ -326,7 +339,7 @@ impl Repositories {
             let data = secret_data(&secret);
             let text = |field: &str| data.get(field).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
             let own = comparable(&text("url").unwrap_or_default());
-            let exact = meta::label(&secret, names::SECRET_TYPE) == Some("repository");
+            let exact = meta::label(&secret, names::SECRET_TYPE) == Some(own_type);
             let score = match exact {
                 true if own == wanted => usize::MAX,
                 false if !own.is_empty() && wanted.starts_with(&own) => own.len(),
@@ -338,6 +351,36 @@ impl Repositories {
         }
         let Some((_, data)) = best else { return Ok(Access::default()) };
         self.open(data).await
+    }
+
+    /// What lets us into a repository; nothing where nobody said so.
+    ///
+    /// # Errors
+    /// With the line for people.
+    pub async fn credentials(&self, cluster: &Cluster, url: &str) -> Result<Credentials, String> {
+        Ok(self.access(cluster, url).await?.credentials)
+    }
+
+    /// What lets us write to a repository: Argo CD keeps that apart from what lets it read.
+    ///
+    /// # Errors
+    /// With the line for people.
+    pub async fn write_credentials(&self, cluster: &Cluster, url: &str) -> Result<Credentials, String> {
+        let types = ["repository-write", "repo-write-creds"];
+        Ok(self.access_by(cluster, url, types).await?.credentials)
+    }
+
+    /// The turn to write a branch.
+    pub fn writing(&self, url: &str, branch: &str) -> Arc<tokio::sync::Mutex<()>> {
+        lock(&self.written).entry((comparable(url), branch.to_owned())).or_default().clone()
+    }
+
+    /// The same from a Secret with the fields of a repository's.
+    ///
+    /// # Errors
+    /// With the line for people.
+    pub async fn open_secret(&self, secret: &object::Value) -> Result<Credentials, String> {
+        Ok(self.open(secret_data(secret)).await?.credentials)
     }
 
     async fn open(&self, data: BTreeMap<String, Vec<u8>>) -> Result<Access, String> {

@@ -486,6 +486,7 @@ async fn commits_are_pushed() {
             message: "update\n\nwith more".into(),
             targets: vec!["refs/heads/main".into()],
             force: false,
+            begins: false,
             options: Vec::new(),
             signer: None,
         };

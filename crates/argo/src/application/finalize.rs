@@ -221,6 +221,7 @@ async fn run_hooks(pass: &mut Pass, frame: &Frame<'_>, which: Hook) -> Result<()
     let context = frame.site.look(&pass.context);
     let wanted = Wanted {
         sources: &frame.spec.sources,
+        first: 0,
         revisions: &[],
         max_age: frame.shared.options.refresh,
         build_options: &frame.installation.settings.kustomize_options,

@@ -44,6 +44,8 @@ fn failed(message: String) -> Fault {
 pub struct Wanted<'a> {
     /// The sources.
     pub sources: &'a [Source],
+    /// The place of the first among those whose renders are remembered.
+    pub first: usize,
     /// Their revisions where an operation names them.
     pub revisions: &'a [String],
     /// How old what is known may be.
@@ -199,7 +201,7 @@ impl One<'_> {
             run_plugins: self.shared.options.plugins,
             build_options: self.wanted.build_options.to_owned(),
         };
-        let unit = (context.key.clone(), self.at);
+        let unit = (context.key.clone(), self.wanted.first.saturating_add(self.at));
         let renders = &self.shared.options.renders;
         if let Some((rendered, tool)) = render::recall(renders, &unit, &input, &self.trees) {
             return Ok((rendered.objects, tool));

@@ -2,6 +2,7 @@
 
 mod decide;
 mod finalize;
+mod hydrate;
 mod load;
 mod look;
 pub mod pass;
@@ -39,12 +40,13 @@ fn trigger(object: &Value) -> String {
     let annotation = |name: &str| meta::annotation(object, name).unwrap_or_default();
     let part = |field: &str| get(object, &[field]).map(Value::to_string).unwrap_or_default();
     format!(
-        "{} {} {} {} {} {} {}",
+        "{} {} {} {} {} {} {} {}",
         meta::uid(object),
         part("spec"),
         part("operation"),
         meta::deletion_timestamp(object).unwrap_or_default(),
         annotation(names::REFRESH),
+        annotation(names::HYDRATE),
         annotation(names::SKIP_RECONCILE),
         annotation(names::DELETION_APPROVED),
     )

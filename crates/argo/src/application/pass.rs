@@ -31,6 +31,7 @@ pub struct Pass {
     written: Value,
     drop_operation: bool,
     drop_refresh: bool,
+    drop_hydrate: bool,
     /// When the running sync began.
     pub sync_started: Option<String>,
     /// What is looked for, when nothing is to be done.
@@ -58,6 +59,7 @@ impl Pass {
             object,
             drop_operation: false,
             drop_refresh: false,
+            drop_hydrate: false,
             sync_started: None,
             look: None,
         }
@@ -90,7 +92,7 @@ impl Pass {
 
     /// Is the status still what was last read or written, and nothing else to be taken away?
     pub fn is_as_read(&self) -> bool {
-        self.status == self.written && !self.drop_operation && !self.drop_refresh
+        self.status == self.written && !self.drop_operation && !self.drop_refresh && !self.drop_hydrate
     }
 
     /// Sets a field of the status; null removes it.
@@ -105,6 +107,11 @@ impl Pass {
     /// The asked-for refresh was done.
     pub fn refreshed(&mut self) {
         self.drop_refresh = meta::annotation(&self.object, names::REFRESH).is_some();
+    }
+
+    /// The asked-for hydration was done, or failed.
+    pub fn hydrated(&mut self) {
+        self.drop_hydrate = meta::annotation(&self.object, names::HYDRATE).is_some();
     }
 
     /// The asked-for operation has come to its end.
@@ -188,8 +195,10 @@ impl Pass {
         if self.drop_operation {
             patch["operation"] = Value::Null;
         }
-        if self.drop_refresh {
-            patch["metadata"] = json!({"annotations": {names::REFRESH: null}});
+        for (done, annotation) in [(self.drop_refresh, names::REFRESH), (self.drop_hydrate, names::HYDRATE)] {
+            if done {
+                patch["metadata"]["annotations"][annotation] = Value::Null;
+            }
         }
         if patch.as_object().is_some_and(|map| map.is_empty()) {
             return Ok(());
@@ -205,6 +214,7 @@ impl Pass {
                 self.written = self.status.clone();
                 self.drop_operation = false;
                 self.drop_refresh = false;
+                self.drop_hydrate = false;
                 Ok(())
             }
             // Deleted meanwhile: nobody is left to read it.

@@ -15,7 +15,7 @@ use super::load::{self, Fault, Loaded, Wanted};
 use super::pass::Pass;
 use super::spec::{self, Source, Spec};
 use super::state::{Asking, Difference, Frame, State};
-use super::{finalize, sync};
+use super::{finalize, hydrate, sync};
 use crate::diff::Rules;
 use crate::health::{self, Status};
 use crate::installation::Installation;
@@ -102,9 +102,17 @@ async fn whole(shared: &Arc<Shared>, pass: &mut Pass) -> Result<Outcome, cluster
             None => shared.options.refresh,
         },
     };
+    let hydrated = hydrate::hydrate(shared, pass, &project, &site, &installation, max_age).await;
+    let max_age = match hydrated {
+        Ok(false) => max_age,
+        // What was just committed is wanted.
+        Ok(true) => Duration::ZERO,
+        Err(()) => return Ok(Outcome::preempted()),
+    };
     let signers = admit::signers(shared, pass, &project).await?;
     let wanted = Wanted {
         sources: &spec.sources,
+        first: 0,
         revisions: looks.as_deref().unwrap_or_default(),
         max_age,
         build_options: &installation.settings.kustomize_options,
@@ -374,6 +382,7 @@ impl Look<'_> {
         };
         let wanted = Wanted {
             sources: &spec.sources,
+            first: 0,
             revisions: &named,
             max_age: self.shared.options.refresh,
             build_options: &self.frame.installation.settings.kustomize_options,

@@ -321,7 +321,10 @@ impl Spec {
 fn hydrated(spec: &Value) -> Option<Value> {
     let block = get(spec, &["sourceHydrator"]).filter(|block| block.is_object())?;
     Some(serde_json::json!({
-        "repoURL": str_at(block, &["drySource", "repoURL"]),
+        "repoURL": match str_at(block, &["syncSource", "repoURL"]) {
+            "" => str_at(block, &["drySource", "repoURL"]),
+            own => own,
+        },
         "targetRevision": str_at(block, &["syncSource", "targetBranch"]),
         "path": str_at(block, &["syncSource", "path"]),
     }))

@@ -241,6 +241,14 @@ pub fn effective(tree: &Tree, source: &Value, instance: &str) -> Result<Value, F
             object::merge_patch::apply(&mut merged, &patch);
         }
     }
+    // Go reads names of fields in any case, and Image Updater writes this one in small letters.
+    if let Some(Value::Array(parameters)) = merged.pointer_mut("/helm/parameters") {
+        for parameter in parameters.iter_mut().filter_map(Value::as_object_mut) {
+            if let Some(forced) = parameter.remove("forcestring") {
+                parameter.insert("forceString".to_owned(), forced);
+            }
+        }
+    }
     for field in ["repoURL", "path", "chart", "targetRevision", "ref"] {
         match source.get(field) {
             Some(own) => merged[field] = own.clone(),

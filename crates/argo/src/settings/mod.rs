@@ -71,6 +71,8 @@ pub struct Settings {
     pub kustomize_options: String,
     /// Options of a version's `kustomize build`.
     pub kustomize_versions: BTreeMap<String, String>,
+    /// What the source hydrator's commits say, a template.
+    pub hydrate_message: String,
     /// From where values files may come.
     pub values_schemes: Vec<String>,
     /// How often sources are looked at, in seconds.
@@ -137,6 +139,7 @@ impl Settings {
             },
             "installationID" => self.installation_id = value.to_owned(),
             "kustomize.buildOptions" => self.kustomize_options = value.to_owned(),
+            "sourceHydrator.commitMessageTemplate" => self.hydrate_message = value.to_owned(),
             "helm.valuesFileSchemes" => {
                 self.values_schemes = value.split(',').map(|scheme| scheme.trim().to_owned()).collect();
             }

@@ -225,17 +225,22 @@ fn say(encoding: Encoding, level: &str, message: &str) {
     }
 }
 
-/// The settings of the kinds.
-fn kinds(args: &Args) -> anyhow::Result<Vec<Arc<dyn controller::Kind>>> {
+/// Where sources come from.
+fn fetcher(args: &Args) -> anyhow::Result<source::Fetcher> {
     let mut maps = source::Maps::default();
     let here = std::env::current_dir().context("the current folder")?;
     for line in &args.maps {
         maps.add_line(line, &here).map_err(|error| crate::errors::usage(error.to_string()))?;
     }
     let options = source::Options { cache: args.cache.clone(), maps, ..source::Options::default() };
-    let sources = source::Fetcher::new(options).context("cannot keep fetched sources")?;
+    source::Fetcher::new(options).context("cannot keep fetched sources")
+}
+
+/// The settings of the kinds.
+fn kinds(args: &Args, sources: source::Fetcher) -> anyhow::Result<Vec<Arc<dyn controller::Kind>>> {
     let argo = argo::kinds(argo::Options {
         plugins: args.enable_plugins,
+        outward: true,
         jsonnet: super::jsonnet::evaluator()?,
         ..argo::Options::new(sources.clone())
     });
@@ -274,7 +279,9 @@ async fn turn(
         ..flux::notification::Options::default()
     };
     flux::notification::start(cluster, notification.clone(), cancel.child_token());
+    let sources = fetcher(args)?;
     argo::notifications::start(cluster, "argocd", cancel.child_token());
+    argo::images::start(cluster, sources.clone(), "argocd", cancel.child_token());
     if let Some(address) = args.webhooks {
         let listener = tokio::net::TcpListener::bind(address).await.context("cannot listen for webhooks")?;
         let doors =
@@ -282,7 +289,7 @@ async fn turn(
         tokio::spawn(delivery::doors::serve(doors, listener, cancel.child_token()));
     }
     let options = controller::Options { selector, ..controller::Options::default() };
-    let engine = Engine::start(cluster.clone(), kinds(args)?, options, cancel.child_token());
+    let engine = Engine::start(cluster.clone(), kinds(args, sources)?, options, cancel.child_token());
     *standing.engine.lock().unwrap_or_else(PoisonError::into_inner) = Some(engine.clone());
     let mut changes = engine.changed();
     let mut printed = live::Changes::default();

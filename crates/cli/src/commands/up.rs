@@ -161,6 +161,7 @@ async fn deliver(
     let mut kinds = argo::kinds(argo::Options {
         children,
         plugins: args.enable_plugins,
+        outward,
         jsonnet: super::jsonnet::evaluator()?,
         ..argo::Options::new(sources.clone())
     });
@@ -169,10 +170,11 @@ async fn deliver(
         stop_stand_ins: embedded.is_none(),
         // Nothing on a simulated cluster holds data.
         protect: embedded.is_none(),
-        ..flux::Options::new(sources)
+        ..flux::Options::new(sources.clone())
     }));
     if outward {
         argo::notifications::start(cluster, "argocd", cancel.child_token());
+        argo::images::start(cluster, sources.clone(), "argocd", cancel.child_token());
         flux::notification::start(cluster, flux::notification::Options::default(), cancel.child_token());
     }
     if let Some(address) = args.webhooks {

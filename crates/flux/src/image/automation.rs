@@ -225,6 +225,7 @@ impl Automations {
             time: pass.context.clock().now().as_second(),
             message,
             force: checkout.as_ref() != Some(&branch),
+            begins: false,
             targets: targets.clone(),
             options,
             signer,

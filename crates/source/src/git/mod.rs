@@ -106,6 +106,49 @@ impl Fetcher {
     }
 }
 
+impl Fetcher {
+    /// The branch that `HEAD` of a remote repository stands for.
+    ///
+    /// # Errors
+    /// When the remote cannot be reached, or its `HEAD` is no branch.
+    pub async fn git_default_branch(&self, request: &Request) -> Result<String> {
+        self.asked(request, remote::default_branch).await
+    }
+
+    /// The branches of a remote repository.
+    ///
+    /// # Errors
+    /// When the remote cannot be reached.
+    pub async fn git_branches(&self, request: &Request) -> Result<Vec<String>> {
+        self.asked(request, remote::branches).await
+    }
+
+    /// Asks a remote something, within the time that the request has.
+    async fn asked<T: Send + 'static>(
+        &self,
+        request: &Request,
+        question: fn(&Inner, &Request, &AtomicBool) -> Result<T>,
+    ) -> Result<T> {
+        let (inner, mut request, timeout) = (self.inner.clone(), request.clone(), request.timeout);
+        if let Some(mirror) = inner.maps.redirect(&request.url) {
+            request.url = mirror;
+        }
+        check_url(&request.url)?;
+        let (url, hint) = (request.url.clone(), crate::maps::hint(&request.url));
+        let stop = Arc::new(AtomicBool::new(false));
+        let flag = stop.clone();
+        let work = tokio::task::spawn_blocking(move || question(&inner, &request, &flag));
+        match tokio::time::timeout(timeout, work).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(error)) => Err(Error::Other(format!("{url}: {error}"))),
+            Err(_) => {
+                stop.store(true, Ordering::Relaxed);
+                Err(Error::Unreachable { url, cause: format!("no answer within {timeout:?}"), hint })
+            }
+        }
+    }
+}
+
 fn fetch(inner: &Inner, request: &Request, stop: &AtomicBool, depth: usize) -> Result<Artifact> {
     check_url(&request.url)?;
     if let Some(mapped) = inner.maps.find(&request.url) {

@@ -27,6 +27,8 @@ pub struct NewCommit {
     pub targets: Vec<String>,
     /// Move them also where the new commit is no descendant.
     pub force: bool,
+    /// Nothing is checked out: the commit is the first of its branch, and holds these files alone.
+    pub begins: bool,
     /// `--push-option`s.
     pub options: Vec<(String, String)>,
     /// Who signs it.
@@ -195,7 +197,8 @@ fn tree_id(repository: &gix::Repository, commit: ObjectId) -> Result<ObjectId> {
 struct Prepared {
     objects: Objects,
     commit: ObjectId,
-    base: ObjectId,
+    /// The commit it stands on, if any.
+    base: Option<ObjectId>,
     folder: PathBuf,
 }
 
@@ -221,10 +224,15 @@ fn prepare(
             None => remote::fetch(inner, &request, &stop).map(|(folder, _, commit)| (folder, commit)),
         }
     };
-    let (folder, base) = at(request.reference.clone())?;
+    let (folder, base) = match wanted.begins {
+        // Some repository for the objects that none are taken from.
+        true => (beginning(inner, request)?, None),
+        false => at(request.reference.clone()).map(|(folder, base)| (folder, Some(base)))?,
+    };
     let repository = read::open(&folder)?;
     let mut objects = Objects::default();
-    let tree = edit(&repository, Some(tree_id(&repository, base)?), &wanted.files, &mut objects, 0)?;
+    let before = base.map(|base| tree_id(&repository, base)).transpose()?;
+    let tree = edit(&repository, before, &wanted.files, &mut objects, 0)?;
     // A branch that holds the same already needs no new commit.
     if let Some(branch) = wanted.targets.first().and_then(|target| target.strip_prefix("refs/heads/")) {
         match at(Reference { branch: Some(branch.to_string()), ..Reference::default() }) {
@@ -236,8 +244,9 @@ fn prepare(
         }
     }
     let message = wanted.message.trim_end();
+    let parent = base.map(|base| format!("parent {base}\n")).unwrap_or_default();
     let head = format!(
-        "tree {tree}\nparent {base}\nauthor {0} {1} +0000\ncommitter {0} {1} +0000\n",
+        "tree {tree}\n{parent}author {0} {1} +0000\ncommitter {0} {1} +0000\n",
         wanted.author.replace(['\n', '\0'], " "),
         wanted.time
     );
@@ -250,6 +259,14 @@ fn prepare(
     }
     let commit = objects.add(Kind::Commit, data.into_bytes())?;
     Ok(Ok(Prepared { objects, commit, base, folder }))
+}
+
+/// A repository at hand for an address: the one itself, or what is kept of it.
+fn beginning(inner: &Inner, request: &Request) -> Result<PathBuf> {
+    match super::local_path(&request.url) {
+        Some(path) => Ok(path),
+        None => remote::mirror(inner, request),
+    }
 }
 
 /// A line of the protocol.
@@ -309,8 +326,8 @@ fn commands(advertised: &Advertised, wanted: &NewCommit, prepared: &Prepared) ->
     let mut out = Vec::new();
     for (index, target) in wanted.targets.iter().enumerate() {
         let old = advertised.heads.get(target).unwrap_or(&zero);
-        let base = prepared.base.to_hex().to_string();
-        if !wanted.force && index == 0 && *old != zero && *old != base {
+        let base = prepared.base.map(|base| base.to_hex().to_string());
+        if !wanted.force && index == 0 && *old != zero && Some(old) != base.as_ref() {
             return Err(Error::Other(format!("{target} was moved by somebody else meanwhile")));
         }
         let mut text = format!("{old} {commit} {target}");

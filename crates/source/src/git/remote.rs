@@ -29,6 +29,55 @@ pub(super) fn fetch(
     Ok((mirror, name, commit))
 }
 
+/// The mirror of an address, made where there is none.
+pub(super) fn mirror(inner: &Inner, request: &Request) -> Result<PathBuf> {
+    let mirror = inner.cache.mirror(&crate::maps::key(&request.url));
+    let lock = inner.mirror_lock(&mirror);
+    let _held = lock.lock();
+    open_mirror(&mirror, None)?;
+    Ok(mirror)
+}
+
+/// Asks the remote through the mirror.
+fn ask<T>(
+    inner: &Inner,
+    request: &Request,
+    stop: &AtomicBool,
+    question: impl FnOnce(&Session<'_>) -> Result<T>,
+) -> Result<T> {
+    let mirror = inner.cache.mirror(&crate::maps::key(&request.url));
+    let lock = inner.mirror_lock(&mirror);
+    let _held = lock.lock();
+    let keys = SshFiles::write(&mirror, &request.url, &request.credentials)?;
+    let repository = open_mirror(&mirror, keys.as_ref())?;
+    question(&Session { repository: &repository, request, stop })
+}
+
+/// The branches of the remote.
+pub(super) fn branches(inner: &Inner, request: &Request, stop: &AtomicBool) -> Result<Vec<String>> {
+    ask(inner, request, stop, |session| session.list("refs/heads/"))
+}
+
+/// The branch that `HEAD` of the remote stands for.
+pub(super) fn default_branch(inner: &Inner, request: &Request, stop: &AtomicBool) -> Result<String> {
+    ask(inner, request, stop, |session| {
+        let remote = session.remote(&["+HEAD:refs/landfall/HEAD".to_owned()])?;
+        let connection = session.connect(&remote)?;
+        let map = connection.ref_map(Discard, ref_map::Options::default());
+        let (map, _) = map.map_err(|error| session.failed(&error))?;
+        let target = map.remote_refs.iter().find_map(|remote| match remote {
+            gix::protocol::handshake::Ref::Symbolic { full_ref_name, target, .. }
+                if full_ref_name == "HEAD" =>
+            {
+                Some(target.to_str_lossy().into_owned())
+            }
+            _ => None,
+        });
+        let branch = target.as_deref().and_then(|target| target.strip_prefix("refs/heads/"));
+        branch.map(str::to_owned).ok_or_else(|| session.missing("branch that HEAD stands for"))
+    })
+}
+
 /// Opens or makes the mirror. One that is damaged is made anew: it holds nothing that the remote has not.
 fn open_mirror(mirror: &Path, keys: Option<&SshFiles>) -> Result<gix::Repository> {
     if mirror.join("HEAD").exists() {

@@ -160,6 +160,50 @@ impl Fetcher {
         Ok(store.manifest(&wanted).await?.1)
     }
 
+    /// When the image that a request's reference means was built; nothing when it does not say so, or is for none of
+    /// these platforms (`os/architecture`; any when there are none).
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn oci_created(
+        &self,
+        request: &Request,
+        platforms: &[String],
+    ) -> Result<Option<jiff::Timestamp>> {
+        if let Some(mirror) = self.mirrored(request) {
+            return Box::pin(self.oci_created(&mirror, platforms)).await;
+        }
+        let store = Store::Registry(Registry::open(self, request)?);
+        let (_, wanted) = choose(&store, request, None).await?;
+        let (mut manifest, _) = store.manifest(&wanted).await?;
+        let entries = manifest.get("manifests").and_then(Value::as_array).cloned();
+        if let Some(entries) = entries {
+            let text = |entry: &Value, at: &str| {
+                entry.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned()
+            };
+            let named = |entry: &Value| {
+                format!("{}/{}", text(entry, "/platform/os"), text(entry, "/platform/architecture"))
+            };
+            let chosen = match platforms {
+                [] => platform(&manifest),
+                wanted => entries
+                    .iter()
+                    .find(|entry| wanted.contains(&named(entry)))
+                    .map(|entry| text(entry, "/digest")),
+            };
+            let Some(digest) = chosen else { return Ok(None) };
+            manifest = store.manifest(&digest).await?.0;
+        }
+        let digest = manifest.pointer("/config/digest").and_then(Value::as_str).unwrap_or_default();
+        if !digest.starts_with("sha256:") {
+            return Ok(None);
+        }
+        let config = self.layer(&store, digest).await?;
+        let config: Value = serde_json::from_slice(&config)
+            .map_err(|error| Error::Refused(format!("{}: its configuration: {error}", request.url)))?;
+        Ok(config.get("created").and_then(Value::as_str).and_then(|text| text.parse().ok()))
+    }
+
     async fn oci_from(
         &self,
         store: &Store,

@@ -160,7 +160,8 @@ impl Look<'_> {
             Duration::try_from(now.duration_since(last)).is_ok_and(|age| age >= self.shared.options.refresh)
         });
         let worth = before != after || !pass.is_as_read() && old;
-        if worth || meta::annotation(&pass.object, names::REFRESH).is_some() {
+        let asked = |name: &str| meta::annotation(&pass.object, name).is_some();
+        if worth || asked(names::REFRESH) || asked(names::HYDRATE) {
             let stamp = pass.context.clock().stamp();
             pass.set(&["reconciledAt"], json!(stamp));
             return true;
