@@ -31,6 +31,7 @@ mod writer;
 pub use build::{Build, First, build_first};
 pub use error::{Error, excerpt};
 pub use node::{Kind, Node, Style};
+pub use value::json_number;
 
 /// The JSON value every reader ends in.
 pub type Value = serde_json::Value;

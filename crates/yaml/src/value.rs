@@ -465,8 +465,9 @@ pub(crate) fn lossy(bytes: &[u8]) -> String {
     out
 }
 
-/// The number Go's JSON text of `float` reads back as: integers without a point are integers.
-pub(crate) fn json_number(float: f64) -> Option<Number> {
+/// The number that Go's JSON text of `float` reads back as: the shortest digits that are the float's, and an integer
+/// where they have no point. `None` of what is not finite.
+pub fn json_number(float: f64) -> Option<Number> {
     if !float.is_finite() {
         return None;
     }

@@ -76,18 +76,7 @@ fn float(value: f64) -> Result<Json, String> {
         let name = crate::fmt::float_g(value);
         return Err(format!("json: unsupported value: {name}"));
     }
-    if value == value.trunc() && value.abs() < 1e21 {
-        if value == 0.0 && value.is_sign_negative() {
-            return Ok(Json::from(-0.0));
-        }
-        if value >= i64::MIN as f64 && value < i64::MAX as f64 {
-            return Ok(Json::from(value as i64));
-        }
-        if value > 0.0 && value < u64::MAX as f64 {
-            return Ok(Json::from(value as u64));
-        }
-    }
-    Ok(Number::from_f64(value).map_or(Json::Null, Json::Number))
+    Ok(yaml::json_number(value).map_or(Json::Null, Json::Number))
 }
 
 fn convert(json: &Json, number: &dyn Fn(&Number) -> Value) -> Value {
