@@ -63,7 +63,10 @@ impl RepoSpec {
         let seconds = self.timeout.parse::<u64>().ok().filter(|seconds| *seconds > 0);
         match seconds {
             Some(seconds) => std::time::Duration::from_secs(seconds),
-            None => duration(&self.timeout).unwrap_or(std::time::Duration::from_secs(27)),
+            None => {
+                let given = gotime::duration::span(&self.timeout).ok().filter(|span| !span.is_zero());
+                given.unwrap_or(std::time::Duration::from_secs(27))
+            }
         }
     }
 
@@ -71,24 +74,6 @@ impl RepoSpec {
     pub fn raw(&self) -> &str {
         &self.raw
     }
-}
-
-/// A duration as Go writes it (`1m30s`); `None` for anything else and for nothing at all.
-fn duration(text: &str) -> Option<std::time::Duration> {
-    let mut rest = text;
-    let mut seconds = 0.0;
-    while !rest.is_empty() {
-        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let (number, after) = rest.split_at(end);
-        let (scale, unit) =
-            [("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9), ("s", 1.0), ("m", 60.0), ("h", 3600.0)]
-                .into_iter()
-                .find(|(unit, _)| after.starts_with(unit))
-                .map(|(unit, scale)| (scale, unit))?;
-        seconds += number.parse::<f64>().ok()? * scale;
-        rest = after.get(unit.len()..)?;
-    }
-    std::time::Duration::try_from_secs_f64(seconds).ok().filter(|duration| !duration.is_zero())
 }
 
 fn decode(text: &str) -> String {

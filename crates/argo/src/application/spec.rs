@@ -159,7 +159,7 @@ impl Retry {
     }
 }
 
-/// A duration as Go and Argo CD write it: `90` (seconds), `5s`, `3m`, `1h30m`.
+/// A duration as Go and Argo CD write it: `90` (seconds), `5s`, `3m`, `1h30m`, `1d`.
 pub fn parse_duration(text: &str) -> Option<Duration> {
     if text.is_empty() {
         return None;
@@ -167,25 +167,13 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     if let Ok(seconds) = text.parse::<u64>() {
         return Some(Duration::from_secs(seconds));
     }
-    let mut total = 0.0;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let number: f64 = rest.get(..digits)?.parse().ok()?;
-        rest = rest.get(digits..)?;
-        let unit = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
-        total += number
-            * match rest.get(..unit)? {
-                "ms" => 0.001,
-                "s" => 1.0,
-                "m" => 60.0,
-                "h" => 3600.0,
-                "d" => 86_400.0,
-                _ => return None,
-            };
-        rest = rest.get(unit..)?;
-    }
-    Duration::try_from_secs_f64(total).ok()
+    // Days are Argo CD's own, and stand in front.
+    let (days, rest) = match text.split_once('d') {
+        Some((days, rest)) => (days.parse::<u64>().ok()?, rest),
+        None => (0, text),
+    };
+    let rest = if rest.is_empty() { Duration::ZERO } else { gotime::duration::span(rest).ok()? };
+    Duration::from_secs(days.checked_mul(86_400)?).checked_add(rest)
 }
 
 /// The spec.
@@ -369,6 +357,8 @@ mod tests {
         assert_eq!(pauses, [2, 6, 18, 54, 60]);
         assert_eq!(Retry::of(None, 5).limit, 5);
         assert_eq!(parse_duration("1h30m"), Some(Duration::from_secs(5400)));
+        assert_eq!(parse_duration("1d12h"), Some(Duration::from_secs(129_600)));
+        assert_eq!(parse_duration("90"), Some(Duration::from_secs(90)));
         assert_eq!(parse_duration("soon"), None);
     }
 }

@@ -1,7 +1,6 @@
 //! AppProjects: what their Applications may read, where they may go, what they may make, when they may sync, and who
 //! may do what with them. Pure.
 
-mod cron;
 mod pattern;
 pub mod rbac;
 mod windows;
@@ -9,7 +8,6 @@ mod windows;
 use object::{LabelSelector, Value, get, get_str, meta};
 use serde_json::json;
 
-pub use cron::Schedule;
 pub(crate) use pattern::permits;
 pub use pattern::{normalize_url, same_repository};
 pub use windows::{Decision, Subject, Window, Windows};

@@ -1,8 +1,10 @@
 //! Sync windows: when Applications may, or may not, be synced.
 
+use gotime::cron::{Schedule, zone};
+use gotime::duration;
+use jiff::Timestamp;
 use object::{Value, get_str};
 
-use super::cron::Schedule;
 use super::{Destination, permits};
 
 /// A window.
@@ -52,39 +54,6 @@ pub enum Decision {
     },
 }
 
-/// `1h30m`, as Go writes durations, in seconds.
-fn duration(text: &str) -> Result<i64, String> {
-    let invalid = || format!("time: invalid duration \"{text}\"");
-    let (mut total, mut number) = (0f64, String::new());
-    let mut rest = text.chars().peekable();
-    let mut any = false;
-    while let Some(c) = rest.next() {
-        if c.is_ascii_digit() || c == '.' {
-            number.push(c);
-            continue;
-        }
-        let unit = match (c, rest.peek()) {
-            ('m', Some('s')) => {
-                rest.next();
-                0.001
-            }
-            ('h', _) => 3600.0,
-            ('m', _) => 60.0,
-            ('s', _) => 1.0,
-            _ => return Err(invalid()),
-        };
-        total += number.parse::<f64>().map_err(|_| invalid())? * unit;
-        number.clear();
-        any = true;
-    }
-    if !any || !number.is_empty() || !(0.0..1e10).contains(&total) {
-        return Err(invalid());
-    }
-    // Windows are minutes to days long; the value was checked above.
-    #[allow(clippy::cast_possible_truncation)]
-    Ok(total as i64)
-}
-
 impl Window {
     /// Reads a window of a project.
     ///
@@ -107,8 +76,9 @@ impl Window {
             allows,
             schedule: Schedule::parse(schedule)
                 .map_err(|error| format!("cannot parse schedule '{schedule}': {error}"))?,
-            duration: duration(text("duration"))
-                .map_err(|error| format!("cannot parse duration '{}': {error}", text("duration")))?,
+            duration: duration::parse(text("duration"))
+                .map_err(|error| format!("cannot parse duration '{}': {error}", text("duration")))?
+                / 1_000_000_000,
             zone: text("timeZone").to_owned(),
             applications: list("applications"),
             namespaces: list("namespaces"),
@@ -145,13 +115,19 @@ impl Window {
     /// # Errors
     /// When its time zone is unknown.
     pub fn is_open(&self, now: i64) -> Result<bool, String> {
-        let last = self.schedule.next(now.saturating_sub(self.duration), &self.zone)?;
+        let last = self.opens(now.saturating_sub(self.duration))?;
         Ok(last.is_some_and(|start| start <= now))
+    }
+
+    /// When it opens after a moment.
+    fn opens(&self, after: i64) -> Result<Option<i64>, String> {
+        let after = Timestamp::from_second(after).map_err(|_| "the time is out of range")?;
+        Ok(self.schedule.next(after, &zone(&self.zone)?).map(Timestamp::as_second))
     }
 
     /// When it opens, or closes, next.
     fn changes(&self, now: i64) -> Option<i64> {
-        let last = self.schedule.next(now.saturating_sub(self.duration), &self.zone).ok()??;
+        let last = self.opens(now.saturating_sub(self.duration)).ok()??;
         Some(if last <= now { last.saturating_add(self.duration) } else { last })
     }
 }

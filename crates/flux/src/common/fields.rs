@@ -5,13 +5,16 @@ use std::time::Duration;
 pub use delivery::fields::{bool_at, str_at, string_map, strings_at};
 use object::{Key, Value, get, get_str, meta};
 
-use super::duration::parse_duration;
-
 /// The same, sorted.
 pub fn sorted_strings(value: &Value, path: &[&str]) -> Vec<String> {
     let mut strings = strings_at(value, path);
     strings.sort();
     strings
+}
+
+/// Reads a duration; negative ones and bare numbers are none, `0` is one.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    gotime::duration::span(text).ok()
 }
 
 /// The duration at a path, if it is there and readable.

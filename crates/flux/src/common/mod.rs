@@ -1,15 +1,14 @@
 //! What all kinds of Flux have in common: fields, conditions, status, finalizers, events.
 
-mod duration;
 mod fields;
 mod secrecy;
 mod status;
 
-pub use duration::{format_duration, parse_duration};
 pub use fields::{
-    Reference, bool_at, duration_at, interval, namespace_of, parent, reference, sorted_strings, str_at,
-    string_map, strings_at,
+    Reference, bool_at, duration_at, interval, namespace_of, parent, parse_duration, reference,
+    sorted_strings, str_at, string_map, strings_at,
 };
+pub use gotime::duration::shown as format_duration;
 pub use status::{Pass, condition, describe, is_current, is_true, observed, ready_of};
 
 /// The group of sources.

@@ -3,9 +3,10 @@
 use std::rc::Rc;
 
 use super::layout::{DAYS, MONTHS};
-use super::{Time, Zone, duration};
+use super::{Time, Zone};
 use crate::func::{FuncError, Function, Param};
 use crate::value::{IntType, Value, method as closure};
+use gotime::duration;
 
 type Method = Option<Rc<Function>>;
 

@@ -1,6 +1,5 @@
 //! Go's `time`: moments with a zone, durations, layouts.
 
-mod duration;
 mod layout;
 mod methods;
 mod parse;
@@ -10,7 +9,7 @@ use std::rc::Rc;
 
 use jiff::tz::TimeZone;
 
-pub(crate) use duration::{parse as parse_duration, round, string as duration_string};
+pub(crate) use gotime::duration::{parse as parse_duration, round, string as duration_string};
 pub(crate) use methods::{int_method, int_string, method};
 pub(crate) use parse::parse;
 

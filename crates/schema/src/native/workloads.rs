@@ -134,25 +134,43 @@ fn job(spec: &Value, path: &str, errors: &mut Vec<FieldError>) {
     }
 }
 
+fn schedule(spec: &Value, errors: &mut Vec<FieldError>) {
+    let schedule = get_str(spec, &["schedule"]).unwrap_or_default();
+    let wrong = |path: &str, value: &str, why: &str| FieldError::invalid(path, value, why);
+    if schedule.is_empty() {
+        errors.push(FieldError::required("spec.schedule", ""));
+    } else {
+        if let Err(why) = gotime::cron::Schedule::parse(schedule) {
+            errors.push(wrong("spec.schedule", schedule, &why));
+        }
+        if schedule.contains("TZ") {
+            let why = "cannot use TZ or CRON_TZ in schedule, use timeZone field instead";
+            errors.push(wrong("spec.schedule", schedule, why));
+        }
+    }
+    let Some(zone) = get_str(spec, &["timeZone"]) else { return };
+    if zone.is_empty() {
+        return errors.push(wrong("spec.timeZone", zone, "timeZone must be nil or non-empty string"));
+    }
+    if zone.eq_ignore_ascii_case("Local") {
+        let why = "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones";
+        errors.push(wrong("spec.timeZone", zone, why));
+    }
+    let steps = zone.split('/').any(|part| matches!(part, "." | ".."));
+    match gotime::cron::zone(zone) {
+        Err(_) if steps => errors.push(wrong("spec.timeZone", zone, &format!("unknown time zone {zone}"))),
+        Err(why) => errors.push(wrong("spec.timeZone", zone, &why)),
+        Ok(_) => {}
+    }
+}
+
 fn cron_job(object: &Value, spec: &Value, errors: &mut Vec<FieldError>) {
     if object::meta::name(object).len() > 52 {
         let detail = "must be no more than 52 characters";
         errors.push(FieldError::invalid("metadata.name", object::meta::name(object), detail));
     }
-    let schedule = get_str(spec, &["schedule"]).unwrap_or_default();
-    if schedule.is_empty() {
-        errors.push(FieldError::required("spec.schedule", ""));
-    } else {
-        let fields = schedule
-            .split_whitespace()
-            .filter(|field| !field.starts_with("TZ=") && !field.starts_with("CRON_TZ="))
-            .count();
-        if !schedule.starts_with('@') && fields != 5 {
-            let shown: Vec<&str> = schedule.split_whitespace().collect();
-            let detail = format!("expected exactly 5 fields, found {fields}: [{}]", shown.join(" "));
-            errors.push(FieldError::invalid("spec.schedule", schedule, detail));
-        }
-    }
+    schedule(spec, errors);
+    not_negative(spec, &["startingDeadlineSeconds"], "spec.startingDeadlineSeconds", errors);
     let policy = get_str(spec, &["concurrencyPolicy"]).unwrap_or("Allow");
     if !matches!(policy, "Allow" | "Forbid" | "Replace") {
         let known = ["Allow", "Forbid", "Replace"];
@@ -163,6 +181,9 @@ fn cron_job(object: &Value, spec: &Value, errors: &mut Vec<FieldError>) {
         "spec.jobTemplate.spec",
         errors,
     );
+    for field in ["successfulJobsHistoryLimit", "failedJobsHistoryLimit"] {
+        not_negative(spec, &[field], &format!("spec.{field}"), errors);
+    }
 }
 
 const STATEFUL_SET_MUTABLE: [&str; 8] = [

@@ -1,13 +1,13 @@
 //! CronJobs: a Job at each time of a schedule.
 
 use super::common::controller_reference;
-use super::cron::Schedule;
 use super::job::is_finished;
 use crate::api::Policy;
 use crate::error::{Result, UnlessGone};
 use crate::kind;
 use crate::time::{parse, stamp};
 use crate::world::World;
+use gotime::cron::{self, Schedule};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use object::{Value, get, get_bool, get_i64, get_str, meta};
@@ -50,7 +50,7 @@ fn plan(
 ) -> std::result::Result<(Option<Timestamp>, Option<Timestamp>), String> {
     let schedule = Schedule::parse(get_str(cron, &["spec", "schedule"]).unwrap_or_default())?;
     let zone = match get_str(cron, &["spec", "timeZone"]) {
-        Some(name) => TimeZone::get(name).map_err(|error| error.to_string())?,
+        Some(name) => cron::zone(name)?,
         None => TimeZone::UTC,
     };
     let created = meta::creation_timestamp(cron).and_then(parse).unwrap_or(now);

@@ -2,7 +2,6 @@
 
 mod api_service;
 mod common;
-mod cron;
 mod cron_job;
 mod daemon_set;
 mod deployment;

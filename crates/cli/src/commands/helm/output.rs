@@ -198,33 +198,7 @@ fn tests(release: &Release) -> String {
 
 /// Reads a duration as Go writes it: `300s`, `5m0s`, `1h30m`; `0` alone needs no unit.
 pub fn duration(text: &str) -> Result<std::time::Duration, String> {
-    let bad = || format!("time: invalid duration {text:?}");
-    if text == "0" {
-        return Ok(std::time::Duration::ZERO);
-    }
-    let mut rest = text;
-    let mut seconds = 0.0;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(bad)?;
-        let (number, after) = rest.split_at(digits);
-        let end = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
-        let (unit, after) = after.split_at(end);
-        let factor = match unit {
-            "h" => 3600.0,
-            "m" => 60.0,
-            "s" => 1.0,
-            "ms" => 1e-3,
-            "us" | "µs" => 1e-6,
-            "ns" => 1e-9,
-            _ => return Err(bad()),
-        };
-        seconds += number.parse::<f64>().map_err(|_| bad())? * factor;
-        rest = after;
-    }
-    match text.is_empty() {
-        true => Err(bad()),
-        false => std::time::Duration::try_from_secs_f64(seconds).map_err(|_| bad()),
-    }
+    gotime::duration::span(text)
 }
 
 #[cfg(test)]

@@ -1,4 +1,6 @@
-//! Durations: nanoseconds as `1h2m3.5s`.
+//! Durations: nanoseconds as `1h2m3.5s`. The semantics are those of Go's package `time`.
+
+use std::time::Duration;
 
 const SECOND: u64 = 1_000_000_000;
 /// The largest magnitude, which only a negative duration has.
@@ -15,8 +17,8 @@ const UNITS: [(&str, u64); 8] = [
     ("h", 3600 * SECOND),
 ];
 
-/// As `time.Duration.String`.
-pub(crate) fn string(nanos: i64) -> String {
+/// Nanoseconds as `time.Duration.String` prints them: `1h0m0s`, `5m0s`, `1.5s`, `12ms`.
+pub fn string(nanos: i64) -> String {
     let size = nanos.unsigned_abs();
     let sign = if nanos < 0 { "-" } else { "" };
     if size == 0 {
@@ -39,6 +41,11 @@ pub(crate) fn string(nanos: i64) -> String {
     }
 }
 
+/// A span as [`string`] prints it; the longest that Go knows for all that are longer.
+pub fn shown(span: Duration) -> String {
+    string(i64::try_from(span.as_nanos()).unwrap_or(i64::MAX))
+}
+
 /// `size` in `unit`s, with as many decimals as it has.
 fn fraction(size: u64, unit: u64) -> String {
     let (whole, rest) = (size / unit, size % unit);
@@ -49,10 +56,12 @@ fn fraction(size: u64, unit: u64) -> String {
     format!("{whole}.{}", format!("{rest:0width$}").trim_end_matches('0'))
 }
 
-/// As `time.ParseDuration`.
-pub(crate) fn parse(text: &str) -> Result<i64, String> {
-    let quoted = crate::fmt::quote(text);
-    let invalid = || format!("time: invalid duration {quoted}");
+/// Reads nanoseconds as `time.ParseDuration` does.
+///
+/// # Errors
+/// In Go's words: no duration, no unit, an unknown one, or too many nanoseconds.
+pub fn parse(text: &str) -> Result<i64, String> {
+    let invalid = || format!("time: invalid duration {}", quoted(text));
     let negative = text.starts_with('-');
     let mut rest = text.strip_prefix(['-', '+']).unwrap_or(text);
     if rest == "0" {
@@ -75,10 +84,10 @@ pub(crate) fn parse(text: &str) -> Result<i64, String> {
         let end = tail.find(|c: char| c == '.' || c.is_ascii_digit()).unwrap_or(tail.len());
         let (name, tail) = tail.split_at(end);
         if name.is_empty() {
-            return Err(format!("time: missing unit in duration {quoted}"));
+            return Err(format!("time: missing unit in duration {}", quoted(text)));
         }
         let Some((_, unit)) = UNITS.iter().find(|(unit, _)| *unit == name) else {
-            return Err(format!("time: unknown unit {} in duration {quoted}", crate::fmt::quote(name)));
+            return Err(format!("time: unknown unit {} in duration {}", quoted(name), quoted(text)));
         };
         rest = tail;
         let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().map_err(|_| invalid())? };
@@ -96,8 +105,18 @@ pub(crate) fn parse(text: &str) -> Result<i64, String> {
     i64::try_from(total).map_err(|_| invalid())
 }
 
+/// As [`parse`], for what cannot be negative.
+///
+/// # Errors
+/// As [`parse`], and for a negative duration.
+pub fn span(text: &str) -> Result<Duration, String> {
+    let nanos = parse(text)?;
+    let nanos = u64::try_from(nanos).map_err(|_| format!("the duration {} is negative", quoted(text)))?;
+    Ok(Duration::from_nanos(nanos))
+}
+
 /// The nearest multiple of `unit`, halves away from zero.
-pub(crate) fn round(nanos: i64, unit: i64) -> i64 {
+pub fn round(nanos: i64, unit: i64) -> i64 {
     if unit <= 0 {
         return nanos;
     }
@@ -107,4 +126,21 @@ pub(crate) fn round(nanos: i64, unit: i64) -> i64 {
         return down;
     }
     down.saturating_add(if nanos < 0 { -unit } else { unit })
+}
+
+/// In quotes as Go's package `time` quotes: byte by byte what is not printable ASCII.
+fn quoted(text: &str) -> String {
+    let mut out = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            ' '..='\x7f' => out.push(c),
+            _ => {
+                let mut buffer = [0; 4];
+                c.encode_utf8(&mut buffer).bytes().for_each(|byte| out.push_str(&format!("\\x{byte:02x}")));
+            }
+        }
+    }
+    out.push('"');
+    out
 }
