@@ -26,7 +26,7 @@ const MAX_LINE: u64 = 6 * MAX_OUTPUT as u64 + 1024;
 pub enum Evaluator {
     /// This process, without limits of time and memory: for files that are one's own.
     Inside,
-    /// A process that speaks [`jsonnet::wire`](::jsonnet::wire).
+    /// A process that speaks the `wire` of the crate `jsonnet`.
     Apart {
         /// The program.
         program: PathBuf,
