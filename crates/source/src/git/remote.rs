@@ -20,12 +20,7 @@ pub(super) fn fetch(
     stop: &AtomicBool,
 ) -> Result<(PathBuf, String, gix::ObjectId)> {
     let mirror = inner.cache.mirror(&crate::maps::key(&request.url));
-    let lock = inner.mirror_lock(&mirror);
-    let _held = lock.lock();
-    let keys = SshFiles::write(&mirror, &request.url, &request.credentials)?;
-    let repository = open_mirror(&mirror, keys.as_ref())?;
-    let session = Session { repository: &repository, request, stop };
-    let (name, commit) = session.bring()?;
+    let (name, commit) = ask(inner, request, stop, |session| session.bring())?;
     Ok((mirror, name, commit))
 }
 
