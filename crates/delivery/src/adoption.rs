@@ -146,7 +146,7 @@ async fn lost(
 fn taken(live: &Value, manager: &str, memory: &Memory, more: &[String]) -> Option<Vec<Value>> {
     let fields = get(live, &["metadata", "managedFields"]).and_then(Value::as_array)?;
     let foreign = |name: &str, operation: &str| is_tool(name, operation, manager, more);
-    migrated(fields, manager, meta::api_version(live), memory.requests(), &foreign)
+    migrated(fields, manager, meta::api_version(live), memory.habits().requests, &foreign)
 }
 
 /// Makes the fields that tools set `manager`'s, and removes their notes. `false` when there is nothing to do.

@@ -181,7 +181,7 @@ impl Applier<'_> {
             inventory: desired.inventory,
             prune: desired.prune,
             force: desired.force,
-            custom_stages: &[],
+            custom_stages: &self.memory.habits().custom_stages,
         })?;
         let mut report = self.apply(&plan).await;
         if !report.preempted {
@@ -211,7 +211,7 @@ impl Applier<'_> {
             inventory,
             prune: true,
             force: false,
-            custom_stages: &[],
+            custom_stages: &self.memory.habits().custom_stages,
         })?;
         Ok(plan.deletions)
     }
@@ -353,7 +353,7 @@ impl Applier<'_> {
         let Some(fields) = object::get(live, &["metadata", "managedFields"]).and_then(Value::as_array) else {
             return Ok(false);
         };
-        let Some(changed) = taken_over(fields, self.manager, meta::api_version(live), self.memory.requests())
+        let Some(changed) = taken_over(fields, self.manager, meta::api_version(live), self.memory.habits())
         else {
             return Ok(false);
         };

@@ -18,9 +18,21 @@ struct Remembered {
     live: u64,
 }
 
+/// How objects are applied everywhere.
+#[derive(Debug, Clone, Default)]
+pub struct Habits {
+    /// Annotations that ask for something once: they are nobody's configuration, so whoever sets one with kubectl keeps
+    /// it, and it is not taken away before it was seen.
+    pub requests: &'static [&'static str],
+    /// Managers whose fields are taken over, besides kubectl's.
+    pub overrides: Vec<String>,
+    /// Kinds (group and kind) that are applied, and waited for, before the rest.
+    pub custom_stages: Vec<(String, String)>,
+}
+
 /// What was applied by whom.
 pub struct Memory {
-    requests: &'static [&'static str],
+    habits: Habits,
     known: Mutex<HashMap<(String, Key), Remembered>>,
     /// The types of custom kinds; `None` where there is no usable definition.
     types: Mutex<HashMap<Gvk, Option<TypeRef>>>,
@@ -43,15 +55,19 @@ pub fn essence(live: &Value) -> u64 {
 }
 
 impl Memory {
-    /// Nothing applied yet. `requests` are annotations that ask for something once: they are nobody's configuration,
-    /// so whoever sets one with kubectl keeps it, and it is not taken away before it was seen.
+    /// Nothing applied yet. `requests` are annotations that ask for something once.
     pub fn new(requests: &'static [&'static str]) -> Memory {
-        Memory { requests, known: Mutex::default(), types: Mutex::default() }
+        Memory::with(Habits { requests, ..Habits::default() })
     }
 
-    /// Annotations that ask for something once.
-    pub fn requests(&self) -> &'static [&'static str] {
-        self.requests
+    /// Nothing applied yet.
+    pub fn with(habits: Habits) -> Memory {
+        Memory { habits, known: Mutex::default(), types: Mutex::default() }
+    }
+
+    /// How objects are applied.
+    pub fn habits(&self) -> &Habits {
+        &self.habits
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(String, Key), Remembered>> {
@@ -116,7 +132,7 @@ impl Memory {
         }
         // Somebody wrote to it. A finalizer or a field of their own is theirs to write; what is ours, or what kubectl
         // left there, is looked at with an apply.
-        if crate::ownership::holds_foreign_fields(live, manager, self.requests)
+        if crate::ownership::holds_foreign_fields(live, manager, &self.habits)
             || self.cold_change(store, manager, live, desired)
         {
             return true;

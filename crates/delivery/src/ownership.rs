@@ -3,11 +3,13 @@
 use object::{Value, meta};
 use serde_json::json;
 
+use crate::memory::Habits;
+
 /// Has kubectl (or we, before server-side apply) set fields of `live` that are to be taken over?
-pub(crate) fn holds_foreign_fields(live: &Value, manager: &str, requests: &[&str]) -> bool {
+pub(crate) fn holds_foreign_fields(live: &Value, manager: &str, habits: &Habits) -> bool {
     object::get(live, &["metadata", "managedFields"])
         .and_then(Value::as_array)
-        .is_some_and(|fields| taken_over(fields, manager, meta::api_version(live), requests).is_some())
+        .is_some_and(|fields| taken_over(fields, manager, meta::api_version(live), habits).is_some())
 }
 
 /// The managed fields with kubectl's merged into ours; `None` when there is nothing to take over.
@@ -15,13 +17,14 @@ pub(crate) fn taken_over(
     fields: &[Value],
     manager: &str,
     api_version: &str,
-    requests: &[&str],
+    habits: &Habits,
 ) -> Option<Vec<Value>> {
-    let kubectl = |name: &str, operation: &str| {
+    let foreign = |name: &str, operation: &str| {
         name.starts_with("kubectl")
+            || habits.overrides.iter().any(|known| known == name)
             || (operation == "Update" && (name == "before-first-apply" || name == manager))
     };
-    migrated(fields, manager, api_version, requests, &kubectl)
+    migrated(fields, manager, api_version, habits.requests, &foreign)
 }
 
 fn text(entry: &Value, field: &str) -> String {
@@ -120,7 +123,19 @@ fn union(into: &mut Value, from: &Value) {
 mod tests {
     use super::*;
 
-    const REQUESTS: &[&str] = &["reconcile.fluxcd.io/requestedAt"];
+    fn habits() -> Habits {
+        let overrides = vec!["terraform".to_owned()];
+        Habits { requests: &["reconcile.fluxcd.io/requestedAt"], overrides, ..Habits::default() }
+    }
+
+    #[test]
+    fn named_managers_are_overridden() {
+        let owned = |name: &str| {
+            vec![json!({"manager": name, "operation": "Apply", "fieldsV1": {"f:data": {"f:a": {}}}})]
+        };
+        assert!(taken_over(&owned("terraform"), "kustomize-controller", "v1", &habits()).is_some());
+        assert_eq!(taken_over(&owned("someone"), "kustomize-controller", "v1", &habits()), None);
+    }
 
     #[test]
     fn kubectls_fields_become_ours() {
@@ -130,10 +145,10 @@ mod tests {
                 "fieldsV1": {"f:data": {"f:b": {}}}}),
             json!({"manager": "kubectl", "operation": "Update", "subresource": "status", "fieldsV1": {"f:status": {}}}),
         ];
-        let merged = taken_over(&fields, "kustomize-controller", "v1", REQUESTS).unwrap();
+        let merged = taken_over(&fields, "kustomize-controller", "v1", &habits()).unwrap();
         assert_eq!(merged.len(), 2);
         assert_eq!(merged[1]["fieldsV1"], json!({"f:data": {"f:a": {}, "f:b": {}}}));
-        assert_eq!(taken_over(&merged, "kustomize-controller", "v1", REQUESTS), None);
+        assert_eq!(taken_over(&merged, "kustomize-controller", "v1", &habits()), None);
     }
 
     #[test]
@@ -142,11 +157,11 @@ mod tests {
         let annotate = |owned: Value| {
             vec![json!({"manager": "kubectl-annotate", "operation": "Update", "fieldsV1": owned})]
         };
-        assert_eq!(taken_over(&annotate(asked.clone()), "kustomize-controller", "v1", REQUESTS), None);
+        assert_eq!(taken_over(&annotate(asked.clone()), "kustomize-controller", "v1", &habits()), None);
         let both = json!({"f:metadata": {"f:annotations": {
             "f:reconcile.fluxcd.io/requestedAt": {}, "f:note": {},
         }}});
-        let merged = taken_over(&annotate(both), "kustomize-controller", "v1", REQUESTS).unwrap();
+        let merged = taken_over(&annotate(both), "kustomize-controller", "v1", &habits()).unwrap();
         assert_eq!(merged[0]["fieldsV1"], asked);
         assert_eq!(merged[1]["fieldsV1"], json!({"f:metadata": {"f:annotations": {"f:note": {}}}}));
     }

@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::artifacts::{Artifacts, Offered};
 use crate::common;
-use crate::memory::Memory;
+use crate::memory::{Habits, Memory};
 use crate::target::{Targets, Trust};
 
 /// Makes a client that does less of another.
@@ -30,6 +30,10 @@ pub struct Options {
     pub default_service_account: Option<String>,
     /// `--default-kubeconfig-service-account`: signs in where a `configMapRef` names none.
     pub default_kubeconfig_service_account: Option<String>,
+    /// `--override-manager`: whose fields are taken over, besides kubectl's.
+    pub override_managers: Vec<String>,
+    /// `--custom-apply-stage-kinds`: groups and kinds that are applied before the rest.
+    pub custom_stages: Vec<(String, String)>,
     /// What kubeconfigs in Secrets may ask for.
     pub kubeconfigs: Trust,
     /// `--sops-age-secret`: namespace and name of the age keys for `spec.decryption` without a Secret.
@@ -70,6 +74,8 @@ impl Options {
             no_remote_bases: false,
             default_service_account: None,
             default_kubeconfig_service_account: None,
+            override_managers: Vec::new(),
+            custom_stages: Vec::new(),
             kubeconfigs: Trust::default(),
             sops_age_secret: None,
             strict_substitutions: true,
@@ -85,6 +91,17 @@ impl Options {
             renders: Arc::default(),
             watch_folders: Vec::new(),
         }
+    }
+}
+
+impl Options {
+    /// For what is applied to a cluster.
+    pub(crate) fn memory(&self) -> Memory {
+        Memory::with(Habits {
+            requests: REQUESTS,
+            overrides: self.override_managers.clone(),
+            custom_stages: self.custom_stages.clone(),
+        })
     }
 }
 
@@ -135,7 +152,7 @@ pub fn resumes(source: &object::Value, unit: &object::Value) -> bool {
 const UNCHANGED_AT_ONCE: usize = 8;
 
 /// Annotations that ask for something once.
-pub(crate) const REQUESTS: &[&str] = &[
+const REQUESTS: &[&str] = &[
     common::REQUESTED_AT,
     common::FORCE_AT,
     common::RESET_AT,
@@ -189,9 +206,9 @@ impl Shared {
     /// Nothing fetched, nothing applied yet.
     pub fn new(options: Options) -> Shared {
         Shared {
+            memory: Arc::new(options.memory()),
             options,
             artifacts: Artifacts::default(),
-            memory: Arc::new(Memory::new(REQUESTS)),
             targets: Targets::default(),
             watches: Arc::default(),
             unchanged: Semaphore::new(UNCHANGED_AT_ONCE),

@@ -573,3 +573,48 @@ async fn a_new_tag_becomes_a_commit() {
     assert!(!said.contains("canary"), "{said}");
     world.stop().await;
 }
+
+/// A service gives the inputs of a ResourceSet; an answer that cannot be used takes nothing away.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_gives_inputs() {
+    let answer =
+        Arc::new(Mutex::new(r#"{"inputs": [{"id": "1", "team": "red"}, {"id": "2", "team": "blue"}]}"#));
+    let said = answer.clone();
+    let (server, log) = listener(move |_| Response::new(200, *said.lock().unwrap()));
+    let world = World::start(FILES).await;
+    apply(
+        &world,
+        &format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: login, namespace: default}}\n\
+             stringData: {{username: me, password: pass}}\n---\n\
+             apiVersion: fluxcd.controlplane.io/v1\nkind: ResourceSetInputProvider\n\
+             metadata: {{name: teams, namespace: default}}\nspec:\n  type: ExternalService\n  url: '{}/teams'\n  \
+             insecure: true\n  secretRef: {{name: login}}\n---\n\
+             apiVersion: fluxcd.controlplane.io/v1\nkind: ResourceSet\nmetadata: {{name: teams, namespace: default}}\n\
+             spec:\n  inputsFrom: [{{kind: ResourceSetInputProvider, name: teams}}]\n  resources:\n  \
+             - apiVersion: v1\n    kind: ConfigMap\n    metadata: {{name: 'team-<< inputs.team >>', namespace: apps}}\n",
+            server.url()
+        ),
+    )
+    .await;
+    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: apps}\n";
+    apply(&world, namespace).await;
+    world.live_until("ConfigMap", "team-red", |live| live.is_some()).await;
+    world.live_until("ConfigMap", "team-blue", |live| live.is_some()).await;
+    let header =
+        log.lock().unwrap().iter().any(|request| format!("{request:?}").contains("Basic bWU6cGFzcw=="));
+    assert!(header, "it signs in");
+    *answer.lock().unwrap() = r#"{"inputs": [{"team": "nobody"}]}"#;
+    let provider = Gvk::new("fluxcd.controlplane.io", "v1", "ResourceSetInputProvider");
+    let asked = serde_json::json!({"apiVersion": "fluxcd.controlplane.io/v1", "kind": "ResourceSetInputProvider",
+        "metadata": {"name": "teams", "namespace": "default",
+            "annotations": {"reconcile.fluxcd.io/requestedAt": "now"}}});
+    world.cluster.apply(&asked, &Apply::forced("somebody")).await.unwrap();
+    until("the answer is refused", async || {
+        let live = world.cluster.get(&provider, "default", "teams").await.unwrap()?;
+        live.to_string().contains("an input has no id").then_some(())
+    })
+    .await;
+    assert!(world.live("ConfigMap", "apps", "team-red").await.is_some());
+    world.stop().await;
+}

@@ -20,4 +20,5 @@ pub use direct::Direct;
 pub use driver::{Applying, Driver};
 pub use fault::Fault;
 pub use live::{Live, capabilities};
+pub use ready::{Ready, object as readiness};
 pub use storage::{Storage, Survey, all};

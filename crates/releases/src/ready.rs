@@ -5,7 +5,7 @@ use object::{Key, Value, get, get_str};
 
 /// What is said of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Ready {
+pub enum Ready {
     /// It is.
     Yes,
     /// Not yet, and why.
@@ -14,8 +14,8 @@ pub(crate) enum Ready {
     Never(String),
 }
 
-/// An object of a release.
-pub(crate) fn object(key: &Key, live: Option<&Value>) -> Ready {
+/// Whether Helm would wait for an object of a release any longer.
+pub fn object(key: &Key, live: Option<&Value>) -> Ready {
     let Some(live) = live else { return Ready::NotYet("it does not exist".into()) };
     if key.kind == "Job" && key.group == "batch" {
         return job(key, live);

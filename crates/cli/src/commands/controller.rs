@@ -34,6 +34,18 @@ pub struct Args {
     /// Kustomizations and HelmReleases without a service account use this one
     #[arg(long, value_name = "NAME")]
     default_service_account: Option<String>,
+    /// Remote bases of kustomizations are refused
+    #[arg(long)]
+    no_remote_bases: bool,
+    /// Take the fields of this manager over, besides kubectl's (repeatable)
+    #[arg(long = "override-manager", value_name = "NAME")]
+    override_managers: Vec<String>,
+    /// Kinds that are applied and waited for before the rest (repeatable)
+    #[arg(long = "custom-apply-stage-kinds", value_name = "GROUP/KIND", value_delimiter = ',')]
+    custom_stages: Vec<String>,
+    /// Switch Flux's gates StrictPostBuildSubstitutions and AdditiveCELDependencyCheck
+    #[arg(long = "feature-gates", value_name = "NAME=BOOL", value_delimiter = ',')]
+    gates: Vec<String>,
     /// The account that signs in to another cluster where the ConfigMap of spec.kubeConfig names none
     #[arg(long, value_name = "NAME")]
     default_kubeconfig_service_account: Option<String>,
@@ -225,6 +237,29 @@ fn say(encoding: Encoding, level: &str, message: &str) {
     }
 }
 
+/// Sets one of Flux's gates; those that are always open here may be named too.
+fn open_gate(settings: &mut flux::Options, gate: &str) -> anyhow::Result<()> {
+    const OPEN: [&str; 6] = [
+        "CancelHealthCheckOnNewRevision",
+        "DisableStatusPollerCache",
+        "ObjectLevelWorkloadIdentity",
+        "ExternalArtifact",
+        "DirectSourceFetch",
+        "GroupChangeLog",
+    ];
+    let wrong = |why: &str| crate::errors::usage(format!("--feature-gates {gate}: {why}"));
+    let (name, value) = gate.split_once('=').ok_or_else(|| wrong("it is written NAME=true or NAME=false"))?;
+    let value: bool = value.parse().map_err(|_| wrong("it is written NAME=true or NAME=false"))?;
+    match name {
+        "StrictPostBuildSubstitutions" => settings.strict_substitutions = value,
+        "AdditiveCELDependencyCheck" => settings.additive_cel_dependency_check = value,
+        open if OPEN.contains(&open) && value => {}
+        open if OPEN.contains(&open) => return Err(wrong("this cannot be switched off here")),
+        _ => return Err(wrong("there is no such gate here")),
+    }
+    Ok(())
+}
+
 /// Where sources come from.
 fn fetcher(args: &Args) -> anyhow::Result<source::Fetcher> {
     let mut maps = source::Maps::default();
@@ -247,6 +282,17 @@ fn kinds(args: &Args, sources: source::Fetcher) -> anyhow::Result<Vec<Arc<dyn co
     let mut settings = flux::Options::new(sources);
     settings.no_cross_namespace_refs = args.no_cross_namespace_refs;
     settings.default_service_account = args.default_service_account.clone();
+    settings.no_remote_bases = args.no_remote_bases;
+    settings.override_managers = args.override_managers.clone();
+    for kind in &args.custom_stages {
+        let (group, kind) = kind.rsplit_once('/').ok_or_else(|| {
+            crate::errors::usage(format!("--custom-apply-stage-kinds {kind}: it is written GROUP/KIND"))
+        })?;
+        settings.custom_stages.push((group.to_owned(), kind.to_owned()));
+    }
+    for gate in &args.gates {
+        open_gate(&mut settings, gate)?;
+    }
     settings.default_kubeconfig_service_account = args.default_kubeconfig_service_account.clone();
     settings.kubeconfigs =
         flux::target::Trust { exec: args.insecure_kubeconfig_exec, tls: args.insecure_kubeconfig_tls };

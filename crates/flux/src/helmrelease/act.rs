@@ -98,6 +98,9 @@ pub(super) async fn release(
     let force = meta::annotation(&object, FORCE_AT).unwrap_or_default();
     let forced =
         !force.is_empty() && force == requested && force != str_at(pass.status(), &["lastHandledForceAt"]);
+    let kept = last.as_ref().filter(|_| bool_at(&object, &["spec", "upgrade", "preserveValues"]));
+    let kept = kept.map(|last| wanted.over(last));
+    let wanted = kept.as_ref().unwrap_or(wanted);
     let step = decide(pass, last.as_ref(), wanted, forced, actor.tests_enabled());
     if forced {
         pass.set(&["lastHandledForceAt"], json!(force));

@@ -11,7 +11,7 @@ use helm::{Manifest, Release};
 use jiff::Timestamp;
 use object::{Key, Value, get};
 use plan::{Action, ObjectRef, Plan, Step};
-use releases::{Actions, Applying, Crds, Driver, Policy, Prepared, Removal};
+use releases::{Actions, Applying, Crds, Driver, Policy, Prepared, Ready, Removal};
 pub(super) use releases::{Fault, Storage};
 
 use super::guard::Guard;
@@ -69,6 +69,7 @@ impl Actor<'_> {
                 _ => Crds::CreateReplace,
             },
             leftovers: self.inventory.clone(),
+            cleanup_on_fail: self.flag(action, "cleanupOnFail"),
             ..Policy::default()
         }
     }
@@ -293,7 +294,11 @@ impl Driver for Actor<'_> {
 
     async fn wait_ready(&self, targets: &[ObjectRef], limit: Duration) -> Result<(), Fault> {
         let now = || self.context.clock().now().as_second();
-        let judge = |key: &Key, live: Option<&Value>| health::judge(key, live, self.expressions, now());
+        let legacy = str_at(self.object, &["spec", "waitStrategy", "name"]) == "legacy";
+        let judge = |key: &Key, live: Option<&Value>| match legacy {
+            true => as_helm_waits(key, live),
+            false => health::judge(key, live, self.expressions, now()),
+        };
         let (words, rest) = match self.judged(targets, limit, judge).await {
             Ok(()) => return Ok(()),
             Err(WaitError::Preempted) => return Err(Fault::Preempted),
@@ -340,6 +345,15 @@ impl Driver for Actor<'_> {
             Err(WaitError::Failed(rest)) => first(rest),
         };
         Err(Fault::at(key, format!("hook {key}: {why}")))
+    }
+}
+
+/// What Helm 3 waits for: workloads, services and claims; all else only has to be there.
+fn as_helm_waits(key: &Key, live: Option<&Value>) -> Judgement {
+    match releases::readiness(key, live) {
+        Ready::Yes => Judgement::Done,
+        Ready::NotYet(why) => Judgement::Pending(why),
+        Ready::Never(why) => Judgement::Failed(why),
     }
 }
 

@@ -16,6 +16,7 @@ use crate::options::{Shared, resumes};
 use crate::sources::{source_gvk, source_key};
 
 /// A loaded chart.
+#[derive(Clone)]
 pub(super) struct Loaded {
     pub chart: Arc<Chart>,
     /// The version with what tells two builds of it apart.

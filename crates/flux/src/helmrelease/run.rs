@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use cluster::EventType;
 use controller::{Cause, Context, Next, Outcome, aspect};
-use helm::Values;
 use helm::release::Holder;
+use helm::{Release, Values};
 use object::{Gvk, Key, Value, get, meta};
 use plan::ObjectRef;
 use serde_json::json;
@@ -137,6 +137,7 @@ fn report(pass: &Pass, before: &str, event_type: EventType, reason: &str, messag
 }
 
 /// Everything that decides which release is wanted.
+#[derive(Clone)]
 pub(super) struct Wanted {
     pub loaded: Loaded,
     pub values: Values,
@@ -144,6 +145,24 @@ pub(super) struct Wanted {
     pub post_renderers: String,
     pub metadata: String,
     pub expressions: Vec<health::Expression>,
+}
+
+impl Wanted {
+    /// The same on top of the values of the last release, its chart's own included.
+    pub fn over(&self, last: &Release) -> Wanted {
+        let mut values = self.values.clone();
+        values.coalesce(&last.config);
+        let mut own = last.config.clone();
+        own.coalesce(last.chart.values.as_ref().unwrap_or(&Values::new()));
+        let mut chart = (*self.loaded.chart).clone();
+        chart.values = Some(own);
+        Wanted {
+            config_digest: values::digest(&values),
+            values,
+            loaded: Loaded { chart: Arc::new(chart), ..self.loaded.clone() },
+            ..self.clone()
+        }
+    }
 }
 
 async fn steps(shared: &Arc<Shared>, pass: &mut Pass) -> Result<(), Stop> {

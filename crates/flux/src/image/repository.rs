@@ -57,6 +57,8 @@ impl ImageRepositories {
             return Ok(Outcome::done());
         }
         if !self.shared.options.outward {
+            // Whoever reads a ready repository expects to find what was scanned.
+            pass.set(&["lastScanResult"], json!({"tagCount": 0}));
             return super::rest(pass).await;
         }
         let context = pass.context.clone();

@@ -436,6 +436,22 @@ fn clean(object: &mut Value) {
         meta::remove_annotation(object, name);
     }
     meta::remove_label(object, "fluxcd.io/sync-gc-mark");
+    meta::remove_annotation(object, "fluxcd.io/sync-checksum");
+    drop_broken_bundle(object);
+}
+
+/// A definition with a certificate that is none (a placeholder, most often) would be refused as a whole.
+fn drop_broken_bundle(object: &mut Value) {
+    const BUNDLE: [&str; 5] = ["spec", "conversion", "webhook", "clientConfig", "caBundle"];
+    if meta::kind(object) != "CustomResourceDefinition" {
+        return;
+    }
+    use base64::Engine as _;
+    let Some(bundle) = object::get_str(object, &BUNDLE) else { return };
+    let decoded = base64::engine::general_purpose::STANDARD.decode(bundle).unwrap_or_default();
+    if !String::from_utf8_lossy(&decoded).contains("-----BEGIN CERTIFICATE-----") {
+        object::remove(object, &BUNDLE);
+    }
 }
 
 fn set_inventory(pass: &mut Pass, inventory: &[ObjectRef]) {

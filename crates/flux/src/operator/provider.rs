@@ -104,6 +104,7 @@ impl Providers {
         let mut found = match kind.as_str() {
             "Static" => vec![json!({"id": inputs::id(object::meta::uid(&pass.object))})],
             "OCIArtifactTag" => self.tags(pass).await?,
+            "ExternalService" => self.external(pass).await?,
             _ => {
                 let forge = ["GitHub", "GitLab", "Gitea"].into_iter().find(|forge| kind.starts_with(forge));
                 let forge = forge.ok_or_else(|| {
@@ -146,6 +147,43 @@ impl Providers {
             found.push(json!({"id": inputs::id(&tag), "tag": tag, "digest": digest}));
         }
         Ok(found)
+    }
+
+    /// What a service answers: JSON with a list of `inputs`, each with its `id`.
+    async fn external(&self, pass: &Pass) -> Result<Vec<Value>, Failure> {
+        const MOST: usize = 900 * 1024;
+        let url = str_at(&pass.object, &["spec", "url"]);
+        let insecure = bool_at(&pass.object, &["spec", "insecure"]);
+        let allowed = url.starts_with("https://") || (insecure && url.starts_with("http://"));
+        if !allowed {
+            return Err(Failure(format!("'{url}' is no https:// address"), true));
+        }
+        let given = credentials(pass).await.map_err(|failure| passing(failure.message))?;
+        let client = source::http_client(&given, Duration::from_secs(30))
+            .map_err(|error| passing(error.to_string()))?;
+        let mut call = client.get(url);
+        if let Some(token) = &given.bearer_token {
+            call = call.bearer_auth(token);
+        } else if let Some(user) = &given.username {
+            call = call.basic_auth(user, given.password.as_deref());
+        }
+        let answer = call.send().await.map_err(|error| passing(error.without_url().to_string()))?;
+        if !answer.status().is_success() {
+            return Err(passing(format!("{url}: the server answered {}", answer.status())));
+        }
+        let body = answer.bytes().await.map_err(|error| passing(error.without_url().to_string()))?;
+        if body.len() > MOST {
+            return Err(passing(format!("{url}: the answer is larger than 900 KiB")));
+        }
+        let answer: Value =
+            serde_json::from_slice(&body).map_err(|_| passing(format!("{url}: the answer is not JSON")))?;
+        let inputs = answer.get("inputs").and_then(Value::as_array).cloned();
+        let inputs = inputs.ok_or_else(|| passing(format!("{url}: the answer has no list of inputs")))?;
+        let named = |input: &Value| input.get("id").is_some_and(Value::is_string);
+        if !inputs.iter().all(named) {
+            return Err(passing(format!("{url}: an input has no id")));
+        }
+        Ok(inputs.into_iter().take(self.limit(pass)).collect())
     }
 
     /// The names that the filter leaves, at most as many as it allows, newest versions first.

@@ -272,6 +272,7 @@ impl ResourceSets {
         let annotations = string_map(&pass.object, &["spec", "commonMetadata", "annotations"]);
         for object in steps.iter_mut().flat_map(|step| &mut step.objects) {
             self.copy_data(pass, object).await?;
+            self.sum_up(pass, object).await?;
             marks.claim(object);
             labels.iter().for_each(|(key, value)| meta::set_label(object, key, value));
             annotations.iter().for_each(|(key, value)| meta::set_annotation(object, key, value));
@@ -452,6 +453,39 @@ impl ResourceSets {
             if let Some(value) = found.get(field) {
                 object::set(object, &[field], value.clone());
             }
+        }
+        Ok(())
+    }
+
+    /// `checksumFrom`: where the annotation stands (at the object or its pods), another tells what the named ConfigMaps
+    /// and Secrets hold, so that pods are made anew when that changes.
+    async fn sum_up(&self, pass: &Pass, object: &mut Value) -> Result<(), Stop> {
+        for place in [&["metadata", "annotations"][..], &["spec", "template", "metadata", "annotations"]] {
+            let named = get(object, place).and_then(|found| found.get(format!("{GROUP}/checksumFrom")));
+            let Some(named) = named.and_then(Value::as_str).map(str::to_owned) else { continue };
+            let mut sum = String::new();
+            for name in named.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+                let mut parts = name.split('/');
+                let (Some(kind @ ("ConfigMap" | "Secret")), Some(namespace), Some(name), None) =
+                    (parts.next(), parts.next(), parts.next(), parts.next())
+                else {
+                    let why = format!("invalid checksumFrom annotation value '{named}'");
+                    return Err(Stop::Stalled("BuildFailed", why));
+                };
+                let gvk = Gvk::new("", "v1", kind);
+                let found = pass.context.read(&gvk, namespace, name, aspect::content, true).await?;
+                let Some(found) = found else {
+                    let why = format!("failed to compute checksum of {kind}/{namespace}/{name}: not found");
+                    return Err(Stop::Waiting(why.clone(), Cause::new(why)));
+                };
+                for field in ["data", "binaryData"] {
+                    sum.push_str(&found.get(field).map(Value::to_string).unwrap_or_default());
+                    sum.push('\n');
+                }
+            }
+            let key = format!("{GROUP}/checksum");
+            let path: Vec<&str> = place.iter().copied().chain([key.as_str()]).collect();
+            object::set(object, &path, common::sha256(sum).into());
         }
         Ok(())
     }

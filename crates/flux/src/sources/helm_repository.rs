@@ -44,14 +44,24 @@ impl Kind for HelmRepositories {
         Box::pin(async move {
             if is_static(&object) {
                 let mut pass = Pass::new(context, object, "source-controller");
-                if let Err(error) = pass.remove_finalizer().await {
-                    tracing::debug!(%error, "finalizer of a static repository");
-                }
-                return Outcome::done();
+                let done = rest(&mut pass).await;
+                return pass.outcome(done.map(|()| Outcome::done()), Duration::from_secs(60));
             }
             super::reconcile(&*self, context, object).await
         })
     }
+}
+
+/// A static repository has no status: one that has (an unobserved generation is enough) never looks ready to whoever
+/// waits for it.
+async fn rest(pass: &mut Pass) -> Result<(), cluster::Error> {
+    pass.remove_finalizer().await?;
+    let fields: Vec<String> =
+        pass.status().as_object().into_iter().flat_map(|status| status.keys().cloned()).collect();
+    for field in fields {
+        pass.set(&[field.as_str()], Value::Null);
+    }
+    pass.write().await
 }
 
 /// How a repository is asked; the credentials are read in the namespace of `pass`, which is its own.

@@ -18,7 +18,7 @@ use serde_json::json;
 
 use crate::common::{Pass, sha256, str_at, string_map};
 use crate::memory::Memory;
-use crate::options::{Door, REQUESTS, Shared};
+use crate::options::{Options, Shared};
 use crate::sources::secret_data;
 use identity::{Account, Tokens};
 pub use kubeconfig::Trust;
@@ -120,14 +120,14 @@ impl Targets {
     async fn enter(
         &self,
         context: &Context,
-        door: Option<&Door>,
+        options: &Options,
         described: Described,
     ) -> Result<Arc<Far>, String> {
         let digest = described.digest();
         let known = self.lock().far.get(&digest).cloned();
         let far = match known {
             Some(far) => far,
-            None => Arc::new(connected(context, door, &digest, described).await?),
+            None => Arc::new(connected(context, options, &digest, described).await?),
         };
         let far = self.lock().far.entry(digest.clone()).or_insert(far).clone();
         self.switch(context, Some(digest));
@@ -158,7 +158,7 @@ impl Targets {
 
 async fn connected(
     context: &Context,
-    door: Option<&Door>,
+    options: &Options,
     digest: &str,
     described: Described,
 ) -> Result<Far, String> {
@@ -171,11 +171,14 @@ async fn connected(
             identity::client(config, Arc::new(Tokens { home, account, audiences, clock, last }))?
         }
     };
-    let client = door.map_or(client.clone(), |door| door(client));
+    let client = match &options.door {
+        Some(door) => door(client),
+        None => client,
+    };
     Ok(Far {
         place: format!("kubeconfig {digest}"),
         cluster: connect::cluster(client),
-        memory: Arc::new(Memory::new(REQUESTS)),
+        memory: Arc::new(options.memory()),
     })
 }
 
@@ -205,7 +208,7 @@ pub(crate) async fn find(shared: &Shared, pass: &Pass) -> Result<Result<Target, 
         Ok(described) => described,
         Err(missing) => return Ok(Err(missing)),
     };
-    let far = match shared.targets.enter(&pass.context, shared.options.door.as_ref(), described).await {
+    let far = match shared.targets.enter(&pass.context, &shared.options, described).await {
         Ok(far) => far,
         Err(why) => return Ok(Err(NoTarget::Unusable(format!("spec.kubeConfig: {why}")))),
     };
