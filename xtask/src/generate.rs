@@ -5,7 +5,10 @@
 //! keys, defaults and verbs; sentences (descriptions, examples, titles) are dropped. How Go writes fields that
 //! hold nothing is not in those documents: `generate/gofacts.go` reads it from the published Go types by
 //! reflection (needs `go` and its module cache or network). `generate/goproto.go` reads their protobuf forms so, for
-//! `crates/apiserver`: the numbers of fields, and objects in both forms to test by.
+//! `crates/apiserver`: the numbers of fields, and objects in both forms to test by. `generate/gointernal.go` reads how the
+//! types inside of Kubernetes are written, as messages show them: `s` text, `b` true or false, `n` a number, `q` a
+//! quantity, `i` a number or text, `t` a time, `d` a duration, `B` bytes, `x` anything, `SNAME` a structure, after `*`
+//! for a pointer, `[` for a list, `{` for a mapping; `?` after a field that is left out when empty.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
@@ -22,6 +25,40 @@ const GO_MODULES: [&str; 5] = [
     "k8s.io/apimachinery v0.34.2",
     "k8s.io/client-go v0.34.2",
     "k8s.io/kube-aggregator v0.34.2",
+];
+/// The modules that live in Kubernetes' own repository.
+const GO_STAGING: [&str; 31] = [
+    "api",
+    "apiextensions-apiserver",
+    "apimachinery",
+    "apiserver",
+    "cli-runtime",
+    "client-go",
+    "cloud-provider",
+    "cluster-bootstrap",
+    "code-generator",
+    "component-base",
+    "component-helpers",
+    "controller-manager",
+    "cri-api",
+    "cri-client",
+    "csi-translation-lib",
+    "dynamic-resource-allocation",
+    "endpointslice",
+    "externaljwt",
+    "kms",
+    "kube-aggregator",
+    "kube-controller-manager",
+    "kube-proxy",
+    "kube-scheduler",
+    "kubectl",
+    "kubelet",
+    "metrics",
+    "mount-utils",
+    "pod-security-admission",
+    "sample-apiserver",
+    "sample-cli-plugin",
+    "sample-controller",
 ];
 const API_ARCHIVE: &str = "kubernetes-1.34-api.tar.zst";
 
@@ -51,6 +88,8 @@ pub fn run(args: &Args) -> Result<bool> {
     std::fs::create_dir_all(args.out.join("crds"))?;
     write_compressed(&args.out.join("types.tsv.z"), &types(&documents, &go_facts()?)?)?;
     write_compressed(&args.out.join("resources.json.z"), &resources(&documents)?)?;
+    let internal = go_run_in(include_str!("generate/gointernal.go"), &internal_modules(), &[])?;
+    write_compressed(&args.out.join("internal.tsv.z"), &internal)?;
     for family in std::fs::read_dir(args.data.join("crds"))? {
         let family = family?;
         if family.file_type()?.is_dir() {
@@ -91,13 +130,21 @@ fn go_facts() -> Result<BTreeMap<String, Value>> {
 
 /// What a Go program prints that reads Kubernetes' types.
 fn go_run(program: &str, arguments: &[&str]) -> Result<String> {
+    let modules: String = GO_MODULES.iter().map(|module| format!("\t{module}\n")).collect();
+    go_run_in(program, &format!("require (\n{modules})\n"), arguments)
+}
+
+/// Kubernetes itself, whose modules have a version of their own only outside of it.
+fn internal_modules() -> String {
+    let replaced: String =
+        GO_STAGING.iter().map(|module| format!("\tk8s.io/{module} => k8s.io/{module} v0.34.2\n")).collect();
+    format!("require k8s.io/kubernetes v1.34.2\n\nreplace (\n{replaced})\n")
+}
+
+fn go_run_in(program: &str, modules: &str, arguments: &[&str]) -> Result<String> {
     let folder = tempfile::tempdir()?;
     std::fs::write(folder.path().join("main.go"), program)?;
-    let modules: String = GO_MODULES.iter().map(|module| format!("\t{module}\n")).collect();
-    std::fs::write(
-        folder.path().join("go.mod"),
-        format!("module facts\n\ngo 1.24.0\n\nrequire (\n{modules})\n"),
-    )?;
+    std::fs::write(folder.path().join("go.mod"), format!("module facts\n\ngo 1.24.0\n\n{modules}"))?;
     let output = Command::new("go")
         .args(["run", "-mod=mod", "."])
         .args(arguments)
@@ -130,7 +177,9 @@ fn types(documents: &BTreeMap<String, Value>, facts: &BTreeMap<String, Value>) -
     let mut text = String::new();
     for (name, (mut schema, kinds)) in definitions {
         if let (Some(facts), Value::Object(schema)) = (facts.get(&name), &mut schema) {
-            schema.insert("x-zero".to_owned(), facts.clone());
+            schema.extend(
+                facts.as_object().into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())),
+            );
         }
         let kinds: Vec<String> = kinds.into_iter().collect();
         text.push_str(&format!("{name}\t{}\t{schema}\n", kinds.join(" ")));

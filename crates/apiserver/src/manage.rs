@@ -71,7 +71,7 @@ fn shown(app: &App, name: &str, child: &Server) -> Value {
 /// `{"name": …, "from": …}`: nothing for an empty cluster, `.` for the main one, or the name of a child.
 fn wanted(body: &Bytes) -> Result<(String, Origin), Failure> {
     let value: Value = serde_json::from_slice(body)
-        .map_err(|error| Failure::bad_request(crate::gojson::explain(body, &error)))?;
+        .map_err(|error| Failure::bad_request(schema::gojson::explain(body, &error)))?;
     let text = |field: &str| value.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
     let origin = match text("from").as_str() {
         "" => Origin::Empty,

@@ -147,17 +147,11 @@ pub fn allocate(
         return Ok(taken);
     }
     cluster_address(app, service, live, &mut taken)?;
-    if let Some(live) = live
-        && kind == "ClusterIP"
-        && get_str(live, &["spec", "type"]) != Some("ClusterIP")
-    {
-        drop_node_ports(service, live);
-    }
     if matches!(kind.as_str(), "NodePort" | "LoadBalancer") {
         let wanted = kind == "NodePort"
             || object::get_bool(service, &["spec", "allocateLoadBalancerNodePorts"]) != Some(false);
         if wanted {
-            node_ports(app, service, live, &mut taken)?;
+            node_ports(app, service, live, dry_run, &mut taken)?;
         }
     }
     if !dry_run && let Some(live) = live {
@@ -166,20 +160,6 @@ pub fn allocate(
         taken.freed = ports(live).into_iter().filter(|port| !kept.contains(port)).collect();
     }
     Ok(taken)
-}
-
-/// Node ports that a service had because of its type go with it.
-fn drop_node_ports(service: &mut Value, live: &Value) {
-    remove(service, &["spec", "externalTrafficPolicy"]);
-    remove(service, &["spec", "allocateLoadBalancerNodePorts"]);
-    let held: Vec<u16> = ports(live).into_iter().map(|(number, _)| number).collect();
-    let list = object::get_mut(service, &["spec", "ports"]).and_then(Value::as_array_mut);
-    for port in list.into_iter().flatten() {
-        let number = get_i64(port, &["nodePort"]).and_then(|n| u16::try_from(n).ok());
-        if number.is_some_and(|n| held.contains(&n)) {
-            remove(port, &["nodePort"]);
-        }
-    }
 }
 
 fn cluster_address(
@@ -248,6 +228,7 @@ fn node_ports(
     app: &Arc<App>,
     service: &mut Value,
     live: Option<&Value>,
+    dry_run: bool,
     taken: &mut Reservation,
 ) -> Result<(), Failure> {
     let name = meta::name(service).to_owned();
@@ -283,12 +264,19 @@ fn node_ports(
             Err(Failure::invalid("", "Service", &name, &[Cause::invalid(field, &asked.into(), why)]))
         };
         let Some(number) = u16::try_from(asked).ok().filter(|n| NODE_PORTS.contains(n)) else {
+            // Where nothing is taken, nobody looks whether it could be.
+            if dry_run {
+                continue;
+            }
             return refuse(
                 "provided port is not in the valid range. The range of valid ports is 30000-32767".into(),
             );
         };
         let claim = (number, protocol);
         if held.contains(&claim) {
+            continue;
+        }
+        if dry_run {
             continue;
         }
         if !allocator.ports.insert(claim.clone()) {

@@ -81,7 +81,7 @@ impl Remote {
             return Err(CallError::Failed(refusal(status.as_u16(), &text)));
         }
         serde_json::from_slice(&text)
-            .map_err(|error| CallError::Failed(crate::gojson::explain(&text, &error)))
+            .map_err(|error| CallError::Failed(schema::gojson::explain(&text, &error)))
     }
 
     fn build(&self, resolved: Option<(&str, SocketAddr)>) -> Result<reqwest::Client, String> {

@@ -100,6 +100,7 @@ pub fn prepare_create(resource: &Resource, context: &Context, value: &mut Value)
     if resource.has_status() && !keeps_status(resource) {
         remove(value, &["status"]);
     }
+    drop_disabled(resource, None, value);
     match (&*resource.group, &*resource.name) {
         ("", "namespaces") => {
             let list = get(value, &["spec", "finalizers"]).and_then(Value::as_array).cloned();
@@ -110,11 +111,11 @@ pub fn prepare_create(resource: &Resource, context: &Context, value: &mut Value)
             set(value, &["spec", "finalizers"], list.into());
             set(value, &["status"], json!({"phase": "Active"}));
         }
-        ("", "pods") => {
-            let class = qos_class(value);
-            set(value, &["status"], json!({"phase": "Pending", "qosClass": class}));
+        ("", "pods") => begin_pod(value),
+        ("", "persistentvolumeclaims") => {
+            set(value, &["status"], json!({"phase": "Pending"}));
+            data_sources(value);
         }
-        ("", "persistentvolumeclaims") => set(value, &["status"], json!({"phase": "Pending"})),
         ("", "persistentvolumes") => {
             let time = crate::app::now();
             set(value, &["status"], json!({"phase": "Pending", "lastPhaseTransitionTime": time}));
@@ -130,6 +131,89 @@ pub fn prepare_create(resource: &Resource, context: &Context, value: &mut Value)
         _ => {}
     }
     Ok(())
+}
+
+fn begin_pod(pod: &mut Value) {
+    let mut status = json!({"phase": "Pending", "qosClass": qos_class(pod)});
+    if containers(pod, "schedulingGates").next().is_some() {
+        status["conditions"] = json!([{
+            "type": "PodScheduled", "status": "False", "reason": "SchedulingGated",
+            "message": "Scheduling is blocked due to non-empty scheduling gates",
+            "lastProbeTime": null, "lastTransitionTime": crate::app::now(),
+        }]);
+    }
+    set(pod, &["status"], status);
+    if get_i64(pod, &["spec", "terminationGracePeriodSeconds"]).is_some_and(|seconds| seconds < 0) {
+        set(pod, &["spec", "terminationGracePeriodSeconds"], 1.into());
+    }
+}
+
+/// Fields of Pods whose features are off are taken off, unless they are there already.
+fn drop_disabled(resource: &Resource, live: Option<&Value>, value: &mut Value) {
+    let Some(path) = crate::warnings::pod_path(resource) else { return };
+    let image = |spec: &Value| containers_of(spec, "volumes").any(|own| own.get("image").is_some());
+    let had = |test: &dyn Fn(&Value) -> bool| live.and_then(|live| get(live, &path)).is_some_and(test);
+    let (had_image, had_policy) = (had(&image), had(&restarts));
+    let Some(spec) = object::get_mut(value, &path) else { return };
+    if !had_policy && restarts(spec) {
+        for (field, kept) in [("containers", ""), ("initContainers", "Always"), ("ephemeralContainers", "")] {
+            for own in spec.get_mut(field).and_then(Value::as_array_mut).into_iter().flatten() {
+                if get_str(own, &["restartPolicy"]).is_some_and(|policy| policy != kept || kept.is_empty()) {
+                    remove(own, &["restartPolicy"]);
+                }
+                remove(own, &["restartPolicyRules"]);
+            }
+        }
+    }
+    if !had_image && image(spec) {
+        let list = spec.get_mut("volumes").and_then(Value::as_array_mut);
+        if let Some(list) = list {
+            list.retain(|own| own.get("image").is_none());
+        }
+    }
+}
+
+/// Whether containers say when they are restarted, besides those that run beside others.
+fn restarts(spec: &Value) -> bool {
+    let policy = |own: &Value| get_str(own, &["restartPolicy"]).map(str::to_owned);
+    containers_of(spec, "containers").any(|own| policy(own).is_some())
+        || containers_of(spec, "initContainers").any(|own| policy(own).is_some_and(|own| own != "Always"))
+}
+
+fn containers_of<'a>(spec: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {
+    get(spec, &[field]).and_then(Value::as_array).into_iter().flatten()
+}
+
+/// What a claim begins with stands in two fields; the older one is only for claims and snapshots.
+fn data_sources(claim: &mut Value) {
+    if let Some(source) = get(claim, &["spec", "dataSource"]) {
+        let known = match get_str(source, &["apiGroup"]).unwrap_or_default() {
+            "" => get_str(source, &["kind"]) == Some("PersistentVolumeClaim"),
+            "snapshot.storage.k8s.io" => get_str(source, &["kind"]) == Some("VolumeSnapshot"),
+            _ => false,
+        };
+        if !known {
+            remove(claim, &["spec", "dataSource"]);
+        }
+    }
+    let (old, new) =
+        (get(claim, &["spec", "dataSource"]).cloned(), get(claim, &["spec", "dataSourceRef"]).cloned());
+    match (old, new) {
+        (Some(old), None) => set(claim, &["spec", "dataSourceRef"], old),
+        (None, Some(new)) if new.get("namespace").is_none() => {
+            set(claim, &["spec", "dataSource"], new);
+            data_sources_kept(claim);
+        }
+        _ => {}
+    }
+}
+
+/// The older field only holds what it may hold.
+fn data_sources_kept(claim: &mut Value) {
+    let kind = get_str(claim, &["spec", "dataSource", "kind"]).unwrap_or_default();
+    if kind.is_empty() {
+        remove(claim, &["spec", "dataSource"]);
+    }
 }
 
 /// The first of a service's addresses stands in a field of its own; whoever changes only that field means both.
@@ -263,9 +347,17 @@ pub fn prepare_update(
             }
         }
         ("apiextensions.k8s.io", _) => crate::crd::keep_status(value),
-        ("", "services") => cluster_addresses(value, Some(live)),
+        ("", "services") if context.subresource.is_empty() => {
+            cluster_addresses(value, Some(live));
+            crate::services::prepare_update(live, value);
+        }
+        ("storage.k8s.io", "csidrivers") if live.get("spec") != value.get("spec") => {
+            // These count their changes only.
+            set(value, &["metadata", "generation"], (meta::generation(live) + 1).into());
+        }
         _ => {}
     }
+    drop_disabled(resource, Some(live), value);
     Ok(())
 }
 

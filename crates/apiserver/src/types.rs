@@ -5,7 +5,6 @@ use object::strategic::{NoMeta, PatchMeta};
 use object::{Gvk, Value};
 use schema::{TypeRef, native};
 
-use crate::app::App;
 use crate::catalog::Resource;
 use crate::status::{Cause, Failure};
 
@@ -68,8 +67,8 @@ pub fn default(resource: &Resource, value: &mut Value) {
     }
 }
 
-/// Validates everything but metadata.
-pub fn validate(_app: &App, resource: &Resource, value: &Value, old: Option<&Value>) -> Vec<Cause> {
+/// Validates everything but metadata; `part` is the subresource that is written.
+pub fn validate(resource: &Resource, part: &str, value: &Value, old: Option<&Value>) -> Vec<Cause> {
     let errors = match &resource.custom {
         Some(custom) => {
             let rule = native::NameRule::Subdomain;
@@ -77,7 +76,10 @@ pub fn validate(_app: &App, resource: &Resource, value: &Value, old: Option<&Val
             errors.extend(custom.version.structural.validate(value, old));
             errors
         }
-        None => native::validate(&gvk(resource), value, old),
+        None => match old {
+            Some(old) => native::validate_part(&gvk(resource), part, value, old),
+            None => native::validate(&gvk(resource), value, None),
+        },
     };
     errors.into_iter().map(cause).collect()
 }

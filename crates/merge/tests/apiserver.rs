@@ -4,6 +4,7 @@
 use merge::{Error, Manager};
 use object::{Gvk, Value, get, meta, strategic};
 use schema::{Crd, FieldError, TypeRef, builtin, crd, native};
+use serde_json::json;
 
 /// What the API server's strategies and admission set, which is not ours to set.
 fn strip(gvk: &Gvk, object: &mut Value) {
@@ -90,6 +91,15 @@ impl Server {
         let namespaced = gvk.kind == "Widget" || builtin().by_kind(gvk).unwrap().namespaced;
         if namespaced {
             meta::set_namespace(&mut with, "default");
+        }
+        // The API server gives a Job its selector before it is judged.
+        if gvk.kind == "Job" && object::get(&with, &["spec", "selector"]).is_none() {
+            let labels = json!({
+                "controller-uid": "", "batch.kubernetes.io/controller-uid": "",
+                "job-name": meta::name(object), "batch.kubernetes.io/job-name": meta::name(object),
+            });
+            object::set(&mut with, &["spec", "selector"], json!({"matchLabels": labels}));
+            object::set(&mut with, &["spec", "template", "metadata", "labels"], labels);
         }
         let mut before = old.cloned();
         if let (true, Some(before)) = (namespaced, &mut before) {

@@ -96,6 +96,11 @@ impl FieldError {
         Self::new(Reason::Invalid, field, Some(value.into()), detail)
     }
 
+    /// A malformed value that messages show as `shown`, which is JSON already.
+    pub fn invalid_shown(field: impl Into<String>, shown: &str, detail: &str) -> Self {
+        Self::new(Reason::Invalid, field, None, format!("{shown}: {detail}"))
+    }
+
     /// A value of the wrong type.
     pub fn type_invalid(
         field: impl Into<String>,

@@ -2,16 +2,29 @@
 //!
 //! The order of a request is [`decode`], [`default`], (admission,) [`validate`].
 
+mod admission;
+mod apps;
+mod at;
+mod autoscaling;
+mod batch;
+mod cluster;
 mod decode;
 mod defaults;
+mod difference;
+mod flow;
+mod internal;
 mod metadata;
 pub(crate) mod names;
+mod networking;
 mod normalize;
+mod persistent;
 mod plumbing;
+mod pod;
+mod quantities;
+mod service;
 mod small;
 mod storage;
 mod validate;
-mod workloads;
 
 use object::{Gvk, Value};
 
@@ -19,8 +32,11 @@ use crate::{FieldError, TypeRef, builtin};
 
 pub use decode::{decode, unknown_fields};
 pub use metadata::{NameRule, any_metadata as validate_any_metadata, metadata as validate_metadata};
-pub use names::{dns_subdomain, qualified_name};
+pub use names::{dns_1035_labels, dns_subdomain, qualified_name};
 pub use normalize::normalize_applied;
+
+const NOT_NEGATIVE: &str = "must be greater than or equal to 0";
+const NOT_POSITIVE: &str = "must be greater than zero";
 
 /// Sets the defaults of a built-in kind. Idempotent.
 pub fn default(gvk: &Gvk, object: &mut Value) {
@@ -33,6 +49,27 @@ pub fn default(gvk: &Gvk, object: &mut Value) {
 /// defaulted.
 pub fn validate(gvk: &Gvk, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
     validate::object(gvk, object, old)
+}
+
+/// Validates a changed object of a built-in kind that was written at one of its parts, where more may change than at
+/// the object itself.
+pub fn validate_part(gvk: &Gvk, part: &str, object: &Value, old: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let before = match (gvk.group.as_str(), gvk.kind.as_str(), part) {
+        ("", "Pod", "ephemeralcontainers") => pod::with_helpers(object, old, &mut errors),
+        ("", "Pod", "resize") => pod::resized(object, old),
+        _ => old.clone(),
+    };
+    let mut all = validate(gvk, object, Some(&before));
+    all.append(&mut errors);
+    all
+}
+
+/// Judges a rule that says which requests a webhook is for; messages call it `path`.
+pub fn validate_admission_rule(rule: &Value, path: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    admission::rule(&at::At::new(rule, path), &mut errors);
+    errors
 }
 
 /// Removes fields that `metadata` does not have; answers their paths.

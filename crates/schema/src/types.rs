@@ -107,6 +107,8 @@ pub struct Field {
     pub patch_merge_key: Option<String>,
     /// How Go writes it when it holds nothing.
     pub zero: Zero,
+    /// Its Go type, where its form does not tell.
+    pub go_type: Option<Box<str>>,
 }
 
 /// How a field of a built-in type is written when it holds its zero value: built-in objects pass through

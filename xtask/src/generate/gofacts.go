@@ -1,5 +1,6 @@
 // Command gofacts prints, for every struct that Kubernetes' built-in kinds reach, how its JSON encoder
-// writes fields that hold nothing. See generate.rs for the letters.
+// writes fields that hold nothing, and which fields have Go types that their form does not tell. See generate.rs for the
+// letters.
 package main
 
 import (
@@ -14,7 +15,25 @@ import (
 	apiregistration "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 )
 
-var facts = map[string]map[string]string{}
+var facts, types = map[string]map[string]string{}, map[string]map[string]string{}
+
+// The Go type that a form suggests.
+func guess(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Pointer:
+		return guess(t.Elem())
+	case reflect.Slice:
+		if t.Elem().Kind() == reflect.Uint8 {
+			return "string"
+		}
+		return "[]" + guess(t.Elem())
+	case reflect.Map:
+		return "map[string]string"
+	case reflect.Struct:
+		return "v1." + t.Name()
+	}
+	return t.Kind().String()
+}
 
 func definition(t reflect.Type) string {
 	path := strings.Replace(t.PkgPath(), "k8s.io/", "io.k8s.", 1)
@@ -75,11 +94,11 @@ func visit(t reflect.Type) {
 	if _, known := facts[name]; known {
 		return
 	}
-	facts[name] = map[string]string{}
-	fields(t, facts[name])
+	facts[name], types[name] = map[string]string{}, map[string]string{}
+	fields(t, facts[name], types[name])
 }
 
-func fields(t reflect.Type, into map[string]string) {
+func fields(t reflect.Type, into, named map[string]string) {
 	for i := 0; i < t.NumField(); i++ {
 		field := t.Field(i)
 		tag, options, _ := strings.Cut(field.Tag.Get("json"), ",")
@@ -87,11 +106,18 @@ func fields(t reflect.Type, into map[string]string) {
 			continue
 		}
 		if field.Anonymous && tag == "" && field.Type.Kind() == reflect.Struct {
-			fields(field.Type, into)
+			fields(field.Type, into, named)
 			continue
 		}
 		if code := letter(field.Type, options); code != "" {
 			into[tag] = code
+		}
+		own := field.Type
+		for own.Kind() == reflect.Pointer {
+			own = own.Elem()
+		}
+		if shown := own.String(); shown != guess(own) {
+			named[tag] = shown
 		}
 		visit(field.Type)
 	}
@@ -105,11 +131,16 @@ func main() {
 	for _, t := range all.AllKnownTypes() {
 		visit(t)
 	}
-	for name, fields := range facts {
-		if len(fields) == 0 {
-			delete(facts, name)
+	both := map[string]map[string]map[string]string{}
+	for name := range facts {
+		both[name] = map[string]map[string]string{}
+		if len(facts[name]) > 0 {
+			both[name]["x-zero"] = facts[name]
+		}
+		if len(types[name]) > 0 {
+			both[name]["x-go"] = types[name]
 		}
 	}
 	out := json.NewEncoder(os.Stdout)
-	_ = out.Encode(facts)
+	_ = out.Encode(both)
 }

@@ -45,7 +45,8 @@ fn texts<'a>(value: &'a Value, field: &str) -> Vec<&'a str> {
 fn check_hook(hook: &Value, path: &str, quiet: bool, causes: &mut Vec<Cause>) {
     check_name(get_str(hook, &["name"]).unwrap_or_default(), &format!("{path}.name"), causes);
     for (index, rule) in get(hook, &["rules"]).and_then(Value::as_array).into_iter().flatten().enumerate() {
-        check_rule(rule, &format!("{path}.rules[{index}]"), causes);
+        let errors = schema::native::validate_admission_rule(rule, &format!("{path}.rules[{index}]"));
+        causes.extend(errors.into_iter().map(crate::types::cause));
     }
     let mut one_of = |field: &str, allowed: &[&str]| {
         if let Some(own) = get_str(hook, &[field])
@@ -112,77 +113,6 @@ fn check_name(name: &str, path: &str, causes: &mut Vec<Cause>) {
     }
 }
 
-fn check_rule(rule: &Value, path: &str, causes: &mut Vec<Cause>) {
-    const OPERATIONS: &[&str] = &["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
-    let mut list = |field: &str, what: &str, empty_allowed: bool| {
-        let own = texts(rule, field);
-        let at = format!("{path}.{field}");
-        if own.is_empty() {
-            causes.push(Cause::required(at.as_str(), ""));
-        }
-        if own.len() > 1 && own.contains(&"*") && field != "resources" {
-            let why = format!("if '*' is present, must not specify other {what}");
-            causes.push(Cause::invalid(at.as_str(), &serde_json::json!(own), why));
-        }
-        for (index, text) in own.iter().enumerate() {
-            if text.is_empty() && !empty_allowed && field != "operations" {
-                causes.push(Cause::required(format!("{at}[{index}]"), ""));
-            }
-            if field == "operations" && !OPERATIONS.contains(text) {
-                causes.push(Cause::unsupported(format!("{at}[{index}]"), &(*text).into(), OPERATIONS));
-            }
-        }
-    };
-    list("operations", "operations", false);
-    list("apiGroups", "API groups", true);
-    list("apiVersions", "API versions", false);
-    list("resources", "resources", false);
-    check_resources(&texts(rule, "resources"), &format!("{path}.resources"), causes);
-    if let Some(scope) = get_str(rule, &["scope"]) {
-        let scopes = &["*", "Cluster", "Namespaced"];
-        if !scopes.contains(&scope) {
-            causes.push(Cause::unsupported(format!("{path}.scope"), &scope.into(), scopes));
-        }
-    }
-}
-
-/// What a wildcard names already is not named again.
-fn check_resources(resources: &[&str], path: &str, causes: &mut Vec<Cause>) {
-    let (mut parents, mut subs) = (BTreeSet::new(), BTreeSet::new());
-    let mut plain = false;
-    for (index, text) in resources.iter().enumerate() {
-        let Some((resource, sub)) = text.split_once('/') else {
-            plain = *text != "*" && !text.is_empty();
-            continue;
-        };
-        let mut named = |wildcard: String| {
-            let why = format!("if '{wildcard}' is present, must not specify {text}");
-            causes.push(Cause::invalid(format!("{path}[{index}]"), &(*text).into(), why));
-        };
-        if parents.contains(resource) {
-            named(format!("{resource}/*"));
-        }
-        if subs.contains(sub) {
-            named(format!("*/{sub}"));
-        }
-        if sub == "*" {
-            parents.insert(resource);
-        }
-        if resource == "*" {
-            subs.insert(sub);
-        }
-    }
-    let all = serde_json::json!(resources);
-    if resources.len() > 1 && resources.contains(&"*/*") {
-        let why = "if '*/*' is present, must not specify other resources";
-        causes.push(Cause::invalid(path, &all, why));
-    }
-    if resources.contains(&"*") && plain {
-        let why = "if '*' is present, must not specify other resources without subresources";
-        causes.push(Cause::invalid(path, &all, why));
-    }
-}
-
 fn check_client(hook: &Value, path: &str, causes: &mut Vec<Cause>) {
     let url = get_str(hook, &["clientConfig", "url"]);
     let service = get(hook, &["clientConfig", "service"]).filter(|own| own.is_object());
@@ -219,9 +149,10 @@ fn check_url(text: &str, path: &str, causes: &mut Vec<Cause>) {
 }
 
 fn check_service(service: &Value, path: &str, causes: &mut Vec<Cause>) {
-    for field in ["name", "namespace"] {
+    // The original names the one when the other is missing.
+    for (field, named) in [("namespace", "name"), ("name", "namespace")] {
         if get_str(service, &[field]).unwrap_or_default().is_empty() {
-            causes.push(Cause::required(format!("{path}.{field}"), ""));
+            causes.push(Cause::required(format!("{path}.{named}"), ""));
         }
     }
     if let Some(port) = get_i64(service, &["port"]).filter(|port| !(1..=65_535).contains(port)) {
@@ -259,6 +190,10 @@ fn check_versions(hook: &Value, path: &str, known: bool, causes: &mut Vec<Cause>
     for (index, version) in versions.iter().enumerate() {
         if !seen.insert(*version) {
             causes.push(Cause::invalid(format!("{path}[{index}]"), &(*version).into(), "duplicate version"));
+            continue;
+        }
+        for why in schema::native::dns_1035_labels(version) {
+            causes.push(Cause::invalid(format!("{path}[{index}]"), &(*version).into(), why));
         }
     }
     if known && !versions.iter().any(|version| REVIEWS.contains(version)) {

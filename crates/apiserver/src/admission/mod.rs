@@ -141,6 +141,19 @@ fn priority(app: &App, pod: &mut Value) -> Result<(), Failure> {
     }
     let value = object::get_i64(&class, &["value"]).unwrap_or(0);
     let policy = object::get_str(&class, &["preemptionPolicy"]).unwrap_or("PreemptLowerPriority").to_owned();
+    let wrong = |field: &str, given: String, computed: String| {
+        let why = format!(
+            "the {field} ({given}) must not be provided in pod spec; priority admission controller computed {computed} from the given PriorityClass name"
+        );
+        Failure::forbidden("", "pods", meta::name(pod), &why)
+    };
+    if let Some(given) = object::get_i64(pod, &["spec", "priority"]).filter(|given| *given != value) {
+        return Err(wrong("integer value of priority", given.to_string(), value.to_string()));
+    }
+    if let Some(given) = object::get_str(pod, &["spec", "preemptionPolicy"]).filter(|given| *given != policy)
+    {
+        return Err(wrong("string value of PreemptionPolicy", given.to_owned(), policy.clone()));
+    }
     object::set(pod, &["spec", "priority"], value.into());
     object::set(pod, &["spec", "preemptionPolicy"], policy.into());
     Ok(())

@@ -432,8 +432,9 @@ fn patch_of(response: &Value) -> Option<Result<Value, String>> {
     let text = get_str(response, &["patch"]).filter(|text| !text.is_empty())?;
     let decoded = base64::engine::general_purpose::STANDARD.decode(text).map_err(|error| error.to_string());
     Some(
-        decoded
-            .and_then(|bytes| serde_json::from_slice(&bytes).map_err(|e| crate::gojson::explain(&bytes, &e))),
+        decoded.and_then(|bytes| {
+            serde_json::from_slice(&bytes).map_err(|e| schema::gojson::explain(&bytes, &e))
+        }),
     )
 }
 

@@ -63,7 +63,7 @@ pub fn read(media: &str, body: &[u8], kind: &str, problems: &mut Vec<String>) ->
                 let start = String::from_utf8_lossy(body.get(..body.len().min(64)).unwrap_or_default());
                 Failure::bad_request(format!(
                     "the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; json parse error: {} ({start})",
-                    crate::gojson::explain(body, &error)
+                    schema::gojson::explain(body, &error)
                 ))
             })?;
             problems.extend(duplicates);

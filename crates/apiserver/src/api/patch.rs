@@ -58,7 +58,7 @@ async fn change(
     }
     let mut found = Vec::new();
     let (document, duplicates) = crate::strict::parse(body).map_err(|e| {
-        let why = crate::gojson::explain(body, &e);
+        let why = schema::gojson::explain(body, &e);
         Failure::bad_request(format!("error decoding patch: {why}"))
     })?;
     found.extend(duplicates);
@@ -110,12 +110,12 @@ async fn change(
 
 /// What a patch makes of an object does not fit its type: that is the patch's fault.
 fn unfit(failure: Failure, value: &Value) -> Failure {
-    let Some((_, why)) =
-        failure.message().split_once(": json: ").filter(|_| failure.code() == StatusCode::BAD_REQUEST)
-    else {
+    let refused = failure.code() == StatusCode::BAD_REQUEST;
+    let Some((_, why)) = failure.message().split_once(" cannot be handled as a ").filter(|_| refused) else {
         return failure;
     };
-    let cause = Cause::invalid("patch", &value.to_string().into(), format!("json: {why}"));
+    let why = why.split_once(": ").map_or(why, |(_, why)| why);
+    let cause = Cause::invalid("patch", &value.to_string().into(), why);
     Failure::invalid("", "", "", &[cause])
 }
 

@@ -101,7 +101,7 @@ fn parse_continue(token: &str) -> Result<Continue, Failure> {
         |why: &str| Failure::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
     let raw =
         URL_SAFE_NO_PAD.decode(token).or_else(|_| URL_SAFE.decode(token)).map_err(|e| bad(&e.to_string()))?;
-    let value: Value = serde_json::from_slice(&raw).map_err(|e| bad(&crate::gojson::explain(&raw, &e)))?;
+    let value: Value = serde_json::from_slice(&raw).map_err(|e| bad(&schema::gojson::explain(&raw, &e)))?;
     if value.get("v").and_then(Value::as_str) != Some("meta.k8s.io/v1") {
         return Err(bad("server does not recognize this encoded version"));
     }

@@ -20,7 +20,7 @@ use crate::respond;
 use crate::server::Body;
 use crate::status::{Cause, Failure};
 use crate::store::{Durable, Expect, Object, Write};
-use crate::{admission, certificates, crd, fields, metadata, rbac, strategy, types};
+use crate::{admission, certificates, crd, fields, metadata, rbac, strategy, types, warnings as about};
 
 /// How often a write without a required revision is tried against concurrent ones.
 const ATTEMPTS: usize = 64;
@@ -268,7 +268,7 @@ async fn try_create(
     admission::webhooks::mutate(app, resource, context, &mut value, None, warnings).await?;
     strategy::prepare_create(resource, context, &mut value)?;
     strategy::modernize(resource, &mut value, warnings);
-    let mut causes = types::validate(app, resource, &value, None);
+    let mut causes = types::validate(resource, "", &value, None);
     causes.extend(strategy::validate(app, resource, &value, None));
     if causes.is_empty() {
         // What holds for every kind is only asked of what its own kind accepts.
@@ -284,6 +284,7 @@ async fn try_create(
         // The original sets defaults whenever it reads what it stored, also those of the status that it left out.
         types::default(resource, &mut value);
     }
+    about::about(resource, &value, None, warnings);
     admission::validate(app, resource, context, Some(&value), None, warnings).await?;
     let converted = conversion::draft(app, resource, &value).await?;
     let _counted = admission::reserve(app, resource, context, &value, None)?;
@@ -354,7 +355,10 @@ pub async fn update(call: &Call, body: &Bytes) -> Result<Response<Body>, Failure
         let written = create_object(&call.app, resource, &context, value, &mut warnings).await?;
         return written.answer(call, StatusCode::CREATED).await;
     }
-    if meta::resource_version(&value).is_empty() && !strategy::updates_blindly(resource) {
+    if meta::resource_version(&value).is_empty()
+        && !strategy::updates_blindly(resource)
+        && call.app.object(resource, namespace, name).is_some()
+    {
         let cause =
             Cause::invalid("metadata.resourceVersion", &Value::from(0), "must be specified for an update");
         // The original names the resource where a kind belongs.
@@ -405,6 +409,9 @@ pub async fn modify(
         let mut value = begin_update(resource, context, &live, proposal)?;
         admission::webhooks::mutate(app, resource, context, &mut value, Some(&live), warnings).await?;
         finish_update(app, resource, context, &live, &mut value)?;
+        if context.subresource.is_empty() {
+            about::about(resource, &value, Some(&live), warnings);
+        }
         admission::validate(app, resource, context, Some(&value), Some(&live), warnings).await?;
         fields::keep_time_when_unchanged(&live, &mut value);
         let converted = conversion::draft(app, resource, &value).await?;
@@ -509,7 +516,7 @@ fn finish_update(
     }
     // What is wrong with metadata is said twice, by the rules of every kind and by those of the kind.
     let mut causes = metadata::validate(resource, value, Some(live));
-    causes.extend(types::validate(app, resource, value, Some(live)));
+    causes.extend(types::validate(resource, &context.subresource, value, Some(live)));
     causes.extend(strategy::validate(app, resource, value, Some(live)));
     if !causes.is_empty() {
         return Err(invalid(resource, value, &causes));

@@ -524,7 +524,8 @@ fn targets(object: &Value) -> Value {
             None => {
                 let average = get_str(metric, &[field, "target", "averageValue"]);
                 let key = if average.is_some() { "averageValue" } else { "value" };
-                let suffix = if average.is_some() && !is_resource { " (avg)" } else { "" };
+                let shared = matches!(field, "object" | "external");
+                let suffix = if average.is_some() && shared { " (avg)" } else { "" };
                 (
                     format!("{}{suffix}", text(metric, &[field, "target", key])),
                     get_str(now, &[field, "current", key]).map(str::to_owned),

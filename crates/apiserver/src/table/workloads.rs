@@ -163,7 +163,9 @@ fn cron_job(object: &Value) -> Vec<Value> {
 fn pod(object: &Value) -> Vec<Value> {
     let mut restarts = 0;
     let mut ready = 0;
-    let total = list(object, &["spec", "containers"]).count();
+    let lasting = |own: &&Value| get_str(own, &["restartPolicy"]) == Some("Always");
+    let total = list(object, &["spec", "containers"]).count()
+        + list(object, &["spec", "initContainers"]).filter(lasting).count();
     let mut reason = pod_phase(object);
     let mut initializing = false;
     let init_total = list(object, &["spec", "initContainers"]).count();

@@ -127,6 +127,7 @@ impl Compiler<'_> {
             .filter_map(Value::as_str)
             .collect();
         let zeros = schema.get("x-zero").and_then(Value::as_object);
+        let types = schema.get("x-go").and_then(Value::as_object);
         let properties = schema.get("properties").and_then(Value::as_object);
         let mut map = MapType { atomic: map_type(schema) == Some(true), ..MapType::default() };
         for (name, property) in properties.into_iter().flatten() {
@@ -136,6 +137,7 @@ impl Compiler<'_> {
                 default: property.get("default").cloned(),
                 required: required.contains(&name.as_str()),
                 zero: zero_of(zero),
+                go_type: types.and_then(|types| types.get(name)).and_then(Value::as_str).map(Into::into),
                 ..Field::default()
             };
             let strategy =

@@ -72,6 +72,7 @@ fn published(definitions: &Definitions, name: &str) -> Option<Value> {
     let mut schema = definitions.schema(name)?;
     let map = schema.as_object_mut()?;
     map.remove("x-zero");
+    map.remove("x-go");
     let mut kinds: Vec<&String> =
         definitions.by_kind.iter().filter(|(_, known)| *known == name).map(|(kind, _)| kind).collect();
     kinds.sort();

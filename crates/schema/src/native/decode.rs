@@ -92,23 +92,33 @@ pub fn decode(ty: &TypeRef, value: &mut Value) -> Result<(), String> {
 }
 
 pub(super) fn decode_at(ty: &TypeRef, value: &mut Value, path: &str) -> Result<(), String> {
-    Decoder { schema: ty.schema() }.visit(ty.id(), value, path, "", 0)
+    Decoder { schema: ty.schema() }.visit(ty.id(), value, &Place { path, owner: "", go_type: None }, 0)
 }
 
 struct Decoder<'a> {
     schema: &'a Schema,
 }
 
+/// Where a value stands, for messages.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    path: &'a str,
+    /// The Go structure that holds the field.
+    owner: &'a str,
+    /// The Go type of the value, where its form does not tell.
+    go_type: Option<&'a str>,
+}
+
+impl<'a> Place<'a> {
+    /// An element of a list or mapping: errors name the field that holds it.
+    fn element(self) -> Place<'a> {
+        let inner = self.go_type.and_then(|own| own.strip_prefix("[]").or(own.strip_prefix("map[string]")));
+        Place { go_type: inner, ..self }
+    }
+}
+
 impl Decoder<'_> {
-    /// `owner` is the Go structure that holds the field at `path`.
-    fn visit(
-        &self,
-        id: NodeId,
-        value: &mut Value,
-        path: &str,
-        owner: &str,
-        depth: usize,
-    ) -> Result<(), String> {
+    fn visit(&self, id: NodeId, value: &mut Value, place: &Place<'_>, depth: usize) -> Result<(), String> {
         if depth > MAX_DEPTH {
             return Err("exceeded max depth".to_owned());
         }
@@ -118,27 +128,20 @@ impl Decoder<'_> {
         }
         match value {
             Value::Object(values) => match &node.map {
-                Some(map) => self.fields(map, values, path, owner, depth),
-                None => Err(self.mismatch("object", path, owner, node)),
+                Some(map) => self.fields(map, values, place, depth),
+                None => Err(self.mismatch("object", place, node)),
             },
             Value::Array(values) => match &node.list {
                 Some(list) => values
                     .iter_mut()
-                    .try_for_each(|value| self.visit(list.item, value, path, owner, depth + 1)),
-                None => Err(self.mismatch("array", path, owner, node)),
+                    .try_for_each(|value| self.visit(list.item, value, &place.element(), depth + 1)),
+                None => Err(self.mismatch("array", place, node)),
             },
-            scalar => self.check_scalar(node, scalar, path, owner),
+            scalar => self.check_scalar(node, scalar, place),
         }
     }
 
-    fn fields(
-        &self,
-        map: &MapType,
-        values: &mut Map,
-        path: &str,
-        owner: &str,
-        depth: usize,
-    ) -> Result<(), String> {
+    fn fields(&self, map: &MapType, values: &mut Map, place: &Place<'_>, depth: usize) -> Result<(), String> {
         if map.fields.is_empty() {
             let Some(element) = map.element else { return Ok(()) };
             let text = self.schema.node(element).scalar == Some(Scalar::String);
@@ -146,19 +149,20 @@ impl Decoder<'_> {
                 if value.is_null() && text {
                     *value = Value::String(String::new());
                 }
-                // Errors name the field that holds the mapping, not the entry.
-                self.visit(element, value, path, owner, depth + 1)?;
+                self.visit(element, value, &place.element(), depth + 1)?;
             }
             return Ok(());
         }
         values.retain(|key, _| map.fields.contains_key(key));
         for (key, value) in values.iter_mut() {
             if let Some(field) = map.fields.get(key) {
-                self.visit(field.node, value, &below(path, key), &map.name, depth + 1)?;
+                let path = below(place.path, key);
+                let place = Place { path: &path, owner: &map.name, go_type: field.go_type.as_deref() };
+                self.visit(field.node, value, &place, depth + 1)?;
             }
         }
         for (key, field) in &map.fields {
-            self.zero(values, key, field.zero, field.node, path, depth)?;
+            self.zero(values, key, field.zero, field.node, place.path, depth)?;
         }
         Ok(())
     }
@@ -213,7 +217,8 @@ impl Decoder<'_> {
                     ZeroValue::Duration => Value::from("0s"),
                 };
                 if zero == ZeroValue::Struct {
-                    self.visit(id, &mut value, &below(path, key), "", depth + 1)?;
+                    let path = below(path, key);
+                    self.visit(id, &mut value, &Place { path: &path, owner: "", go_type: None }, depth + 1)?;
                 }
                 values.insert(key.to_owned(), value);
             }
@@ -228,9 +233,13 @@ impl Decoder<'_> {
         Ok(())
     }
 
-    fn mismatch(&self, found: &str, path: &str, owner: &str, node: &Node) -> String {
-        let wanted = match &node.list {
-            Some(list) if node.scalar.is_none() => format!("[]{}", go_kind(self.schema.node(list.item))),
+    fn mismatch(&self, found: &str, place: &Place<'_>, node: &Node) -> String {
+        let Place { path, owner, go_type } = *place;
+        let wanted = match (&node.list, go_type) {
+            (_, Some(own)) => own.to_owned(),
+            (Some(list), None) if node.scalar.is_none() => {
+                format!("[]{}", go_kind(self.schema.node(list.item)))
+            }
             _ => go_kind(node),
         };
         if path.is_empty() || owner.is_empty() {
@@ -239,7 +248,7 @@ impl Decoder<'_> {
         format!("json: cannot unmarshal {found} into Go struct field {owner}.{path} of type {wanted}")
     }
 
-    fn check_scalar(&self, node: &Node, value: &mut Value, path: &str, owner: &str) -> Result<(), String> {
+    fn check_scalar(&self, node: &Node, value: &mut Value, place: &Place<'_>) -> Result<(), String> {
         if node.quantity {
             let quantity = Quantity::from_value(value).map_err(|error| error.to_string())?;
             *value = Value::String(quantity.to_string());
@@ -257,10 +266,10 @@ impl Decoder<'_> {
             _ => "number",
         };
         if node.int_or_string {
-            return if found == "bool" { Err(self.mismatch(found, path, owner, node)) } else { Ok(()) };
+            return if found == "bool" { Err(self.mismatch(found, place, node)) } else { Ok(()) };
         }
         if node.time {
-            let Value::String(text) = &*value else { return Err(self.mismatch(found, path, owner, node)) };
+            let Value::String(text) = &*value else { return Err(self.mismatch(found, place, node)) };
             if !crate::crd::format::is_date_time(text) {
                 let layout = "2006-01-02T15:04:05Z07:00";
                 return Err(format!(
@@ -286,9 +295,9 @@ impl Decoder<'_> {
         }
         match (node.scalar, &*value) {
             (Some(Scalar::Integer), Value::Number(number)) => {
-                Err(self.mismatch(&format!("number {number}"), path, owner, node))
+                Err(self.mismatch(&format!("number {number}"), place, node))
             }
-            _ => Err(self.mismatch(found, path, owner, node)),
+            _ => Err(self.mismatch(found, place, node)),
         }
     }
 }

@@ -231,6 +231,11 @@ impl Defaults<'_> {
             if zero {
                 values.remove(*field);
             }
+            // Empty text is something where Go has a pointer.
+            let pointed = map.fields.get(*field).is_some_and(|field| field.zero == Zero::Keep);
+            if pointed && values.get(*field).is_some_and(|value| value == "") {
+                continue;
+            }
             absent(values, field, || match plain {
                 Text(text) => Value::from(*text),
                 Number(number) => Value::from(*number),
@@ -245,6 +250,11 @@ impl Defaults<'_> {
         match name {
             "Pod" => pod(values),
             "NodeSpec" => node_spec(values),
+            "NodeStatus" => {
+                if let Some(capacity) = values.get("capacity").cloned() {
+                    values.entry("allocatable").or_insert(capacity);
+                }
+            }
             "Container" | "EphemeralContainer" => pull_policy(values, "image", "imagePullPolicy"),
             "ImageVolumeSource" => pull_policy(values, "reference", "pullPolicy"),
             "Volume" => volume(values),
@@ -266,7 +276,10 @@ impl Defaults<'_> {
             "EndpointPort" if self.gvk.group == "discovery.k8s.io" => {
                 absent_only(values, "name", || "".into())
             }
-            "Subject" if matches!(values.get("kind").and_then(Value::as_str), Some("User" | "Group")) => {
+            "Subject"
+                if self.gvk.group == "rbac.authorization.k8s.io"
+                    && matches!(values.get("kind").and_then(Value::as_str), Some("User" | "Group")) =>
+            {
                 absent(values, "apiGroup", || "rbac.authorization.k8s.io".into());
             }
             "HorizontalPodAutoscalerSpec" if self.gvk.version == "v2" => autoscaler(values),
@@ -469,8 +482,16 @@ fn limit_range_item(values: &mut Map) {
 /// The list has an older field for its first element.
 fn node_spec(values: &mut Map) {
     let first = text(values, "podCIDR").to_owned();
-    if !first.is_empty() && values.get("podCIDRs").and_then(Value::as_array).is_none_or(Vec::is_empty) {
-        values.insert("podCIDRs".to_owned(), json!([first]));
+    let listed = values.get("podCIDRs").and_then(Value::as_array).and_then(|list| list.first()).cloned();
+    match listed {
+        Some(listed) if first.is_empty() => {
+            values.insert("podCIDR".to_owned(), listed);
+        }
+        Some(listed) if listed == first.as_str() => {}
+        None if first.is_empty() => {}
+        _ => {
+            values.insert("podCIDRs".to_owned(), json!([first]));
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use object::{Gvk, Value, get, get_str, meta};
 
+use super::at::At;
 use super::names;
 use crate::FieldError;
 
@@ -27,7 +28,7 @@ impl NameRule {
     /// The rule of a kind.
     pub fn of(gvk: &Gvk) -> NameRule {
         match (gvk.group.as_str(), gvk.kind.as_str()) {
-            ("", "Namespace") => NameRule::Label,
+            ("", "Namespace") | ("apps", "StatefulSet") => NameRule::Label,
             ("", "Service") => NameRule::Label1035,
             ("rbac.authorization.k8s.io", _) => NameRule::PathSegment,
             ("networking.k8s.io", "IPAddress") => NameRule::Address,
@@ -147,26 +148,31 @@ fn changes(object: &Value, old: &Value, errors: &mut Vec<FieldError>) {
 /// Errors of a mapping of labels.
 pub(super) fn labels(value: &Value, path: &str, errors: &mut Vec<FieldError>) {
     for (key, value) in value.as_object().into_iter().flatten() {
-        if let Some(message) = names::qualified_name(key) {
+        for message in names::qualified_names(key) {
             errors.push(FieldError::invalid(path, key.as_str(), message));
         }
         let value = value.as_str().unwrap_or_default();
-        if let Some(message) = names::label_value(value) {
+        for message in names::label_values(value) {
             errors.push(FieldError::invalid(path, value, message));
         }
     }
 }
 
 fn annotations(object: &Value, errors: &mut Vec<FieldError>) {
+    annotations_at(&At::new(object, "").get("metadata").get("annotations"), errors);
+}
+
+/// Errors of a mapping of annotations.
+pub(super) fn annotations_at(own: &At<'_>, errors: &mut Vec<FieldError>) {
     let mut size = 0;
-    for (key, value) in meta::annotations(object).into_iter().flatten() {
-        if let Some(message) = names::qualified_name(&key.to_lowercase()) {
-            errors.push(FieldError::invalid("metadata.annotations", key.as_str(), message));
+    for (key, value) in own.value.as_object().into_iter().flatten() {
+        for message in names::qualified_names(&key.to_lowercase()) {
+            errors.push(FieldError::invalid(&own.path, key.as_str(), message));
         }
         size += key.len() + value.as_str().map_or(0, str::len);
     }
     if size > MAX_ANNOTATIONS {
-        errors.push(FieldError::too_long("metadata.annotations", MAX_ANNOTATIONS as i64));
+        errors.push(FieldError::too_long(&own.path, MAX_ANNOTATIONS as i64));
     }
 }
 
@@ -207,7 +213,7 @@ fn owners(object: &Value, errors: &mut Vec<FieldError>) {
 fn finalizers(object: &Value, errors: &mut Vec<FieldError>) {
     let (mut orphan, mut foreground) = (false, false);
     for finalizer in meta::finalizers(object) {
-        if let Some(message) = names::qualified_name(finalizer) {
+        for message in names::qualified_names(finalizer) {
             errors.push(FieldError::invalid("metadata.finalizers", finalizer, message));
         }
         orphan |= finalizer == "orphan";

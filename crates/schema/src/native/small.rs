@@ -1,42 +1,18 @@
 //! Kinds with a rule or two of their own.
 
-use object::{Gvk, Map, Value, get, get_str, meta};
+use object::{Gvk, Value, get_str, meta};
 
-use super::names;
+use super::at::{At, Errors};
 use super::validate::immutable;
+use super::{internal, names, quantities};
 use crate::FieldError;
 
 /// Errors of an object of one of these kinds; nothing for other kinds.
 pub(super) fn validate(gvk: &Gvk, object: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
     match (gvk.group.as_str(), gvk.kind.as_str()) {
-        ("apps", "ControllerRevision") => {
-            if object.get("data").is_none_or(Value::is_null) {
-                errors.push(FieldError::required("data", "data is mandatory"));
-            }
-            if let Some(number) = object.get("revision").filter(|own| own.as_i64().is_some_and(|own| own < 0))
-            {
-                errors.push(FieldError::invalid(
-                    "revision",
-                    number.clone(),
-                    "must be greater than or equal to 0",
-                ));
-            }
-            immutable(object, old, &["data"], errors);
-        }
-        ("", "PersistentVolume") => volume(object, errors),
         ("", "Event") => event(object, errors),
         ("discovery.k8s.io", "EndpointSlice") => slice(object, old, errors),
-        ("networking.k8s.io", "IngressClass") => {
-            controller(object, errors);
-            immutable(object, old, &["spec", "controller"], errors);
-        }
-        ("node.k8s.io", "RuntimeClass") => {
-            let handler = text(object, &["handler"]);
-            if let Some(message) = names::dns_label(handler) {
-                errors.push(FieldError::invalid("handler", handler, message));
-            }
-            immutable(object, old, &["handler"], errors);
-        }
+        ("node.k8s.io", "RuntimeClass") => runtime_class(object, old, errors),
         ("scheduling.k8s.io", "PriorityClass") => {
             for field in ["value", "preemptionPolicy"] {
                 if old.is_some_and(|old| object.get(field) != old.get(field)) {
@@ -55,63 +31,6 @@ fn text<'a>(object: &'a Value, path: &[&str]) -> &'a str {
 fn required(object: &Value, path: &[&str], errors: &mut Vec<FieldError>) {
     if text(object, path).is_empty() {
         errors.push(FieldError::required(path.join("."), ""));
-    }
-}
-
-pub(super) const ACCESS_MODES: [&str; 4] =
-    ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
-/// Fields of a volume's specification that are no source.
-const NO_SOURCE: [&str; 9] = [
-    "accessModes",
-    "capacity",
-    "claimRef",
-    "mountOptions",
-    "nodeAffinity",
-    "persistentVolumeReclaimPolicy",
-    "storageClassName",
-    "volumeAttributesClassName",
-    "volumeMode",
-];
-
-fn volume(object: &Value, errors: &mut Vec<FieldError>) {
-    let none = Map::new();
-    let spec = object.get("spec").and_then(Value::as_object).unwrap_or(&none);
-    let modes = spec.get("accessModes").and_then(Value::as_array);
-    if modes.is_none_or(Vec::is_empty) {
-        errors.push(FieldError::required("spec.accessModes", ""));
-    }
-    for mode in modes.into_iter().flatten().filter_map(Value::as_str) {
-        if !ACCESS_MODES.contains(&mode) {
-            errors.push(FieldError::not_supported("spec.accessModes", mode, &ACCESS_MODES));
-        }
-    }
-    let capacity = spec.get("capacity").and_then(Value::as_object);
-    if capacity.is_none_or(Map::is_empty) {
-        errors.push(FieldError::required("spec.capacity", ""));
-    }
-    if capacity.is_none_or(|map| map.len() != 1 || !map.contains_key("storage")) {
-        let shown = spec.get("capacity").cloned().unwrap_or_default();
-        errors.push(FieldError::not_supported("spec.capacity", shown, &["storage"]));
-    }
-    let policy = spec.get("persistentVolumeReclaimPolicy").and_then(Value::as_str).unwrap_or_default();
-    let known = ["Delete", "Recycle", "Retain"];
-    if !policy.is_empty() && !known.contains(&policy) {
-        errors.push(FieldError::not_supported("spec.persistentVolumeReclaimPolicy", policy, &known));
-    }
-    let sources: Vec<&String> = spec
-        .iter()
-        .filter(|(key, value)| !NO_SOURCE.contains(&key.as_str()) && !value.is_null())
-        .map(|(key, _)| key)
-        .collect();
-    if sources.is_empty() {
-        errors.push(FieldError::required("spec", "must specify a volume type"));
-    }
-    if spec.get("hostPath").is_some_and(|own| get_str(own, &["path"]).is_none_or(str::is_empty)) {
-        errors.push(FieldError::required("spec.hostPath.path", ""));
-    }
-    for extra in sources.iter().skip(1) {
-        let detail = "may not specify more than 1 volume type";
-        errors.push(FieldError::forbidden(format!("spec.{extra}"), detail));
     }
 }
 
@@ -150,6 +69,8 @@ fn event(object: &Value, errors: &mut Vec<FieldError>) {
 }
 
 const MAX_ENDPOINTS: usize = 1000;
+const MAX_PORTS: usize = 20_000;
+const MAX_HINTS: usize = 8;
 const MAX_ADDRESSES: usize = 100;
 
 fn slice(object: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
@@ -160,74 +81,165 @@ fn slice(object: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
     } else if !known.contains(&kind) {
         errors.push(FieldError::not_supported("addressType", kind, &known));
     }
-    let endpoints = object.get("endpoints").and_then(Value::as_array);
-    let count = endpoints.map_or(0, Vec::len);
-    if count > MAX_ENDPOINTS {
-        errors.push(FieldError::too_many("endpoints", count as i64, MAX_ENDPOINTS as i64));
-    }
-    for (index, endpoint) in endpoints.into_iter().flatten().enumerate().take(MAX_ENDPOINTS) {
-        let path = format!("endpoints[{index}]");
-        let addresses = get(endpoint, &["addresses"]).and_then(Value::as_array);
-        match addresses.map_or(0, Vec::len) {
-            0 => {
-                let detail = "must contain at least 1 address";
-                errors.push(FieldError::required(format!("{path}.addresses"), detail));
-            }
-            count if count > MAX_ADDRESSES => {
-                let most = MAX_ADDRESSES as i64;
-                errors.push(FieldError::too_many(format!("{path}.addresses"), count as i64, most));
-            }
-            _ => {}
-        }
-        for (at, address) in addresses.into_iter().flatten().filter_map(Value::as_str).enumerate() {
-            address_of(kind, address, &format!("{path}.addresses"), at, errors);
-        }
-        if let Some(host) = get_str(endpoint, &["hostname"])
-            && let Some(message) = names::dns_label(host)
-        {
-            errors.push(FieldError::invalid(format!("{path}.hostname"), host, message));
-        }
+    let root = At::new(object, "");
+    slice_ports(&root.get("ports"), errors);
+    let endpoints = root.get("endpoints");
+    if old.is_none_or(|old| old.get("endpoints") != object.get("endpoints")) {
+        slice_endpoints(&endpoints, kind, errors);
     }
     immutable(object, old, &["addressType"], errors);
 }
 
-fn address_of(kind: &str, address: &str, path: &str, at: usize, errors: &mut Vec<FieldError>) {
-    let parsed = address.parse::<std::net::IpAddr>();
-    let wrong = match (kind, &parsed) {
-        ("IPv4" | "IPv6", Err(_)) => {
-            let detail = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
-            errors.push(FieldError::invalid(format!("{path}[{at}]"), address, detail));
+fn slice_ports(ports: &At<'_>, errors: &mut Errors) {
+    if ports.len() > MAX_PORTS {
+        errors.push(FieldError::too_many(&ports.path, ports.len() as i64, MAX_PORTS as i64));
+        return;
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    for port in ports.items() {
+        let name = port.get("name");
+        if !name.text().is_empty() {
+            name.label(errors);
+        }
+        if !seen.insert(name.text()) {
+            name.duplicate(name.text(), errors);
+        }
+        let protocol = port.get("protocol");
+        if protocol.some() {
+            protocol.one_of(&["SCTP", "TCP", "UDP"], errors);
+        } else {
+            protocol.required(errors);
+        }
+        if port.get("appProtocol").some() {
+            port.get("appProtocol").qualified(errors);
+        }
+    }
+}
+
+fn slice_endpoints(endpoints: &At<'_>, kind: &str, errors: &mut Errors) {
+    if endpoints.len() > MAX_ENDPOINTS {
+        let (count, most) = (endpoints.len() as i64, MAX_ENDPOINTS as i64);
+        errors.push(FieldError::too_many(&endpoints.path, count, most));
+        return;
+    }
+    for endpoint in endpoints.items() {
+        let addresses = endpoint.get("addresses");
+        match addresses.len() {
+            0 => addresses.required_because("must contain at least 1 address", errors),
+            count if count > MAX_ADDRESSES => {
+                errors.push(FieldError::too_many(&addresses.path, count as i64, MAX_ADDRESSES as i64));
+            }
+            _ => {}
+        }
+        for address in addresses.items() {
+            slice_address(kind, &address, &addresses, errors);
+        }
+        if endpoint.get("nodeName").some() {
+            endpoint.get("nodeName").subdomain(errors);
+        }
+        let topology = endpoint.get("deprecatedTopology");
+        super::metadata::labels(topology.value, &topology.path, errors);
+        if endpoint.get("hostname").some() {
+            endpoint.get("hostname").label(errors);
+        }
+        hints(&endpoint.get("hints"), errors);
+    }
+}
+
+fn slice_address(kind: &str, address: &At<'_>, list: &At<'_>, errors: &mut Errors) {
+    let is_six = names::sloppy_ip(address.text()).map(|ip| ip.is_ipv6());
+    match (kind, is_six) {
+        ("IPv4" | "IPv6", None) => {
+            address.address(errors);
+        }
+        ("IPv4" | "IPv6", Some(six)) => {
+            if six != (kind == "IPv6") {
+                list.invalid_as(address.text(), format!("must be an {kind} address"), errors);
+            }
+            super::service::usable(address, errors);
+        }
+        ("FQDN", _) => {
+            if address.text().is_empty() {
+                address.required(errors);
+                return;
+            }
+            let text = address.text().strip_suffix('.').unwrap_or(address.text());
+            address.judge(names::dns_subdomains(text), errors);
+            if text.split('.').count() < 2 {
+                address.invalid("should be a domain with at least two segments separated by dots", errors);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn hints(own: &At<'_>, errors: &mut Errors) {
+    for (field, wrong) in [
+        ("forZones", names::label_values as fn(&str) -> Vec<String>),
+        ("forNodes", names::dns_subdomains as fn(&str) -> Vec<String>),
+    ] {
+        let list = own.get(field);
+        if list.len() > MAX_HINTS {
+            errors.push(FieldError::too_many(&list.path, list.len() as i64, MAX_HINTS as i64));
             return;
         }
-        ("IPv4", Ok(address)) => !address.is_ipv4(),
-        ("IPv6", Ok(address)) => !address.is_ipv6(),
-        _ => false,
-    };
-    if wrong {
-        errors.push(FieldError::invalid(path, address, format!("must be an {kind} address")));
+        let mut seen = std::collections::BTreeSet::new();
+        for entry in list.items() {
+            let name = entry.get("name");
+            if !seen.insert(name.text()) {
+                name.duplicate(name.text(), errors);
+            }
+            name.judge(wrong(name.text()), errors);
+        }
+    }
+}
+
+fn runtime_class(object: &Value, old: Option<&Value>, errors: &mut Errors) {
+    let root = At::new(object, "");
+    if old.is_some() {
+        immutable(object, old, &["handler"], errors);
+        return;
+    }
+    root.get("handler").label(errors);
+    // Overhead is judged as limits of a container.
+    for (name, own) in root.get("overhead").get("podFixed").named("overhead.limits").entries() {
+        quantities::container_resource(name, &own, errors);
+        quantities::amount(name, &own, errors);
+    }
+    let scheduling = root.get("scheduling");
+    let selector = scheduling.get("nodeSelector");
+    super::metadata::labels(selector.value, &selector.path, errors);
+    let list = scheduling.get("tolerations");
+    super::pod::tolerations(&list.named(format!("{}.tolerations", list.path)), errors);
+    let mut seen = Vec::new();
+    for own in list.items() {
+        let key = ["key", "operator", "value", "effect"].map(|field| own.get(field).text());
+        if seen.contains(&key) {
+            errors.push(FieldError {
+                reason: crate::Reason::Duplicate,
+                field: own.path.clone(),
+                value: None,
+                detail: internal::shown("Toleration", own.value),
+            });
+        }
+        seen.push(key);
     }
 }
 
 /// `domain/path`.
-fn controller(object: &Value, errors: &mut Vec<FieldError>) {
-    let path = "spec.controller";
-    let name = text(object, &["spec", "controller"]);
-    if name.is_empty() {
-        errors.push(FieldError::required(path, ""));
+pub(super) fn domain_path(own: &At<'_>, errors: &mut Errors) {
+    if !own.must(errors) {
         return;
     }
-    if name.len() > 250 {
-        errors.push(FieldError::too_long(path, 250));
-    }
-    match name.split_once('/').filter(|(host, rest)| !host.is_empty() && !rest.is_empty()) {
-        Some((host, _)) => {
-            if let Some(message) = names::dns_subdomain(host) {
-                errors.push(FieldError::invalid(path, host, message));
+    match own.text().split_once('/').filter(|(host, rest)| !host.is_empty() && !rest.is_empty()) {
+        Some((host, path)) => {
+            names::dns_subdomains(host).into_iter().for_each(|why| own.invalid_as(host, why, errors));
+            let word = |c: char| c.is_ascii_alphanumeric() || "/-_.:~!$&'()*,;=@%".contains(c) || c == '+';
+            if !path.chars().all(word) {
+                let detail = "Invalid path (regex used for validation is '[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+')";
+                own.invalid_as(path, detail, errors);
             }
         }
-        None => {
-            let detail = "must be a domain-prefixed path (such as \"acme.io/foo\")";
-            errors.push(FieldError::invalid(path, name, detail));
-        }
+        None => own.invalid("must be a domain-prefixed path (such as \"acme.io/foo\")", errors),
     }
 }
