@@ -45,7 +45,7 @@ pub fn suites(_: &Path) -> anyhow::Result<Vec<Suite>> {
         .filter(|name| GROUPS.iter().any(|group| name.starts_with(group)) && name.contains(&wanted))
         .collect();
     let scratch = tempfile::tempdir()?;
-    let cluster = Cluster::start(scratch.path())?;
+    let cluster = Cluster::start(scratch.path(), &["--nodes", "2"])?;
     let (alone, together): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| name.contains("[Serial]"));
     let mut outcomes = run_all(&tests, &cluster.kubeconfig, together, AT_ONCE)?;
     outcomes.extend(run_all(&tests, &cluster.kubeconfig, alone, 1)?);
@@ -63,18 +63,21 @@ fn names(tests: &Path) -> anyhow::Result<Vec<String>> {
 }
 
 /// A cluster that goes with the run.
-struct Cluster {
+pub(super) struct Cluster {
     child: Child,
-    kubeconfig: PathBuf,
+    /// How to reach it.
+    pub(super) kubeconfig: PathBuf,
     _out: BufReader<std::process::ChildStdout>,
 }
 
 impl Cluster {
-    fn start(dir: &Path) -> anyhow::Result<Cluster> {
+    /// Starts one, with these arguments beside the usual ones.
+    pub(super) fn start(dir: &Path, arguments: &[&str]) -> anyhow::Result<Cluster> {
         let binary =
             std::env::var_os("LANDFALL").map_or_else(|| "target/release/landfall".into(), PathBuf::from);
         let mut child = Command::new(&binary)
-            .args(["cluster", "start", "--ephemeral", "--nodes", "2"])
+            .args(["cluster", "start", "--ephemeral"])
+            .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

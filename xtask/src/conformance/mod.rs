@@ -5,6 +5,7 @@
 
 mod api;
 mod argo;
+mod clients;
 /// The disk as a world for kustomizations; the crate's own tests have it.
 #[path = "../../../crates/kustomize/tests/common/mod.rs"]
 pub mod disk;
@@ -54,6 +55,7 @@ const AREAS: &[Area] = &[
     ("api", api::suites),
     ("argo", argo::suites),
     ("kubernetes", kubernetes::suites),
+    ("clients", clients::suites),
 ];
 
 /// Runs an area. `false` when something fails that `docs/conformance.md` does not name.
@@ -62,7 +64,7 @@ pub fn run(args: &Args) -> anyhow::Result<bool> {
         bail!("{}: no such folder; give one with --suites DIR", args.suites.display());
     }
     let known = known_failures().context("docs/conformance.md")?;
-    let all = |name: &str| args.area == "all" && name != "kubernetes";
+    let all = |name: &str| args.area == "all" && !matches!(name, "kubernetes" | "clients");
     let areas: Vec<&Area> = AREAS.iter().filter(|(name, _)| all(name) || *name == args.area).collect();
     if areas.is_empty() {
         let names: Vec<&str> = AREAS.iter().map(|(name, _)| *name).collect();
