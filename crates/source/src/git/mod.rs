@@ -86,23 +86,7 @@ impl Fetcher {
     /// there: a working copy with its uncommitted edits for its branch, a mirror or bare repository by the
     /// reference, a plain folder or archive as it is.
     pub async fn git(&self, request: &Request) -> Result<Artifact> {
-        let (inner, mut request, timeout) = (self.inner.clone(), request.clone(), request.timeout);
-        if let Some(mirror) = inner.maps.redirect(&request.url) {
-            request.url = mirror;
-        }
-        let url = request.url.clone();
-        let stop = Arc::new(AtomicBool::new(false));
-        let (flag, hint) = (stop.clone(), crate::maps::hint(&request.url));
-        let work = tokio::task::spawn_blocking(move || fetch(&inner, &request, &flag, 0));
-        match tokio::time::timeout(timeout, work).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(error)) => Err(Error::Other(format!("{url}: {error}"))),
-            Err(_) => {
-                // The transfer sees the flag and ends; nobody waits for it.
-                stop.store(true, Ordering::Relaxed);
-                Err(Error::Unreachable { url, cause: format!("no answer within {timeout:?}"), hint })
-            }
-        }
+        self.in_time(request, |inner, request, stop| fetch(inner, request, stop, 0)).await
     }
 }
 
@@ -112,7 +96,11 @@ impl Fetcher {
     /// # Errors
     /// When the remote cannot be reached, or its `HEAD` is no branch.
     pub async fn git_default_branch(&self, request: &Request) -> Result<String> {
-        self.asked(request, remote::default_branch).await
+        self.in_time(request, |inner, request, stop| {
+            check_url(&request.url)?;
+            remote::default_branch(inner, request, stop)
+        })
+        .await
     }
 
     /// The branches of a remote repository.
@@ -120,28 +108,32 @@ impl Fetcher {
     /// # Errors
     /// When the remote cannot be reached.
     pub async fn git_branches(&self, request: &Request) -> Result<Vec<String>> {
-        self.asked(request, remote::branches).await
+        self.in_time(request, |inner, request, stop| {
+            check_url(&request.url)?;
+            remote::branches(inner, request, stop)
+        })
+        .await
     }
 
-    /// Asks a remote something, within the time that the request has.
-    async fn asked<T: Send + 'static>(
+    /// Does something with a remote, or with its mirror, within the time that the request has.
+    async fn in_time<T: Send + 'static>(
         &self,
         request: &Request,
-        question: fn(&Inner, &Request, &AtomicBool) -> Result<T>,
+        work: impl FnOnce(&Inner, &Request, &AtomicBool) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (inner, mut request, timeout) = (self.inner.clone(), request.clone(), request.timeout);
         if let Some(mirror) = inner.maps.redirect(&request.url) {
             request.url = mirror;
         }
-        check_url(&request.url)?;
         let (url, hint) = (request.url.clone(), crate::maps::hint(&request.url));
         let stop = Arc::new(AtomicBool::new(false));
         let flag = stop.clone();
-        let work = tokio::task::spawn_blocking(move || question(&inner, &request, &flag));
-        match tokio::time::timeout(timeout, work).await {
+        let done = tokio::task::spawn_blocking(move || work(&inner, &request, &flag));
+        match tokio::time::timeout(timeout, done).await {
             Ok(Ok(result)) => result,
             Ok(Err(error)) => Err(Error::Other(format!("{url}: {error}"))),
             Err(_) => {
+                // The transfer sees the flag and ends; nobody waits for it.
                 stop.store(true, Ordering::Relaxed);
                 Err(Error::Unreachable { url, cause: format!("no answer within {timeout:?}"), hint })
             }
