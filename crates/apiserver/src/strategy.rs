@@ -120,7 +120,7 @@ pub fn prepare_create(resource: &Resource, context: &Context, value: &mut Value)
             let time = crate::app::now();
             set(value, &["status"], json!({"phase": "Pending", "lastPhaseTransitionTime": time}));
         }
-        ("batch", "jobs") => job_selector(value),
+        ("batch", "jobs") => schema::native::select_own_pods(value),
         ("certificates.k8s.io", _) => {
             set(value, &["spec", "username"], context.user.name.as_str().into());
             set(value, &["spec", "groups"], json!(context.user.groups));
@@ -413,31 +413,6 @@ fn fold_string_data(value: &mut Value) {
         let text = text.as_str().unwrap_or_default();
         let encoded = base64::engine::general_purpose::STANDARD.encode(text);
         set(value, &["data", &key], encoded.into());
-    }
-}
-
-/// Jobs select their pods by a label that the server makes unique.
-fn job_selector(value: &mut Value) {
-    if object::get_bool(value, &["spec", "manualSelector"]) == Some(true) {
-        return;
-    }
-    let uid = meta::uid(value).to_owned();
-    let name = meta::name(value).to_owned();
-    let labels = [
-        ("batch.kubernetes.io/controller-uid", &uid),
-        ("batch.kubernetes.io/job-name", &name),
-        ("controller-uid", &uid),
-        ("job-name", &name),
-    ];
-    for (key, text) in labels {
-        set(value, &["spec", "template", "metadata", "labels", key], text.as_str().into());
-    }
-    if get(value, &["spec", "selector"]).is_none_or(Value::is_null) {
-        set(
-            value,
-            &["spec", "selector"],
-            json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}),
-        );
     }
 }
 

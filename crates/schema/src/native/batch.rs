@@ -49,6 +49,27 @@ pub(super) fn job(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     }
 }
 
+/// Gives a new Job its selector, as the server does before it judges it: by labels of its Pods that its UID makes
+/// unique. One with `manualSelector` keeps its own.
+pub fn select_own_pods(job: &mut Value) {
+    if object::get_bool(job, &["spec", "manualSelector"]) == Some(true) {
+        return;
+    }
+    let (uid, name) = (meta::uid(job).to_owned(), meta::name(job).to_owned());
+    for (key, text) in [
+        ("batch.kubernetes.io/controller-uid", &uid),
+        ("batch.kubernetes.io/job-name", &name),
+        ("controller-uid", &uid),
+        ("job-name", &name),
+    ] {
+        object::set(job, &["spec", "template", "metadata", "labels", key], text.as_str().into());
+    }
+    if object::get(job, &["spec", "selector"]).is_none_or(Value::is_null) {
+        let selector = serde_json::json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid}});
+        object::set(job, &["spec", "selector"], selector);
+    }
+}
+
 /// The labels that the server gives the Pods of a Job.
 fn generated_selector(object: &Value, spec: &At<'_>, errors: &mut Errors) {
     if spec.get("manualSelector").yes() || !spec.get("selector").some() {
