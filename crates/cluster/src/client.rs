@@ -128,10 +128,11 @@ impl Cluster {
     /// The same with settings of your own.
     pub fn with_options(client: kube::Client, options: Options) -> Cluster {
         let (recorder, notes) = Recorder::new();
+        let options = Options { max_in_flight: options.max_in_flight.max(1), ..options };
         let cluster = Cluster {
             inner: Arc::new(Inner {
                 client,
-                permits: Semaphore::new(options.max_in_flight.max(1)),
+                permits: Semaphore::new(options.max_in_flight),
                 options,
                 cache: Cache::default(),
                 store: Store::new(),
@@ -177,7 +178,7 @@ impl Cluster {
 
     /// Are requests of ours under way? Watches do not count.
     pub(crate) fn is_busy(&self) -> bool {
-        self.inner.permits.available_permits() < self.inner.options.max_in_flight.max(1)
+        self.inner.permits.available_permits() < self.inner.options.max_in_flight
     }
 
     /// One request; busy servers and broken connections are asked again, everything we send may be repeated.

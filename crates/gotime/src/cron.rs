@@ -5,14 +5,14 @@
 
 use jiff::civil::{Date, DateTime};
 use jiff::tz::{AmbiguousOffset, TimeZone};
-use jiff::{SignedDuration, Timestamp, ToSpan as _};
+use jiff::{SignedDuration, Timestamp};
 
 use crate::duration;
 
 /// Of this year after the one it begins in no time is looked for any more: 30 February has none.
 const YEARS: i16 = 5;
 /// Clocks are set back by less: so much later on the clock is later in fact.
-const LARGEST_FOLD_HOURS: i64 = 3;
+const LARGEST_FOLD: SignedDuration = SignedDuration::from_hours(3);
 
 /// A schedule.
 #[derive(Debug, Clone, PartialEq)]
@@ -144,12 +144,13 @@ impl Times {
 
 impl Fields {
     fn next(&self, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
-        let start = zone.to_datetime(after).date();
-        // Clocks that are set back at midnight show the day before again.
-        let mut date = start.checked_sub(1.day()).ok()?;
+        let start = zone.to_datetime(after);
+        // Clocks that are set back show what they showed before.
+        let earliest = start.checked_sub(LARGEST_FOLD).ok()?;
+        let mut date = earliest.date();
         while date.year() <= start.year().checked_add(YEARS)? {
             if self.admits(date)
-                && let Some(found) = self.first_on(date, zone, after)
+                && let Some(found) = self.first_on(date, zone, earliest, after)
             {
                 return Some(found);
             }
@@ -166,19 +167,29 @@ impl Fields {
     }
 
     /// What the clocks leave out does not happen, what they show twice happens twice.
-    fn first_on(&self, date: Date, zone: &TimeZone, after: Timestamp) -> Option<Timestamp> {
-        let mut first: Option<Timestamp> = None;
-        for hour in self.hours.values() {
-            for minute in self.minutes.values() {
-                let local = date.at(hour, minute, 0, 0);
-                let surely = first.map(|found| zone.to_datetime(found));
-                if surely.is_some_and(|found| local.duration_since(found).as_hours() >= LARGEST_FOLD_HOURS) {
-                    return first;
-                }
-                first = instants(local, zone).filter(|time| *time > after).chain(first).min();
+    fn first_on(
+        &self,
+        date: Date,
+        zone: &TimeZone,
+        earliest: DateTime,
+        after: Timestamp,
+    ) -> Option<Timestamp> {
+        let times = self
+            .hours
+            .values()
+            .flat_map(|hour| self.minutes.values().map(move |minute| date.at(hour, minute, 0, 0)));
+        // The first time found, and what the clocks show when no other can come before it.
+        let mut first: Option<(Timestamp, DateTime)> = None;
+        for local in times.filter(|local| *local >= earliest) {
+            if first.is_some_and(|(_, surely)| local >= surely) {
+                break;
+            }
+            let found = instants(local, zone).filter(|time| *time > after).min();
+            if let Some(time) = found.filter(|time| first.is_none_or(|(known, _)| *time < known)) {
+                first = Some((time, zone.to_datetime(time).saturating_add(LARGEST_FOLD)));
             }
         }
-        first
+        first.map(|(time, _)| time)
     }
 }
 
