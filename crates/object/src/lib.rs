@@ -27,3 +27,15 @@ pub use selector::{FieldSelector, LabelSelector, SelectorError, TargetSelector};
 pub type Value = serde_json::Value;
 /// A JSON map, sorted by key.
 pub type Map = serde_json::Map<String, Value>;
+
+/// The name of a value's JSON type: `null`, `boolean`, `number`, `string`, `array` or `object`.
+pub fn json_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}

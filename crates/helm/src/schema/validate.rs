@@ -5,6 +5,7 @@ use super::documents::{Draft, token};
 use super::format;
 use super::number::{self, Decimal};
 use super::words::{self, Finding, Kind};
+use object::json_type;
 use serde_json::{Map, Number, Value};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -596,7 +597,7 @@ impl<'r> Run<'r> {
 /// What ends the look at a value at once: its type, a constant, an enumeration, a format.
 fn first(step: &Step<'_>) -> Result<(), Finding> {
     let (schema, value) = (step.schema, step.value);
-    let own = type_of(value);
+    let own = json_type(value);
     let is_whole = || matches!(value, Value::Number(number) if number::is_whole(number));
     let fits = |name: &&str| *name == own || *name == "integer" && is_whole();
     if !schema.types.is_empty() && !schema.types.iter().any(fits) {
@@ -669,16 +670,5 @@ fn equal(a: &Value, b: &Value) -> bool {
             a.len() == b.len() && a.iter().all(|(name, a)| b.get(name).is_some_and(|b| equal(a, b)))
         }
         _ => a == b,
-    }
-}
-
-fn type_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
     }
 }

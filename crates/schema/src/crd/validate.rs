@@ -99,13 +99,8 @@ fn dotted(path: &str, key: &str) -> String {
 
 fn kind_of(value: &Value) -> &'static str {
     match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
         Value::Number(number) if is_integer(number) => "integer",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
+        other => object::json_type(other),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use object::Value;
+use object::{Value, json_type};
 
 use super::Node;
 
@@ -80,17 +80,6 @@ fn remove(value: &mut Value, path: &[Key]) {
 
 fn truth(value: &Value) -> bool {
     !matches!(value, Value::Null | Value::Bool(false))
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
 }
 
 /// jq's order: null, false, true, numbers, texts, lists, maps.
@@ -248,7 +237,7 @@ impl Run {
                 self.step(map.len())?;
                 Ok(map.iter().map(|(key, item)| found.below(Key::Field(key.clone()), item.clone())).collect())
             }
-            other => Err(format!("Cannot iterate over {}", kind(other))),
+            other => Err(format!("Cannot iterate over {}", json_type(other))),
         }
     }
 
@@ -271,7 +260,7 @@ impl Run {
         let mut all = Vec::new();
         for found in self.each(of, input)? {
             let Value::Array(list) = &found.value else {
-                return Err(format!("Cannot index {} with a slice", kind(&found.value)));
+                return Err(format!("Cannot index {} with a slice", json_type(&found.value)));
             };
             let length = i64::try_from(list.len()).unwrap_or(i64::MAX);
             let place = |bound: i64| (if bound < 0 { length + bound } else { bound }).clamp(0, length);
@@ -338,7 +327,7 @@ impl Run {
                 return Ok(found.iter().filter(|found| truth(&found.value)).map(|_| input.clone()).collect());
             }
             ("arrays" | "booleans" | "nulls" | "numbers" | "objects" | "strings", _) => {
-                let fits = format!("{}s", kind(value)) == name;
+                let fits = format!("{}s", json_type(value)) == name;
                 return Ok(if fits { vec![input.clone()] } else { Vec::new() });
             }
             ("first" | "last", []) => {
@@ -421,8 +410,8 @@ fn index(found: &Found, key: &Value) -> Result<Found, String> {
         }
         (Value::Null, Value::String(name)) => Ok(found.below(Key::Field(name.clone()), Value::Null)),
         (Value::Null, Value::Number(_) | Value::Null) => Ok(found.below(Key::Index(usize::MAX), Value::Null)),
-        (of, Value::String(name)) => Err(format!("Cannot index {} with \"{name}\"", kind(of))),
-        (of, key) => Err(format!("Cannot index {} with {}", kind(of), kind(key))),
+        (of, Value::String(name)) => Err(format!("Cannot index {} with \"{name}\"", json_type(of))),
+        (of, key) => Err(format!("Cannot index {} with {}", json_type(of), json_type(key))),
     }
 }
 
@@ -438,7 +427,7 @@ fn arithmetic(operator: &str, a: &Value, b: &Value) -> Result<Value, String> {
             let (a, b) = (a.as_f64().unwrap_or(0.0), b.as_f64().unwrap_or(0.0));
             Ok(serde_json::json!(if operator == "+" { a + b } else { a - b }))
         }
-        _ => Err(format!("{} and {} cannot be combined with {operator}", kind(a), kind(b))),
+        _ => Err(format!("{} and {} cannot be combined with {operator}", json_type(a), json_type(b))),
     }
 }
 
@@ -448,10 +437,10 @@ fn text(value: &Value) -> String {
 
 /// Functions of a value alone.
 fn plain(name: &str, value: &Value) -> Result<Value, String> {
-    let wants = |what: &str| format!("{name} wants {what}, not {}", kind(value));
+    let wants = |what: &str| format!("{name} wants {what}, not {}", json_type(value));
     Ok(match name {
         "not" => Value::Bool(!truth(value)),
-        "type" => kind(value).into(),
+        "type" => json_type(value).into(),
         "tostring" => text(value).into(),
         "fromjson" => serde_json::from_str(value.as_str().ok_or_else(|| wants("a text"))?)
             .map_err(|error| error.to_string())?,
@@ -495,7 +484,7 @@ fn plain(name: &str, value: &Value) -> Result<Value, String> {
 fn with(name: &str, value: &Value, given: &Value, flags: Option<&Value>) -> Result<Value, String> {
     let texts = || match (value, given) {
         (Value::String(a), Value::String(b)) => Ok((a.as_str(), b.as_str())),
-        _ => Err(format!("{name} wants texts, not {} and {}", kind(value), kind(given))),
+        _ => Err(format!("{name} wants texts, not {} and {}", json_type(value), json_type(given))),
     };
     Ok(match name {
         "startswith" => texts().map(|(text, part)| text.starts_with(part))?.into(),
@@ -525,7 +514,13 @@ fn with(name: &str, value: &Value, given: &Value, flags: Option<&Value>) -> Resu
                     at >= 0.0 && (0..list.len()).any(|index| serde_json::json!(index).as_f64() == Some(at))
                 })
                 .into(),
-            _ => return Err(format!("Cannot check whether {} has a {} key", kind(value), kind(given))),
+            _ => {
+                return Err(format!(
+                    "Cannot check whether {} has a {} key",
+                    json_type(value),
+                    json_type(given)
+                ));
+            }
         },
         "index" => match (value, given) {
             (Value::String(text), Value::String(part)) => {
@@ -544,7 +539,11 @@ fn with(name: &str, value: &Value, given: &Value, flags: Option<&Value>) -> Resu
                 .join(by)
                 .into(),
             _ => {
-                return Err(format!("join wants a list and a text, not {} and {}", kind(value), kind(given)));
+                return Err(format!(
+                    "join wants a list and a text, not {} and {}",
+                    json_type(value),
+                    json_type(given)
+                ));
             }
         },
         other => return Err(format!("{other}/1 is not defined")),
