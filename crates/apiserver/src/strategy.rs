@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use object::{get, get_i64, get_str, meta, remove, set};
+use object::{Gvk, get, get_i64, get_str, meta, remove, set};
 use serde_json::{Value, json};
 
 use crate::api::write::Context;
@@ -101,6 +101,7 @@ pub fn prepare_create(resource: &Resource, context: &Context, value: &mut Value)
         remove(value, &["status"]);
     }
     drop_disabled(resource, None, value);
+    schema::native::prepare(&Gvk::of(value), value);
     match (&*resource.group, &*resource.name) {
         ("", "namespaces") => {
             let list = get(value, &["spec", "finalizers"]).and_then(Value::as_array).cloned();
@@ -120,7 +121,6 @@ pub fn prepare_create(resource: &Resource, context: &Context, value: &mut Value)
             let time = crate::app::now();
             set(value, &["status"], json!({"phase": "Pending", "lastPhaseTransitionTime": time}));
         }
-        ("batch", "jobs") => schema::native::select_own_pods(value),
         ("certificates.k8s.io", _) => {
             set(value, &["spec", "username"], context.user.name.as_str().into());
             set(value, &["spec", "groups"], json!(context.user.groups));

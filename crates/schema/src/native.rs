@@ -1,6 +1,7 @@
 //! What the API server does to objects of built-in kinds: decoding, defaulting, validation.
 //!
-//! The order of a request is [`decode`], [`default`], (admission,) [`validate`].
+//! The order of a request is [`decode`], [`default`], (admission, for a new object
+//! [`prepare`],) [`validate`].
 
 mod admission;
 mod apps;
@@ -30,7 +31,6 @@ use object::{Gvk, Value};
 
 use crate::{FieldError, TypeRef, builtin};
 
-pub use batch::select_own_pods;
 pub use decode::{decode, unknown_fields};
 pub use metadata::{NameRule, any_metadata as validate_any_metadata, metadata as validate_metadata};
 pub use names::{dns_1035_labels, dns_subdomain, qualified_name};
@@ -46,8 +46,16 @@ pub fn default(gvk: &Gvk, object: &mut Value) {
     }
 }
 
-/// Validates an object of a built-in kind; `old` is the stored object on update. The object must be decoded and
-/// defaulted.
+/// Fills in what the server itself gives a new object of a built-in kind before it is validated: a Job's selector, and the
+/// labels that it selects.
+pub fn prepare(gvk: &Gvk, object: &mut Value) {
+    if (gvk.group.as_str(), gvk.kind.as_str()) == ("batch", "Job") {
+        batch::select_own_pods(object);
+    }
+}
+
+/// Validates an object of a built-in kind; `old` is the stored object on update. The object must be decoded,
+/// defaulted and, when it is new, prepared.
 pub fn validate(gvk: &Gvk, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
     validate::object(gvk, object, old)
 }

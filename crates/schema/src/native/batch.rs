@@ -51,7 +51,7 @@ pub(super) fn job(object: &Value, old: Option<&Value>, errors: &mut Errors) {
 
 /// Gives a new Job its selector, as the server does before it judges it: by labels of its Pods that its UID makes
 /// unique. One with `manualSelector` keeps its own.
-pub fn select_own_pods(job: &mut Value) {
+pub(super) fn select_own_pods(job: &mut Value) {
     if object::get_bool(job, &["spec", "manualSelector"]) == Some(true) {
         return;
     }

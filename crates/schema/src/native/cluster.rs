@@ -197,7 +197,7 @@ pub(super) fn quota(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     let hard = spec.get("hard");
     for (name, own) in hard.entries() {
         quantities::resource(name, &own, errors);
-        if !name.contains('/') && !quantities::is_quota(name) {
+        if !name.contains('/') && !quantities::is_standard(name) {
             own.invalid_as(name, "must be a standard resource for quota", errors);
         }
         quantities::amount(name, &own, errors);
@@ -208,7 +208,7 @@ pub(super) fn quota(object: &Value, old: Option<&Value>, errors: &mut Errors) {
         if !SCOPES.contains(&scope) {
             scopes.invalid("unsupported scope", errors);
         }
-        for _ in names.iter().filter(|name| quantities::is_quota(name) && !fits(scope, name)) {
+        for _ in names.iter().filter(|name| quantities::is_standard(name) && !fits(scope, name)) {
             scopes.invalid("unsupported scope applied to resource", errors);
         }
     }
@@ -257,7 +257,7 @@ fn scope_selector(spec: &At<'_>, names: &[&str], errors: &mut Errors) {
         if !SCOPES.contains(&scope.text()) {
             at_scope.invalid("unsupported scope", errors);
         }
-        for _ in names.iter().filter(|name| quantities::is_quota(name) && !fits(scope.text(), name)) {
+        for _ in names.iter().filter(|name| quantities::is_standard(name) && !fits(scope.text(), name)) {
             let shown = internal::shown("ScopeSelector", own.value);
             let detail = "unsupported scope applied to resource";
             errors.push(FieldError::invalid_shown(&list.path, &shown, detail));

@@ -7,11 +7,24 @@ const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower ca
 const UNDERSCORED: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*')";
 const LABEL_1035: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
 const QUALIFIED: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+const NAMELESS: &str = "name part must be non-empty";
 const VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 const CONFIG_KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
 
 fn too_long(most: usize) -> String {
     format!("must be no more than {most} characters")
+}
+
+/// What is wrong with a text of at most so many characters that has to fit a rule.
+fn judged(text: &str, most: usize, fits: bool, rule: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if text.len() > most {
+        wrong.push(too_long(most));
+    }
+    if !fits {
+        wrong.push(rule.to_owned());
+    }
+    wrong
 }
 
 fn is_label(text: &str) -> bool {
@@ -30,27 +43,14 @@ fn is_word(text: &str) -> bool {
 
 /// Everything that is wrong with an RFC 1123 label.
 pub fn dns_labels(text: &str) -> Vec<String> {
-    let mut wrong = Vec::new();
-    if text.len() > 63 {
-        wrong.push(too_long(63));
-    }
-    if !is_label(text) {
-        let dotted = text.split('.').all(is_label);
-        wrong.push(if dotted { "must not contain dots".to_owned() } else { LABEL.to_owned() });
-    }
-    wrong
+    let fits = is_label(text);
+    let dotted = !fits && text.split('.').all(is_label);
+    judged(text, 63, fits, if dotted { "must not contain dots" } else { LABEL })
 }
 
 /// Everything that is wrong with an RFC 1123 subdomain.
 pub fn dns_subdomains(text: &str) -> Vec<String> {
-    let mut wrong = Vec::new();
-    if text.len() > 253 {
-        wrong.push(too_long(253));
-    }
-    if !text.split('.').all(is_label) {
-        wrong.push(SUBDOMAIN.to_owned());
-    }
-    wrong
+    judged(text, 253, text.split('.').all(is_label), SUBDOMAIN)
 }
 
 /// Everything that is wrong with an RFC 1123 subdomain whose labels may begin with an underscore and hold some.
@@ -62,26 +62,12 @@ pub fn underscored_subdomains(text: &str) -> Vec<String> {
             && edge(rest.chars().next_back())
             && rest.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_'))
     };
-    let mut wrong = Vec::new();
-    if text.len() > 253 {
-        wrong.push(too_long(253));
-    }
-    if !text.split('.').all(fits) {
-        wrong.push(UNDERSCORED.to_owned());
-    }
-    wrong
+    judged(text, 253, text.split('.').all(fits), UNDERSCORED)
 }
 
 /// Everything that is wrong with a DNS-1035 label.
 pub fn dns_1035_labels(text: &str) -> Vec<String> {
-    let mut wrong = Vec::new();
-    if text.len() > 63 {
-        wrong.push(too_long(63));
-    }
-    if !(is_label(text) && text.starts_with(|c: char| c.is_ascii_lowercase())) {
-        wrong.push(LABEL_1035.to_owned());
-    }
-    wrong
+    judged(text, 63, is_label(text) && text.starts_with(|c: char| c.is_ascii_lowercase()), LABEL_1035)
 }
 
 /// Everything that is wrong with a name whose first label may be a wildcard.
@@ -111,7 +97,7 @@ pub fn qualified_names(text: &str) -> Vec<String> {
         }
     };
     match name.len() {
-        0 => wrong.push("name part must be non-empty".to_owned()),
+        0 => wrong.push(NAMELESS.to_owned()),
         64.. => wrong.push(format!("name part {}", too_long(63))),
         _ => {}
     }
@@ -123,26 +109,13 @@ pub fn qualified_names(text: &str) -> Vec<String> {
 
 /// Everything that is wrong with the value of a label.
 pub fn label_values(text: &str) -> Vec<String> {
-    let mut wrong = Vec::new();
-    if text.len() > 63 {
-        wrong.push(too_long(63));
-    }
-    if !text.is_empty() && !is_word(text) {
-        wrong.push(VALUE.to_owned());
-    }
-    wrong
+    judged(text, 63, text.is_empty() || is_word(text), VALUE)
 }
 
 /// Everything that is wrong with a key of a ConfigMap or Secret.
 pub fn config_keys(text: &str) -> Vec<String> {
-    let mut wrong = Vec::new();
-    if text.len() > 253 {
-        wrong.push(too_long(253));
-    }
     let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if text.is_empty() || !text.chars().all(word) {
-        wrong.push(CONFIG_KEY.to_owned());
-    }
+    let mut wrong = judged(text, 253, !text.is_empty() && text.chars().all(word), CONFIG_KEY);
     match text {
         "." | ".." => wrong.push(format!("must not be '{text}'")),
         _ if text.starts_with("..") => wrong.push("must not start with '..'".to_owned()),
@@ -215,33 +188,19 @@ pub fn sloppy_cidr(text: &str) -> Option<(IpAddr, u8)> {
     Some((address, length))
 }
 
-/// What is wrong with an RFC 1123 label.
+/// The first of what is wrong with an RFC 1123 label.
 pub fn dns_label(text: &str) -> Option<String> {
-    if text.len() > 63 {
-        return Some(too_long(63));
-    }
-    if is_label(text) {
-        return None;
-    }
-    let dotted = text.split('.').all(is_label);
-    Some(if dotted { "must not contain dots".to_owned() } else { LABEL.to_owned() })
+    dns_labels(text).into_iter().next()
 }
 
-/// What is wrong with an RFC 1123 subdomain.
+/// The first of what is wrong with an RFC 1123 subdomain.
 pub fn dns_subdomain(text: &str) -> Option<String> {
-    if text.len() > 253 {
-        return Some(too_long(253));
-    }
-    (!text.split('.').all(is_label)).then(|| SUBDOMAIN.to_owned())
+    dns_subdomains(text).into_iter().next()
 }
 
-/// What is wrong with a DNS-1035 label.
+/// The first of what is wrong with a DNS-1035 label.
 pub fn dns_1035_label(text: &str) -> Option<String> {
-    if text.len() > 63 {
-        return Some(too_long(63));
-    }
-    let fits = is_label(text) && text.starts_with(|c: char| c.is_ascii_lowercase());
-    (!fits).then(|| LABEL_1035.to_owned())
+    dns_1035_labels(text).into_iter().next()
 }
 
 /// What is wrong with a group name: a subdomain with a dot.
@@ -259,37 +218,16 @@ pub fn path_segments(text: &str) -> Vec<String> {
     ["/", "%"].into_iter().filter_map(held).collect()
 }
 
-/// What is wrong with a name that is one segment of a path.
+/// The first of what is wrong with a name that is one segment of a path.
 pub fn path_segment(text: &str) -> Option<String> {
-    match text {
-        "." | ".." => Some(format!("may not be '{text}'")),
-        _ if text.contains('/') => Some("may not contain '/'".to_owned()),
-        _ if text.contains('%') => Some("may not contain '%'".to_owned()),
-        _ => None,
-    }
+    path_segments(text).into_iter().next()
 }
 
-/// What is wrong with the key of a label or annotation.
+/// The first of what is wrong with the key of a label or annotation; of a key without a name both.
 pub fn qualified_name(text: &str) -> Option<String> {
-    let parts: Vec<&str> = text.split('/').collect();
-    let name = match parts.as_slice() {
-        [name] => name,
-        ["", _] => return Some("prefix part must be non-empty".to_owned()),
-        [prefix, name] => {
-            if let Some(message) = dns_subdomain(prefix) {
-                return Some(format!("prefix part {message}"));
-            }
-            name
-        }
-        _ => {
-            return Some(format!(
-                "a qualified {QUALIFIED} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
-            ));
-        }
-    };
-    match name.len() {
-        0 => Some(format!("name part must be non-empty; {QUALIFIED}")),
-        64.. => Some(format!("name part {}", too_long(63))),
-        _ => (!is_word(name)).then(|| QUALIFIED.to_owned()),
+    let wrong = qualified_names(text);
+    match wrong.first()?.as_str() {
+        NAMELESS => Some(wrong.join("; ")),
+        first => Some(first.to_owned()),
     }
 }

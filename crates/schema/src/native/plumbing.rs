@@ -1,112 +1,70 @@
-//! Kinds that the machinery of a cluster writes: endpoints, leases, limits, budgets, addresses, API services.
+//! Kinds that the machinery of a cluster writes: leases, budgets, API services.
 
-use object::{Gvk, Value, get, get_i64, get_str, meta};
+use object::{Gvk, Value, meta};
 
+use super::apps::{at_most_all, positive_or_share};
+use super::at::{At, Errors};
 use super::names;
 use super::validate::selector;
-use crate::FieldError;
-
-const NOT_NEGATIVE: &str = "must be greater than or equal to 0";
 
 /// Errors of an object of one of these kinds; nothing for other kinds.
-pub(super) fn validate(gvk: &Gvk, object: &Value, errors: &mut Vec<FieldError>) {
+pub(super) fn validate(gvk: &Gvk, object: &Value, errors: &mut Errors) {
+    let spec = At::new(object, "").get("spec");
     match (gvk.group.as_str(), gvk.kind.as_str()) {
         ("coordination.k8s.io", "Lease") => {
-            if let Some(time) = get_i64(object, &["spec", "leaseDurationSeconds"]).filter(|time| *time <= 0) {
-                errors.push(FieldError::invalid("spec.leaseDurationSeconds", time, "must be greater than 0"));
+            let time = spec.get("leaseDurationSeconds");
+            if time.int().is_some_and(|time| time <= 0) {
+                time.invalid("must be greater than 0", errors);
             }
-            not_negative(object, &["spec", "leaseTransitions"], errors);
+            spec.get("leaseTransitions").not_negative(errors);
         }
-        ("policy", "PodDisruptionBudget") => budget(object, errors),
-        ("apiregistration.k8s.io", "APIService") => service(object, errors),
+        ("policy", "PodDisruptionBudget") => budget(&spec, errors),
+        ("apiregistration.k8s.io", "APIService") => service(object, &spec, errors),
         _ => {}
     }
 }
 
-fn text<'a>(object: &'a Value, path: &[&str]) -> &'a str {
-    get_str(object, path).unwrap_or_default()
-}
-
-fn required(object: &Value, path: &[&str], errors: &mut Vec<FieldError>) {
-    if text(object, path).is_empty() {
-        errors.push(FieldError::required(path.join("."), ""));
-    }
-}
-
-fn not_negative(object: &Value, path: &[&str], errors: &mut Vec<FieldError>) {
-    if let Some(number) = get_i64(object, path).filter(|number| *number < 0) {
-        errors.push(FieldError::invalid(path.join("."), number, NOT_NEGATIVE));
-    }
-}
-
-fn budget(object: &Value, errors: &mut Vec<FieldError>) {
+fn budget(spec: &At<'_>, errors: &mut Errors) {
     for field in ["minAvailable", "maxUnavailable"] {
-        let path = format!("spec.{field}");
-        match get(object, &["spec", field]) {
-            Some(Value::Number(number)) if number.as_i64().is_some_and(|number| number < 0) => {
-                errors.push(FieldError::invalid(path, Value::Number(number.clone()), NOT_NEGATIVE));
-            }
-            Some(Value::String(share)) => {
-                let digits = share.strip_suffix('%').unwrap_or_default();
-                let number =
-                    Some(digits).filter(|own| !own.is_empty() && own.bytes().all(|b| b.is_ascii_digit()));
-                match number.map(|digits| digits.parse::<u64>().unwrap_or(u64::MAX)) {
-                    None => {
-                        let detail = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')";
-                        errors.push(FieldError::invalid(path, share.as_str(), detail));
-                    }
-                    Some(share_of) if share_of > 100 => {
-                        let detail = "must not be greater than 100%";
-                        errors.push(FieldError::invalid(path, share.as_str(), detail));
-                    }
-                    Some(_) => {}
-                }
-            }
-            _ => {}
-        }
+        let own = spec.get(field);
+        positive_or_share(&own, errors);
+        at_most_all(&own, errors);
     }
-    if let Some(own) = get(object, &["spec", "selector"]).filter(|own| own.is_object()) {
-        selector(own, "spec.selector", errors);
+    let own = spec.get("selector");
+    if own.value.is_object() {
+        selector(own.value, &own.path, errors);
     }
 }
 
-fn service(object: &Value, errors: &mut Vec<FieldError>) {
-    let (group, version) = (text(object, &["spec", "group"]), text(object, &["spec", "version"]));
-    let wanted = format!("{version}.{group}");
+fn service(object: &Value, spec: &At<'_>, errors: &mut Errors) {
+    let (group, version) = (spec.get("group"), spec.get("version"));
+    let wanted = format!("{}.{}", version.text(), group.text());
+    let name = At::new(object, "").get("metadata").get("name");
     if meta::name(object) != wanted {
         let detail = format!("must be `spec.version+\".\"+spec.group`: \"{wanted}\"");
-        errors.push(FieldError::invalid("metadata.name", meta::name(object), detail));
+        name.invalid_as(meta::name(object), detail, errors);
     }
-    if group.is_empty() {
-        if version != "v1" {
-            let detail = "only v1 may have an empty group and it better be legacy kube";
-            errors.push(FieldError::required("spec.group", detail));
+    if group.text().is_empty() {
+        if version.text() != "v1" {
+            group.required_because("only v1 may have an empty group and it better be legacy kube", errors);
         }
-    } else if let Some(message) = names::dns_subdomain(group) {
-        errors.push(FieldError::invalid("spec.group", group, message));
+    } else if let Some(message) = names::dns_subdomain(group.text()) {
+        group.invalid(message, errors);
     }
-    if let Some(message) = names::dns_1035_label(version) {
-        errors.push(FieldError::invalid("spec.version", version, message));
+    if let Some(message) = names::dns_1035_label(version.text()) {
+        version.invalid_as(version.text(), message, errors);
     }
     for (field, most) in [("groupPriorityMinimum", 20_000), ("versionPriority", 1000)] {
-        let number = get_i64(object, &["spec", field]).unwrap_or(0);
-        if !(1..=most).contains(&number) {
-            let detail = format!("must be positive and less than {most}");
-            errors.push(FieldError::invalid(format!("spec.{field}"), number, detail));
+        let own = spec.get(field);
+        if !(1..=most).contains(&own.number()) {
+            own.invalid_as(own.number(), format!("must be positive and less than {most}"), errors);
         }
     }
-    let own = get(object, &["spec", "service"]).filter(|own| own.is_object());
-    let skips = get(object, &["spec", "insecureSkipTLSVerify"]).and_then(Value::as_bool).unwrap_or(false);
-    match own {
-        None => {
-            if skips {
-                let detail = "local APIServices may not have insecureSkipTLSVerify";
-                errors.push(FieldError::invalid("spec.insecureSkipTLSVerify", true, detail));
-            }
-        }
-        Some(_) => {
-            required(object, &["spec", "service", "namespace"], errors);
-            required(object, &["spec", "service", "name"], errors);
-        }
+    let (own, skips) = (spec.get("service"), spec.get("insecureSkipTLSVerify"));
+    if own.value.is_object() {
+        own.get("namespace").must(errors);
+        own.get("name").must(errors);
+    } else if skips.yes() {
+        skips.invalid("local APIServices may not have insecureSkipTLSVerify", errors);
     }
 }

@@ -52,16 +52,12 @@ fn is_extended(name: &str) -> bool {
         && names::qualified_names(&format!("requests.{name}")).is_empty()
 }
 
-fn is_standard(name: &str) -> bool {
+/// Whether it needs no domain.
+pub(super) fn is_standard(name: &str) -> bool {
     STANDARD.contains(&name)
         || matches!(name, "services.nodeports" | "services.loadbalancers")
         || is_huge(name)
         || name.starts_with("requests.hugepages-")
-}
-
-/// Whether quotas know it without a domain.
-pub(super) fn is_quota(name: &str) -> bool {
-    is_standard(name)
 }
 
 /// Whether more may be asked for than there is.

@@ -1,6 +1,6 @@
 //! Kinds with a rule or two of their own.
 
-use object::{Gvk, Value, get_str, meta};
+use object::{Gvk, Value, meta};
 
 use super::at::{At, Errors};
 use super::validate::immutable;
@@ -24,23 +24,13 @@ pub(super) fn validate(gvk: &Gvk, object: &Value, old: Option<&Value>, errors: &
     }
 }
 
-fn text<'a>(object: &'a Value, path: &[&str]) -> &'a str {
-    get_str(object, path).unwrap_or_default()
-}
-
-fn required(object: &Value, path: &[&str], errors: &mut Vec<FieldError>) {
-    if text(object, path).is_empty() {
-        errors.push(FieldError::required(path.join("."), ""));
-    }
-}
-
 /// Events are about an object of their own namespace, or about one without in `default`.
-fn event(object: &Value, errors: &mut Vec<FieldError>) {
-    let about = ["involvedObject", "regarding"].into_iter().find(|field| object.get(field).is_some());
-    let about = about.unwrap_or("involvedObject");
-    let target = text(object, &[about, "namespace"]);
+fn event(object: &Value, errors: &mut Errors) {
+    let root = At::new(object, "");
+    let about = ["involvedObject", "regarding"].into_iter().find(|field| root.get(field).some());
+    let target = root.get(about.unwrap_or("involvedObject")).get("namespace").text();
     let own = meta::namespace(object).unwrap_or_default();
-    let timed = object.get("eventTime").is_some_and(|time| !time.is_null());
+    let timed = root.get("eventTime").some();
     let fits = match (target.is_empty(), timed) {
         (true, false) => matches!(own, "" | "default"),
         (true, true) => matches!(own, "default" | "kube-system"),
@@ -54,18 +44,15 @@ fn event(object: &Value, errors: &mut Vec<FieldError>) {
     if !timed {
         return;
     }
-    let reporter = if object.get("reportingController").is_some() {
-        "reportingController"
-    } else {
-        "reportingComponent"
-    };
-    required(object, &[reporter], errors);
-    if let Some(message) = names::qualified_name(text(object, &[reporter])) {
-        errors.push(FieldError::invalid(reporter, text(object, &[reporter]), message));
+    let newer = root.get("reportingController");
+    let reporter = if newer.some() { newer } else { root.get("reportingComponent") };
+    reporter.must(errors);
+    if let Some(message) = names::qualified_name(reporter.text()) {
+        reporter.invalid_as(reporter.text(), message, errors);
     }
-    required(object, &["reportingInstance"], errors);
-    required(object, &["action"], errors);
-    required(object, &["reason"], errors);
+    for field in ["reportingInstance", "action", "reason"] {
+        root.get(field).must(errors);
+    }
 }
 
 const MAX_ENDPOINTS: usize = 1000;
@@ -74,18 +61,13 @@ const MAX_HINTS: usize = 8;
 const MAX_ADDRESSES: usize = 100;
 
 fn slice(object: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
-    let kind = text(object, &["addressType"]);
-    let known = ["FQDN", "IPv4", "IPv6"];
-    if kind.is_empty() {
-        errors.push(FieldError::required("addressType", ""));
-    } else if !known.contains(&kind) {
-        errors.push(FieldError::not_supported("addressType", kind, &known));
-    }
     let root = At::new(object, "");
+    let kind = root.get("addressType");
+    kind.must_be_one_of(&["FQDN", "IPv4", "IPv6"], errors);
     slice_ports(&root.get("ports"), errors);
     let endpoints = root.get("endpoints");
     if old.is_none_or(|old| old.get("endpoints") != object.get("endpoints")) {
-        slice_endpoints(&endpoints, kind, errors);
+        slice_endpoints(&endpoints, kind.text(), errors);
     }
     immutable(object, old, &["addressType"], errors);
 }

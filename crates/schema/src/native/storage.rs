@@ -1,14 +1,14 @@
 //! Kinds of `storage.k8s.io` that drivers and administrators write.
 
-use object::{Gvk, Value, get, get_i64, get_str};
+use object::{Gvk, Value};
 
-use super::at::At;
+use super::at::{At, Errors};
 use super::validate::{immutable, selector};
 use super::{internal, names};
 use crate::FieldError;
 
 /// Errors of an object of one of these kinds; nothing for other kinds.
-pub(super) fn validate(gvk: &Gvk, object: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
+pub(super) fn validate(gvk: &Gvk, object: &Value, old: Option<&Value>, errors: &mut Errors) {
     match (gvk.group.as_str(), gvk.kind.as_str()) {
         ("storage.k8s.io", "StorageClass") => storage_class(object, old, errors),
         ("storage.k8s.io", "VolumeAttributesClass") => {
@@ -19,9 +19,11 @@ pub(super) fn validate(gvk: &Gvk, object: &Value, old: Option<&Value>, errors: &
         ("storage.k8s.io", "CSIDriver") => driver(object, old, errors),
         ("storage.k8s.io", "VolumeAttachment") => attachment(object, old, errors),
         ("storage.k8s.io", "CSIStorageCapacity") => {
-            subdomain(text(object, &["storageClassName"]), "storageClassName", errors);
-            if let Some(topology) = object.get("nodeTopology").filter(|own| own.is_object()) {
-                selector(topology, "nodeTopology", errors);
+            let root = At::new(object, "");
+            subdomain(&root.get("storageClassName"), errors);
+            let topology = root.get("nodeTopology");
+            if topology.value.is_object() {
+                selector(topology.value, &topology.path, errors);
             }
             immutable(object, old, &["nodeTopology"], errors);
             immutable(object, old, &["storageClassName"], errors);
@@ -31,7 +33,7 @@ pub(super) fn validate(gvk: &Gvk, object: &Value, old: Option<&Value>, errors: &
     }
 }
 
-fn storage_class(object: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
+fn storage_class(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     let root = At::new(object, "");
     if old.is_some() {
         fixed(object, old, &["parameters", "provisioner", "reclaimPolicy"], errors);
@@ -75,7 +77,7 @@ fn storage_class(object: &Value, old: Option<&Value>, errors: &mut Vec<FieldErro
     }
 }
 
-fn parameters(object: &Value, may_be_empty: bool, errors: &mut Vec<FieldError>) {
+fn parameters(object: &Value, may_be_empty: bool, errors: &mut Errors) {
     let own = At::new(object, "").get("parameters");
     if own.len() > 512 {
         errors.push(FieldError::too_long(&own.path, 512));
@@ -97,7 +99,7 @@ fn parameters(object: &Value, may_be_empty: bool, errors: &mut Vec<FieldError>) 
 }
 
 /// A driver of volumes.
-fn driver(object: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
+fn driver(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     let spec = At::new(object, "").get("spec");
     let policies = ["File", "None", "ReadWriteOnceWithFSType"];
     spec.get("fsGroupPolicy").may_be_one_of(&policies, errors);
@@ -131,27 +133,24 @@ fn driver(object: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
     modes.unchanged(&before.get("volumeLifecycleModes"), errors);
 }
 
-fn text<'a>(object: &'a Value, path: &[&str]) -> &'a str {
-    get_str(object, path).unwrap_or_default()
-}
-
-fn subdomain(name: &str, path: &str, errors: &mut Vec<FieldError>) {
-    if let Some(message) = names::dns_subdomain(name) {
-        errors.push(FieldError::invalid(path, name, message));
+fn subdomain(own: &At<'_>, errors: &mut Errors) {
+    if let Some(message) = names::dns_subdomain(own.text()) {
+        own.invalid_as(own.text(), message, errors);
     }
 }
 
 /// The name of a driver, judged without regard to case.
-fn plugin(object: &Value, field: &str, errors: &mut Vec<FieldError>) {
-    let name = text(object, &[field]).to_lowercase();
+fn plugin(object: &Value, field: &str, errors: &mut Errors) {
+    let own = At::new(object, "").get(field);
+    let name = own.text().to_lowercase();
     if name.is_empty() {
-        errors.push(FieldError::required(field, ""));
+        own.required(errors);
     } else if let Some(message) = names::qualified_name(&name) {
-        errors.push(FieldError::invalid(field, name, message));
+        own.invalid_as(name, message, errors);
     }
 }
 
-fn fixed(object: &Value, old: Option<&Value>, fields: &[&str], errors: &mut Vec<FieldError>) {
+fn fixed(object: &Value, old: Option<&Value>, fields: &[&str], errors: &mut Errors) {
     for field in fields {
         if old.is_some_and(|old| object.get(*field) != old.get(*field)) {
             errors.push(FieldError::forbidden(*field, format!("updates to {field} are forbidden.")));
@@ -159,77 +158,60 @@ fn fixed(object: &Value, old: Option<&Value>, fields: &[&str], errors: &mut Vec<
     }
 }
 
-fn attachment(object: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
-    let attacher = text(object, &["spec", "attacher"]);
-    if attacher.is_empty() {
-        errors.push(FieldError::required("spec.attacher", ""));
-    }
-    let inline = get(object, &["spec", "source", "inlineVolumeSpec"]).filter(|own| !own.is_null());
-    let named = get_str(object, &["spec", "source", "persistentVolumeName"]);
-    if inline.is_some() == named.is_some() {
+fn attachment(object: &Value, old: Option<&Value>, errors: &mut Errors) {
+    let spec = At::new(object, "").get("spec");
+    let (attacher, source) = (spec.get("attacher"), spec.get("source"));
+    attacher.must(errors);
+    let named = source.get("persistentVolumeName");
+    if source.get("inlineVolumeSpec").some() == named.some() {
         let detail = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
-        errors.push(FieldError::required("spec.source", detail));
-    } else if let Some(name) = named {
-        let path = "spec.source.persistentVolumeName";
-        if name.is_empty() {
-            errors.push(FieldError::required(path, "must specify non empty persistentVolumeName"));
+        source.required_because(detail, errors);
+    } else if named.some() {
+        if named.text().is_empty() {
+            named.required_because("must specify non empty persistentVolumeName", errors);
         }
-        subdomain(name, path, errors);
+        subdomain(&named, errors);
     }
-    subdomain(text(object, &["spec", "nodeName"]), "spec.nodeName", errors);
+    subdomain(&spec.get("nodeName"), errors);
     if old.is_none() {
-        if attacher.is_empty() {
-            errors.push(FieldError::required("spec.attacher", ""));
-        }
-        if let Some(message) = names::dns_subdomain(&attacher.to_lowercase()) {
-            errors.push(FieldError::invalid("spec.attacher", attacher, message));
+        attacher.must(errors);
+        if let Some(message) = names::dns_subdomain(&attacher.text().to_lowercase()) {
+            attacher.invalid_as(attacher.text(), message, errors);
         }
     }
     if old.is_some_and(|old| old.get("spec") != object.get("spec")) {
-        let shown =
-            internal::shown("storage.VolumeAttachmentSpec", object.get("spec").unwrap_or(&Value::Null));
+        let shown = internal::shown("storage.VolumeAttachmentSpec", spec.value);
         errors.push(FieldError::invalid_shown("spec", &shown, "field is immutable"));
     }
 }
 
-fn drivers(object: &Value, errors: &mut Vec<FieldError>) {
-    let list = get(object, &["spec", "drivers"]).and_then(Value::as_array);
+fn drivers(object: &Value, errors: &mut Errors) {
     let mut seen = std::collections::BTreeSet::new();
-    for (index, driver) in list.into_iter().flatten().enumerate() {
-        let path = format!("spec.drivers[{index}]");
-        let name = text(driver, &["name"]);
-        if name.is_empty() {
-            errors.push(FieldError::required(format!("{path}.name"), ""));
+    for driver in At::new(object, "").get("spec").get("drivers").items() {
+        let name = driver.get("name");
+        name.must(errors);
+        if let Some(message) = names::dns_subdomain(&name.text().to_lowercase()) {
+            name.invalid_as(name.text(), message, errors);
         }
-        if let Some(message) = names::dns_subdomain(&name.to_lowercase()) {
-            errors.push(FieldError::invalid(format!("{path}.name"), name, message));
+        driver.get("nodeID").must(errors);
+        driver.get("allocatable").get("count").not_negative(errors);
+        if !name.text().is_empty() && !seen.insert(name.text()) {
+            name.duplicate(name.text(), errors);
         }
-        if text(driver, &["nodeID"]).is_empty() {
-            errors.push(FieldError::required(format!("{path}.nodeID"), ""));
-        }
-        if let Some(count) = get_i64(driver, &["allocatable", "count"]).filter(|count| *count < 0) {
-            let detail = "must be greater than or equal to 0";
-            errors.push(FieldError::invalid(format!("{path}.allocatable.count"), count, detail));
-        }
-        if !name.is_empty() && !seen.insert(name) {
-            errors.push(FieldError::duplicate(format!("{path}.name"), name));
-        }
-        topology(driver, &path, errors);
+        topology(&driver, errors);
     }
 }
 
-fn topology(driver: &Value, path: &str, errors: &mut Vec<FieldError>) {
+/// Messages name the driver, not the list.
+fn topology(driver: &At<'_>, errors: &mut Errors) {
     let mut seen = std::collections::BTreeSet::new();
-    let keys = get(driver, &["topologyKeys"]).and_then(Value::as_array);
-    for key in keys.into_iter().flatten().filter_map(Value::as_str) {
+    for key in driver.get("topologyKeys").texts() {
         if key.is_empty() {
-            errors.push(FieldError::required(path, ""));
+            driver.required(errors);
         }
         if !seen.insert(key) {
-            errors.push(FieldError::duplicate(path, key));
+            driver.duplicate(key, errors);
         }
-        for message in names::qualified_names(key) {
-            errors.push(FieldError::invalid(path, key, message));
-        }
+        names::qualified_names(key).into_iter().for_each(|why| driver.invalid_as(key, why, errors));
     }
 }

@@ -83,11 +83,8 @@ impl Runner<'_> {
             return Some(why);
         }
         self.site.memory.default(self.site.cluster.store(), &mut object);
-        // What the server does before it judges.
         object::remove(&mut object, &["status"]);
-        if (task.gvk.group.as_str(), task.gvk.kind.as_str()) == ("batch", "Job") {
-            schema::native::select_own_pods(&mut object);
-        }
+        schema::native::prepare(&task.gvk, &mut object);
         let errors = schema::native::validate(&task.gvk, &object, None);
         let name = format!("{}.{} {:?}", task.key.kind, task.key.group, task.key.name);
         let lines: Vec<String> =
