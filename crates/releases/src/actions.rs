@@ -9,7 +9,7 @@ use helm::{Chart, Crd, Event, Manifest, Release, Rendered, Values};
 use object::{Gvk, Key, Value, meta};
 use plan::ObjectRef;
 
-use crate::driver::Applying;
+use crate::driver::{Applying, Method};
 use crate::storage::Storage;
 use crate::{Driver, Fault};
 
@@ -56,6 +56,8 @@ pub struct Policy {
     /// What attempts that did not come to their end may have left: it goes, too, where it bears the release's marks
     /// and the new manifests do not have it.
     pub leftovers: Vec<ObjectRef>,
+    /// How objects are written.
+    pub method: Method,
 }
 
 /// How an uninstall is done.
@@ -189,7 +191,7 @@ impl<D: Driver> Actions<'_, D> {
         if wanted.is_empty() {
             return Ok(());
         }
-        let how = Applying { old: &[], force: false, take_ownership: true };
+        let how = Applying { old: &[], force: false, take_ownership: true, method: Method::Own };
         let targets = self.driver.apply(wanted, how).await?;
         self.driver.wait_ready(&targets, Duration::from_secs(60)).await?;
         for target in &targets {
@@ -295,6 +297,7 @@ impl<D: Driver> Actions<'_, D> {
     /// Installs.
     pub async fn install(&self, prepared: Prepared<'_>, policy: &Policy) -> (Release, Result<(), Fault>) {
         let mut release = self.release(&prepared, Status::PendingInstall, None, "Initial install underway");
+        release.apply_method = policy.method.as_str().to_owned();
         if let Err(fault) = self.begin(&release, None, policy).await {
             return (release, Err(fault));
         }
@@ -326,6 +329,7 @@ impl<D: Driver> Actions<'_, D> {
     ) -> (Release, Result<(), Fault>) {
         let first = old.info.first_deployed.clone();
         let mut release = self.release(&prepared, Status::PendingUpgrade, Some(&first), "Preparing upgrade");
+        release.apply_method = policy.method.as_str().to_owned();
         if let Err(fault) = self.begin(&release, Some(old), policy).await {
             return (release, Err(fault));
         }
@@ -357,6 +361,7 @@ impl<D: Driver> Actions<'_, D> {
         policy: &Policy,
     ) -> (Release, Result<(), Fault>) {
         let mut release = target.clone();
+        release.apply_method = policy.method.as_str().to_owned();
         release.version = current.version.saturating_add(1);
         release.info.status = Status::PendingRollback;
         release.info.last_deployed = self.stamp();
@@ -595,7 +600,7 @@ fn parts(manifest: &Manifest) -> Vec<Value> {
 }
 
 fn applying<'v>(old: &'v [Value], policy: &Policy) -> Applying<'v> {
-    Applying { old, force: policy.force, take_ownership: policy.take_ownership }
+    Applying { old, force: policy.force, take_ownership: policy.take_ownership, method: policy.method }
 }
 
 pub(crate) fn target(object: &Value) -> Result<ObjectRef, Fault> {

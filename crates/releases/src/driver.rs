@@ -9,6 +9,31 @@ use plan::ObjectRef;
 
 use crate::Fault;
 
+/// How objects are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Method {
+    /// As the driver does.
+    #[default]
+    Own,
+    /// Server-side apply.
+    ServerSide,
+    /// Server-side apply, after it was the other way: the fields that were written that way are taken over.
+    FromClientSide,
+    /// What changed since the release before, as a patch of the live object.
+    ClientSide,
+}
+
+impl Method {
+    /// What a release says of it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Method::Own => "",
+            Method::ServerSide | Method::FromClientSide => "ssa",
+            Method::ClientSide => "csa",
+        }
+    }
+}
+
 /// How objects are applied.
 #[derive(Debug, Clone, Copy)]
 pub struct Applying<'a> {
@@ -18,6 +43,8 @@ pub struct Applying<'a> {
     pub force: bool,
     /// Whether objects that belong to nobody, or to another release, are taken over.
     pub take_ownership: bool,
+    /// How objects are written.
+    pub method: Method,
 }
 
 /// What an action needs of whoever runs it.

@@ -17,7 +17,7 @@ mod storage;
 
 pub use actions::{Actions, Crds, Policy, Prepared, Removal};
 pub use direct::Direct;
-pub use driver::{Applying, Driver};
+pub use driver::{Applying, Driver, Method};
 pub use fault::Fault;
 pub use live::{Live, capabilities};
 pub use ready::{Ready, object as readiness};

@@ -499,7 +499,7 @@ async fn check_drift(pass: &mut Pass, actor: &Actor<'_>, last: &Release) -> Resu
     }
     let count = found.len();
     let desired = found.into_iter().map(|drifted| drifted.desired).collect();
-    actor.correct(desired).await.map_err(|fault| {
+    actor.correct(desired, last).await.map_err(|fault| {
         stop_of(
             fault,
             "DriftCorrectionFailed",

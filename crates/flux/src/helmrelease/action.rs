@@ -11,7 +11,7 @@ use helm::{Manifest, Release};
 use jiff::Timestamp;
 use object::{Key, Value, get};
 use plan::{Action, ObjectRef, Plan, Step};
-use releases::{Actions, Applying, Crds, Driver, Policy, Prepared, Ready, Removal};
+use releases::{Actions, Applying, Crds, Direct, Driver, Method, Policy, Prepared, Ready, Removal};
 pub(super) use releases::{Fault, Storage};
 
 use super::guard::Guard;
@@ -49,8 +49,25 @@ impl Actor<'_> {
         bool_at(self.object, &["spec", action, field])
     }
 
+    /// How an action writes objects. What is not said stays as it was: of a release that does not tell, we (or Flux)
+    /// made it, or it is taken over, and fields have one owner either way.
+    fn method(&self, action: &str, before: Option<&Release>) -> Method {
+        let was_client = before.is_some_and(|before| before.apply_method == Method::ClientSide.as_str());
+        let wanted = match get(self.object, &["spec", action, "serverSideApply"]) {
+            Some(Value::Bool(server)) => Some(*server),
+            Some(Value::String(mode)) if mode == "enabled" => Some(true),
+            Some(Value::String(mode)) if mode == "disabled" => Some(false),
+            _ => None,
+        };
+        match (wanted.unwrap_or(!was_client), was_client) {
+            (false, _) => Method::ClientSide,
+            (true, true) => Method::FromClientSide,
+            (true, false) => Method::ServerSide,
+        }
+    }
+
     /// How the spec wants an action done. `crds` is the policy where the spec has none.
-    fn policy(&self, action: &str, crds: &str) -> Policy {
+    fn policy(&self, action: &str, crds: &str, before: Option<&Release>) -> Policy {
         let crds = match str_at(self.object, &["spec", action, "crds"]) {
             "" if self.flag(action, "skipCRDs") => "Skip",
             "" => crds,
@@ -70,6 +87,7 @@ impl Actor<'_> {
             },
             leftovers: self.inventory.clone(),
             cleanup_on_fail: self.flag(action, "cleanupOnFail"),
+            method: self.method(action, before),
             ..Policy::default()
         }
     }
@@ -86,23 +104,24 @@ impl Actor<'_> {
 
     /// Installs.
     pub async fn install(&self, prepared: Prepared<'_>) -> (Release, Result<(), Fault>) {
-        self.actions().install(prepared, &self.policy("install", "Create")).await
+        self.actions().install(prepared, &self.policy("install", "Create", None)).await
     }
 
     /// Upgrades from `old`, the release whose objects are live.
     pub async fn upgrade(&self, prepared: Prepared<'_>, old: &Release) -> (Release, Result<(), Fault>) {
         use helm::release::Status::{Deployed, Superseded};
-        let mut policy = self.policy("upgrade", "Skip");
+        let mut policy = self.policy("upgrade", "Skip", Some(old));
         // After an install that never came to its end its definitions may be missing still.
         if !matches!(old.info.status, Deployed | Superseded) {
-            policy.crds = self.policy("install", "Create").crds;
+            policy.crds = self.policy("install", "Create", None).crds;
         }
         self.actions().upgrade(prepared, old, &policy).await
     }
 
     /// Makes the objects those of an older revision again.
     pub async fn rollback(&self, target: &Release, current: &Release) -> (Release, Result<(), Fault>) {
-        self.actions().rollback(target, current, &self.policy("rollback", "Skip")).await
+        let policy = self.policy("rollback", "Skip", Some(current));
+        self.actions().rollback(target, current, &policy).await
     }
 
     /// Runs the tests of a release; what came of them is stored with it.
@@ -111,10 +130,16 @@ impl Actor<'_> {
         self.actions().test(release, timeout(self.object, "test"), &wanted).await
     }
 
-    /// Applies objects that drifted once more.
-    pub async fn correct(&self, objects: Vec<Value>) -> Result<(), Fault> {
+    /// Applies objects of `release` that drifted once more.
+    pub async fn correct(&self, objects: Vec<Value>, release: &Release) -> Result<(), Fault> {
         let take_ownership = !self.flag("upgrade", "disableTakeOwnership");
-        self.apply(objects, Applying { old: &[], force: false, take_ownership }).await.map(|_| ())
+        let method = if release.apply_method == Method::ClientSide.as_str() {
+            Method::ClientSide
+        } else {
+            Method::ServerSide
+        };
+        let old = objects.clone();
+        self.apply(objects, Applying { old: &old, force: false, take_ownership, method }).await.map(|_| ())
     }
 
     /// The release that an install or an upgrade is about to store.
@@ -217,6 +242,27 @@ impl Actor<'_> {
         Ok(Step { action, target, desired, force, merge: false, reason: String::new() })
     }
 
+    /// Creates what is missing and patches what the release before had otherwise, as Helm 3 did.
+    async fn apply_client_side(
+        &self,
+        objects: Vec<Value>,
+        how: Applying<'_>,
+    ) -> Result<Vec<ObjectRef>, Fault> {
+        let driver = Direct::new(self.cluster.clone(), &self.storage.name, &self.namespace, MANAGER);
+        let targets = tokio::select! {
+            targets = driver.apply(objects, how) => targets?,
+            () = self.context.cancel.cancelled() => return Err(Fault::Preempted),
+        };
+        // The watch may not have told of it yet, and waiting looks at what is known.
+        for target in &targets {
+            let key = &target.key;
+            if let Some(live) = self.cluster.get(&target.gvk(), &key.namespace, &key.name).await? {
+                self.context.cluster.store().observe(&live);
+            }
+        }
+        Ok(targets)
+    }
+
     async fn judged(
         &self,
         targets: &[ObjectRef],
@@ -261,7 +307,8 @@ impl Driver for Actor<'_> {
 
     /// Kinds in install order, objects of one kind together.
     async fn apply(&self, mut objects: Vec<Value>, how: Applying<'_>) -> Result<Vec<ObjectRef>, Fault> {
-        let applier = self.applier();
+        let takes_over = how.method == Method::FromClientSide;
+        let applier = Applier { take_over: takes_over, ..self.applier() };
         applier.prepare(&mut objects, &[]).await?;
         let mut stages: Vec<Vec<Step>> = Vec::new();
         for object in objects {
@@ -273,6 +320,10 @@ impl Driver for Actor<'_> {
                 Some(stage) => stage.push(step),
                 None => stages.push(vec![step]),
             }
+        }
+        if how.method == Method::ClientSide {
+            let objects = stages.into_iter().flatten().filter_map(|step| step.desired).collect();
+            return self.apply_client_side(objects, how).await;
         }
         let report = applier.apply(&Plan { stages, deletions: Vec::new() }).await;
         if report.preempted {

@@ -10,6 +10,7 @@ use object::{Gvk, Value, get, meta};
 use serde_json::json;
 use source::{Artifact, Copy, Revision, Strategy, Tree};
 
+use super::pattern::{self, Wanted};
 use super::{LONGEST_RETRY, source_gvk, source_key};
 use crate::artifacts::Offered;
 use crate::common::{self, Pass, interval, namespace_of, sha256, str_at, strings_at};
@@ -169,20 +170,22 @@ impl ArtifactGenerators {
         trees: &BTreeMap<String, Tree>,
         origins: &BTreeMap<String, Arc<Offered>>,
     ) -> Result<Result<String, Problem>, cluster::Error> {
-        let outputs =
-            get(&pass.object, &["spec", "artifacts"]).and_then(Value::as_array).cloned().unwrap_or_default();
+        let failed = |reason, message| Problem { reason, message, waits: false, resumes: false };
+        let outputs = match pattern::expand(get(&pass.object, &["spec"]).unwrap_or(&Value::Null), trees) {
+            Ok(outputs) => outputs,
+            Err(message) => return Ok(Err(failed("ValidationFailed", message))),
+        };
         let mut inventory = Vec::new();
         let mut names = Vec::new();
-        for output in &outputs {
+        for Wanted { output, labels } in &outputs {
             let name = str_at(output, &["name"]).to_owned();
             let artifact = match self.compose(output, trees, origins) {
                 Ok(artifact) => artifact,
                 Err(message) => {
-                    let message = format!("artifact {name}: {message}");
-                    return Ok(Err(Problem { reason: "BuildFailed", message, waits: false, resumes: false }));
+                    return Ok(Err(failed("BuildFailed", format!("artifact {name}: {message}"))));
                 }
             };
-            let (offered, key) = self.publish(pass, &name, artifact).await?;
+            let (offered, key) = self.publish(pass, &name, labels, artifact).await?;
             inventory.push(json!({"name": name, "namespace": pass.namespace(), "digest": offered.digest,
                 "filename": offered.status(&key)["path"]}));
             names.push(name);
@@ -237,10 +240,12 @@ impl ArtifactGenerators {
         &self,
         pass: &Pass,
         name: &str,
+        captured: &BTreeMap<String, String>,
         artifact: Artifact,
     ) -> Result<(Arc<Offered>, object::Key), cluster::Error> {
         let key = source_key("ExternalArtifact", pass.namespace(), name);
         let mut labels = common::string_map(&pass.object, &["spec", "commonMetadata", "labels"]);
+        labels.extend(captured.clone());
         labels.insert("app.kubernetes.io/managed-by".into(), MANAGER.into());
         labels.insert(format!("{GROUP}/generator"), meta::uid(&pass.object).to_owned());
         let annotations = common::string_map(&pass.object, &["spec", "commonMetadata", "annotations"]);

@@ -7,6 +7,7 @@ mod generator;
 mod git;
 mod helm_repository;
 mod oci;
+mod pattern;
 pub(crate) mod secrets;
 mod verification;
 

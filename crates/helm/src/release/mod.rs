@@ -136,6 +136,9 @@ pub struct Release {
     /// The namespace.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub namespace: String,
+    /// How its objects were written, where that was said: `ssa` or `csa`, as Helm 4 stores it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub apply_method: String,
     /// The user's own labels; they are kept on the Secret alone.
     #[serde(skip)]
     pub labels: BTreeMap<String, String>,
