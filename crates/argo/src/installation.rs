@@ -1,10 +1,10 @@
 //! The settings of an installation as Applications use them, from `argocd-cm`.
 
 use controller::{Context, aspect};
-use object::{Gvk, Value, get_str};
+use object::{Gvk, Value};
 
 use crate::health::Judge;
-use crate::settings::{self, Settings};
+use crate::settings::{self, Parameters, Settings};
 use crate::tracking::{Method, Tracking};
 
 /// The settings.
@@ -16,8 +16,8 @@ pub struct Installation {
     pub judge: Judge,
     /// All of them.
     pub settings: Settings,
-    /// Is the server asked what an apply would change (`controller.diff.server.side`)?
-    pub server_side_diff: bool,
+    /// What Argo CD's programs are started with.
+    pub parameters: Parameters,
 }
 
 /// The ConfigMap with the settings.
@@ -34,12 +34,8 @@ impl Installation {
         let gvk = Gvk::new("", "v1", "ConfigMap");
         let found = context.read(&gvk, home, SETTINGS, aspect::content, true).await?;
         let parameters = context.read(&gvk, home, PARAMETERS, aspect::content, true).await?;
-        let server_side =
-            |map: &Value| get_str(map, &["data", "controller.diff.server.side"]) == Some("true");
-        Ok(Installation {
-            server_side_diff: parameters.as_ref().is_some_and(server_side),
-            ..Installation::of(&found.unwrap_or_default())
-        })
+        let parameters = Parameters::parse(&parameters.unwrap_or_default());
+        Ok(Installation { parameters, ..Installation::of(&found.unwrap_or_default()) })
     }
 
     /// Of the ConfigMap.
@@ -58,7 +54,7 @@ impl Installation {
             },
             judge: Judge { customizations: settings.customizations.clone(), ..Judge::default() },
             settings,
-            server_side_diff: false,
+            parameters: Parameters::default(),
         }
     }
 }

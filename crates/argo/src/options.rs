@@ -1,6 +1,7 @@
 //! Settings of the dialect, and what all its kinds share.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use controller::Context;
@@ -72,6 +73,7 @@ pub struct Shared {
     /// The clusters that are delivered to.
     pub sites: Sites,
     unchanged: Semaphore,
+    told: Mutex<BTreeSet<String>>,
 }
 
 impl Shared {
@@ -82,6 +84,16 @@ impl Shared {
             sites: Sites::new(&options.namespace, options.children.clone()),
             options,
             unchanged: Semaphore::new(UNCHANGED_AT_ONCE),
+            told: Mutex::default(),
+        }
+    }
+
+    /// Says what cannot be read of the settings, once.
+    pub fn tell<'a>(&self, problems: impl Iterator<Item = &'a String>) {
+        for problem in problems {
+            if self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(problem.clone()) {
+                tracing::warn!("{problem}");
+            }
         }
     }
 

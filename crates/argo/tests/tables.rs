@@ -232,7 +232,7 @@ fn settings_are_read() {
         "resource.customizations.ignoreDifferences.x_Y": "jqPathExpressions: [\"def f: f; f\"]",
     } }));
     assert_eq!(settings.tracking, Tracking::Label);
-    assert_eq!(settings.reconciliation, Some(90));
+    assert_eq!(settings.reconciliation, Some(std::time::Duration::from_secs(90)));
     assert!(settings.customizations.health(&object::Gvk::new("example.org", "v1", "Thing")).is_some());
     assert_eq!(settings.ignored.len(), 2);
     assert!(!settings.sees("coordination.k8s.io", "Lease", "x") && settings.sees("", "Pod", "x"));
@@ -301,8 +301,9 @@ fn notifications_are_told_once() {
 
 #[test]
 fn sets_generate_and_follow_policies() {
-    use argo::applicationset::policy::{Policy, Step, plan};
-    use argo::applicationset::{Question, generate};
+    use argo::applicationset::policy::{Kept, Policy, Step, plan};
+    use argo::applicationset::{Question, Sight, generate};
+    use argo::settings::SetParameters;
     use std::collections::BTreeMap;
 
     let set = json!({
@@ -321,7 +322,7 @@ fn sets_generate_and_follow_policies() {
         },
     });
     let nothing: BTreeMap<Question, Result<argo::applicationset::Answer, String>> = BTreeMap::new();
-    let made = generate(&set, &nothing, false, 0).unwrap().applications;
+    let made = generate(&set, &nothing, Sight::default(), 0).unwrap().applications;
     assert_eq!(made.len(), 2);
     assert_eq!(made[0]["metadata"]["name"], "app-a");
     assert_eq!(made[0]["metadata"]["labels"]["own"], "a");
@@ -334,7 +335,8 @@ fn sets_generate_and_follow_policies() {
     let mut changed = made[1].clone();
     object::set(&mut changed, &["spec", "source", "path"], "x".into());
     let existing = [gone, changed];
-    let steps = |policy| plan(&set, &made, &existing, policy).unwrap();
+    let kept = Kept::of(&set, &SetParameters::default());
+    let steps = |policy| plan(&set, &made, &existing, policy, &kept).unwrap();
     assert_eq!(steps(Policy::CreateOnly).len(), 1);
     let all = steps(Policy::Sync);
     assert!(matches!(&all[0], Step::Create(app) if app["metadata"]["name"] == "app-a"), "{all:?}");
@@ -342,10 +344,10 @@ fn sets_generate_and_follow_policies() {
     assert_eq!(all[2], Step::Delete("old".to_owned()));
     let mut asks = set.clone();
     object::set(&mut asks, &["spec", "generators"], json!([{ "clusters": {} }]));
-    let error = generate(&asks, &nothing, false, 0).unwrap_err();
+    let error = generate(&asks, &nothing, Sight::default(), 0).unwrap_err();
     assert_eq!(error, argo::applicationset::Error::Needs(vec![Question::Clusters]));
     object::set(&mut asks, &["spec", "generators"], json!([{ "nonsense": {} }]));
-    assert!(generate(&asks, &nothing, false, 0).unwrap_err().to_string().contains("nonsense"));
+    assert!(generate(&asks, &nothing, Sight::default(), 0).unwrap_err().to_string().contains("nonsense"));
 }
 
 #[test]
@@ -389,4 +391,41 @@ fn a_rolling_set_goes_step_by_step() {
         [("d", "dev"), ("p", "prod"), ("q", "prod")].map(|(n, e)| app(n, e, "OutOfSync", "r3")).into();
     let (fourth, _) = states(&newer, &written);
     assert_eq!(fourth, [(State::Pending, true), (State::Waiting, false), (State::Waiting, false)]);
+}
+
+#[test]
+fn parameters_of_the_programs() {
+    use argo::applicationset::policy::Policy;
+    use argo::settings::Parameters;
+    use std::time::Duration;
+
+    let parse = |data: Value| Parameters::parse(&json!({ "data": data }));
+    let plain = parse(json!({}));
+    assert!(plain.sets.may_override && plain.sets.providers && plain.submodules && plain.problems.is_empty());
+    let set = parse(json!({
+        "applicationsetcontroller.policy": "create-update",
+        "applicationsetcontroller.allowed.scm.providers": "https://a.example, https://b.example",
+        "applicationsetcontroller.global.preserved.annotations": "a,b",
+        "applicationsetcontroller.requeue.after": "1m",
+        "applicationsetcontroller.status.max.resources.count": "3",
+        "controller.self.heal.backoff.timeout.seconds": "5",
+        "controller.self.heal.backoff.factor": "2",
+        "controller.self.heal.backoff.cap.seconds": "12",
+        "controller.sync.timeout.seconds": "90",
+        "reposerver.max.combined.directory.manifests.size": "1Mi",
+        "reposerver.enable.git.submodule": "false",
+        "redis.server": "somewhere",
+    }));
+    assert_eq!((set.sets.policy, set.sets.may_override), (Some(Policy::CreateUpdate), false));
+    assert_eq!(set.sets.annotations, ["a", "b"]);
+    assert_eq!((set.sets.requeue, set.sets.most_resources), (Some(Duration::from_secs(60)), 3));
+    let pauses: Vec<u64> = (0..4).map(|count| set.healing.pause(count).as_secs()).collect();
+    assert_eq!(pauses, [0, 5, 10, 12]);
+    assert_eq!((set.sync_timeout, set.manifests_size), (Some(Duration::from_secs(90)), 1 << 20));
+    assert!(!set.submodules && set.problems.is_empty(), "{:?}", set.problems);
+    assert!(set.sets.permits("").is_ok() && set.sets.permits("https://b.example").is_ok());
+    assert!(set.sets.permits("https://c.example").unwrap_err().contains("not allowed"));
+    let wrong =
+        parse(json!({"controller.sync.timeout.seconds": "soon", "applicationsetcontroller.policy": "x"}));
+    assert_eq!(wrong.problems.len(), 2, "{:?}", wrong.problems);
 }

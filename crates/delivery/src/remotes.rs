@@ -8,20 +8,37 @@ use std::rc::Rc;
 
 use kustomize::{HelmPull, RepoSpec, Root, World, WorldError};
 use source::git::{Reference, Request};
-use source::{Error, Fetcher, Tree};
+use source::{Credentials, Error, Fetcher, Tree};
 use tokio::runtime::Handle;
 
 /// Fetches for one build.
 pub struct Remotes {
     /// `None` when remote bases are not allowed.
     door: Option<(Fetcher, Handle)>,
+    /// What lets us into the place at an address.
+    keys: Option<Keys>,
     trees: RefCell<HashMap<String, Result<Tree, WorldError>>>,
 }
 
+/// Tells what lets us into the place at an address; may block.
+pub type Keys = Box<dyn Fn(&str) -> Result<Credentials, String>>;
+
 impl Remotes {
+    /// The same, signed in where `keys` know how.
+    pub fn signed_in(door: (Fetcher, Handle), keys: Keys) -> Rc<Remotes> {
+        Rc::new(Remotes { door: Some(door), keys: Some(keys), trees: RefCell::default() })
+    }
+
+    fn credentials(&self, address: &str) -> Result<Credentials, WorldError> {
+        match &self.keys {
+            Some(keys) => keys(address).map_err(WorldError::Failed),
+            None => Ok(Credentials::default()),
+        }
+    }
+
     /// Through a fetcher; `None` refuses every address.
     pub fn new(door: Option<(Fetcher, Handle)>) -> Rc<Remotes> {
-        Rc::new(Remotes { door, trees: RefCell::default() })
+        Rc::new(Remotes { door, keys: None, trees: RefCell::default() })
     }
 
     /// The root that an address names.
@@ -71,7 +88,8 @@ impl Remotes {
         version: &str,
     ) -> Result<source::helm_repo::Chart, WorldError> {
         let (fetcher, runtime) = self.door()?;
-        let request = source::helm_repo::Request::new(repository);
+        let mut request = source::helm_repo::Request::new(repository);
+        request.credentials = self.credentials(repository)?;
         runtime
             .block_on(fetcher.helm_chart(&request, name, version))
             .map_err(|error| WorldError::Failed(error.to_string()))
@@ -89,7 +107,8 @@ impl Remotes {
             return std::fs::read(&path)
                 .map_err(|error| WorldError::Failed(format!("{}: {error}", path.display())));
         }
-        let request = source::helm_repo::Request::new(url);
+        let mut request = source::helm_repo::Request::new(url);
+        request.credentials = self.credentials(url)?;
         runtime
             .block_on(fetcher.helm_archive(&request, url))
             .map_err(|error| WorldError::Failed(error.to_string()))
@@ -119,8 +138,10 @@ impl Remotes {
             ],
         };
         let mut first: Option<Error> = None;
+        let credentials = self.credentials(&spec.clone)?;
         for reference in tries {
             let mut request = Request::new(address(&spec.clone));
+            request.credentials = credentials.clone();
             request.reference = reference;
             request.recurse_submodules = spec.submodules;
             request.timeout = spec.time_limit();

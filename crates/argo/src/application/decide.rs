@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::spec::Spec;
 use super::state::State;
+use crate::settings::Healing;
 use crate::sync::operation::Operation;
 
 /// What the policy comes to.
@@ -24,8 +25,6 @@ pub enum Verdict {
     Refused(String),
 }
 
-/// The first pause between two repairs of the same drift, what it grows by, and the longest.
-const HEAL: (u64, u64, u64) = (2, 3, 300);
 /// The longest time after which a repair counts as the first again.
 const CALM: Duration = Duration::from_secs(600);
 
@@ -35,6 +34,7 @@ pub fn automated(
     state: &State,
     status: &Value,
     revisions: &[String],
+    healing: Healing,
     now: Timestamp,
 ) -> Verdict {
     let last = get(status, &["operationState"]).unwrap_or(&Value::Null);
@@ -61,7 +61,7 @@ pub fn automated(
     }
     match str_at(last, &["phase"]) {
         "Succeeded" if !policy.self_heal => Verdict::Nothing,
-        "Succeeded" => heal(spec, state, last, revisions, policy.prune, now),
+        "Succeeded" => heal(spec, state, last, revisions, healing, now),
         // Where Argo CD would give up for ever, this goes on, after growing pauses.
         _ => Verdict::Sync(Box::new(full())),
     }
@@ -86,7 +86,7 @@ fn heal(
     state: &State,
     last: &Value,
     revisions: &[String],
-    prune: bool,
+    healing: Healing,
     now: Timestamp,
 ) -> Verdict {
     let finished: Option<Timestamp> = str_at(last, &["finishedAt"]).parse().ok();
@@ -96,13 +96,11 @@ fn heal(
     let healed = bool_at(last, &["operation", "initiatedBy", "automated"]);
     let before = get_i64(last, &["operation", "sync", "autoHealAttemptsCount"]).unwrap_or(0);
     let before = if healed && since < CALM { u32::try_from(before).unwrap_or(0) } else { 0 };
-    let pause = match before {
-        0 => Duration::ZERO,
-        count => Duration::from_secs(HEAL.0.saturating_mul(HEAL.1.saturating_pow(count - 1)).min(HEAL.2)),
-    };
+    let pause = healing.pause(before);
     if since < pause {
         return Verdict::Later(pause - since);
     }
+    let prune = spec.automated.is_some_and(|policy| policy.prune);
     let mut operation =
         Operation::automated(revisions, spec.multiple, prune, &spec.options, &state.out_of_sync());
     operation.raw["sync"]["autoHealAttemptsCount"] = json!(before.saturating_add(1));
@@ -151,8 +149,9 @@ mod tests {
     #[test]
     fn a_new_revision_is_synced_once() {
         let (revisions, drift) = (["abc".to_owned()], state(&[("a", true)]));
-        let verdict =
-            |policy: Value, status: &Value| automated(&spec(policy), &drift, status, &revisions, now());
+        let verdict = |policy: Value, status: &Value| {
+            automated(&spec(policy), &drift, status, &revisions, Healing::default(), now())
+        };
         assert!(matches!(verdict(json!({}), &Value::Null), Verdict::Sync(_)));
         assert!(matches!(verdict(json!({}), &done("Succeeded")), Verdict::Nothing));
         assert!(matches!(verdict(json!({}), &done("Failed")), Verdict::Sync(_)));
@@ -167,7 +166,9 @@ mod tests {
     fn pruning_is_asked_for() {
         let revisions = ["abc".to_owned()];
         let extra = state(&[("a", false)]);
-        let verdict = |policy: Value| automated(&spec(policy), &extra, &Value::Null, &revisions, now());
+        let verdict = |policy: Value| {
+            automated(&spec(policy), &extra, &Value::Null, &revisions, Healing::default(), now())
+        };
         assert!(matches!(verdict(json!({})), Verdict::Nothing));
         assert!(matches!(verdict(json!({"prune": true})), Verdict::Refused(_)));
         assert!(matches!(verdict(json!({"prune": true, "allowEmpty": true})), Verdict::Sync(_)));

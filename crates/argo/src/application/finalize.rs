@@ -224,7 +224,7 @@ async fn run_hooks(pass: &mut Pass, frame: &Frame<'_>, which: Hook) -> Result<()
         first: 0,
         revisions: &[],
         max_age: frame.shared.options.refresh,
-        build_options: &frame.installation.settings.kustomize_options,
+        installation: frame.installation,
         // What is to be deleted was applied already.
         signers: None,
         site: frame.site,

@@ -26,8 +26,8 @@ use crate::sites::Site;
 
 /// Where the sources of a hydrator stand among those that are remembered.
 const DRY: usize = usize::MAX;
-/// Who commits.
-const AUTHOR: &str = "Argo CD <argo-cd@example.com>";
+/// Who commits, when the installation does not say it.
+const AUTHOR: (&str, &str) = ("Argo CD", "argo-cd@example.com");
 /// What is said, when the installation does not say it.
 const MESSAGE: &str = "{{ .metadata.drySha | trunc 7 }}: hydrate {{ .metadata.repoURL }}";
 
@@ -99,7 +99,7 @@ pub(super) async fn hydrate(
         first: DRY,
         revisions: &[],
         max_age: if asked { Duration::ZERO } else { max_age },
-        build_options: &installation.settings.kustomize_options,
+        installation,
         signers: None,
         site,
     };
@@ -112,6 +112,7 @@ pub(super) async fn hydrate(
         }
     };
     let revision = loaded.revisions.first().cloned().unwrap_or_default();
+    pass.set(&["sourceHydrator", "lastComparedDryRevision"], json!(revision));
     let last =
         get(pass.status(), &["sourceHydrator", "lastSuccessfulOperation"]).cloned().unwrap_or_default();
     let same = str_at(&last, &["drySHA"]) == revision && last.get("sourceHydrator") == Some(job.block);
@@ -138,7 +139,10 @@ pub(super) async fn hydrate(
             operation["finishedAt"] = json!(now);
             pass.set(
                 &["sourceHydrator"],
-                json!({"currentOperation": operation, "lastSuccessfulOperation": done}),
+                json!({
+                    "currentOperation": operation, "lastSuccessfulOperation": done,
+                    "lastComparedDryRevision": revision,
+                }),
             );
             pass.hydrated();
             Ok(true)
@@ -178,18 +182,22 @@ async fn commit(
 ) -> Result<String, String> {
     let repositories: &Repositories = &shared.repositories;
     let mut request = Request::new(plain(job.url));
-    request.credentials = repositories.write_credentials(&pass.context.cluster, job.url).await?;
+    let project = Spec::of(&pass.object).project;
+    request.credentials = repositories.write_credentials(&pass.context.cluster, job.url, &project).await?;
     let at = |branch: &str| Reference { branch: Some(branch.to_owned()), ..Reference::default() };
     let branches = shared.options.fetcher.git_branches(&request).await.map_err(|error| error.to_string())?;
     let there = |branch: &str| branches.iter().any(|known| known == branch);
     let base = [job.target, job.sync].into_iter().find(|branch| there(branch));
     request.reference = at(base.unwrap_or(job.target));
     let metadata = json!({"repoURL": str_at(job.block, &["drySource", "repoURL"]), "drySha": revision});
+    let settings = &installation.settings;
+    let or = |given: &'_ str, default: &str| if given.is_empty() { default } else { given }.to_owned();
+    let (name, address) = (or(&settings.committer.0, AUTHOR.0), or(&settings.committer.1, AUTHOR.1));
     let commit = NewCommit {
-        files: files(job, &metadata, objects),
-        author: AUTHOR.to_owned(),
+        files: files(job, &metadata, objects, &settings.hydrate_readme)?,
+        author: format!("{name} <{address}>"),
         time: pass.context.clock().now().as_second(),
-        message: message(&installation.settings.hydrate_message, &metadata)?,
+        message: message(&settings.hydrate_message, &metadata)?,
         targets: vec![format!("refs/heads/{}", job.target)],
         force: false,
         begins: base.is_none(),
@@ -202,28 +210,41 @@ async fn commit(
 
 fn message(template: &str, metadata: &Value) -> Result<String, String> {
     let template = if template.is_empty() { MESSAGE } else { template };
-    let failed = |why: String| format!("sourceHydrator.commitMessageTemplate: {why}");
+    filled("sourceHydrator.commitMessageTemplate", template, &json!({"metadata": metadata}))
+}
+
+fn filled(setting: &str, template: &str, data: &Value) -> Result<String, String> {
+    let failed = |why: String| format!("{setting}: {why}");
     let mut templates = Templates::sprig(MissingKey::Invalid);
     templates.parse("message", template).map_err(|error| failed(error.to_string()))?;
     let host = FixedHost::new(0, 1);
     let mut env = Env::new(&host);
-    let data = gotemplate::Value::from_json(&json!({"metadata": metadata}));
+    let data = gotemplate::Value::from_json(data);
     templates.execute("message", &data, &mut env).map_err(|error| failed(error.to_string()))
 }
 
 /// What the branch is to hold: the manifests, where they come from, and a word for who reads it.
-fn files(job: &Job<'_>, metadata: &Value, objects: &[Value]) -> BTreeMap<String, Vec<u8>> {
+fn files(
+    job: &Job<'_>,
+    metadata: &Value,
+    objects: &[Value],
+    readme: &str,
+) -> Result<BTreeMap<String, Vec<u8>>, String> {
     let manifests: Vec<String> = objects.iter().map(yaml::to_string).collect();
     let pretty = format!("{metadata:#}\n").into_bytes();
     let (url, revision) = (str_at(metadata, &["repoURL"]), str_at(metadata, &["drySha"]));
     let folder = str_at(job.block, &["drySource", "path"]);
-    let readme = format!(
-        "# Manifests\n\nRendered from `{folder}` of {url} at `{revision}`. Changes belong there: this folder is written anew.\n"
-    );
-    BTreeMap::from([
+    let readme = match readme {
+        "" => format!(
+            "# Manifests\n\nRendered from `{folder}` of {url} at `{revision}`. Changes belong there: this folder is \
+             written anew.\n"
+        ),
+        template => filled("sourceHydrator.readmeMessageTemplate", template, metadata)?,
+    };
+    Ok(BTreeMap::from([
         ("hydrator.metadata".to_owned(), pretty.clone()),
         (format!("{}/hydrator.metadata", job.path), pretty),
         (format!("{}/manifest.yaml", job.path), manifests.join("---\n").into_bytes()),
         (format!("{}/README.md", job.path), readme.into_bytes()),
-    ])
+    ]))
 }

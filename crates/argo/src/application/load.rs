@@ -11,7 +11,9 @@ use object::{Gvk, Value};
 
 use super::pass::Pass;
 use super::spec::{Origin, Source, Spec};
+use crate::installation::Installation;
 use crate::options::Shared;
+use crate::project::Signers;
 use crate::render::{self, Input, Tool, Trees};
 use crate::repositories::{Address, Fetched};
 use crate::sites::Site;
@@ -50,10 +52,10 @@ pub struct Wanted<'a> {
     pub revisions: &'a [String],
     /// How old what is known may be.
     pub max_age: Duration,
-    /// `kustomize.buildOptions`.
-    pub build_options: &'a str,
+    /// The installation's settings.
+    pub installation: &'a Installation,
     /// The keys of which one must have signed commits.
-    pub signers: Option<&'a [String]>,
+    pub signers: Option<&'a Signers>,
     /// The cluster that charts may ask about.
     pub site: &'a Site,
 }
@@ -68,12 +70,14 @@ pub async fn load(shared: &Shared, pass: &Pass, spec: &Spec, wanted: &Wanted<'_>
         .map(|(at, source)| {
             let named = wanted.revisions.get(at).map(String::as_str).filter(|revision| !revision.is_empty());
             let mut address = Address::of(source, named);
-            if address.origin == Origin::Git {
-                address.signers = wanted.signers.map(<[String]>::to_vec);
+            address.submodules = wanted.installation.parameters.submodules;
+            address.project.clone_from(&spec.project);
+            if let Some(signers) = wanted.signers.filter(|_| address.origin == Origin::Git) {
+                address.signers = signers.of(&address.url).map_err(failed)?;
             }
-            address
+            Ok(address)
         })
-        .collect();
+        .collect::<Result<_, Fault>>()?;
     let fetches = addresses.iter().map(|address| shared.repositories.get(&context, address, wanted.max_age));
     let Some(fetched) = context.unless_cancelled(futures::future::join_all(fetches)).await else {
         return Err(Fault::Preempted);
@@ -187,6 +191,14 @@ impl One<'_> {
             let versions: Vec<&str> = capabilities.api_versions.iter().map(String::as_str).collect();
             env.insert("KUBE_API_VERSIONS".into(), versions.join(","));
         }
+        let settings = &self.wanted.installation.settings;
+        let version = str_at(&source, &["kustomize", "version"]);
+        let terms = render::Terms {
+            build_options: settings.kustomize_options(version).map_err(failed)?.to_owned(),
+            schemes: settings.values_schemes.clone(),
+            disabled: settings.disabled_tools.clone(),
+            manifests_size: self.wanted.installation.parameters.manifests_size,
+        };
         let mut hasher = DefaultHasher::new();
         capabilities.api_versions.hash(&mut hasher);
         capabilities.kube_version.version.hash(&mut hasher);
@@ -199,7 +211,7 @@ impl One<'_> {
             capabilities: hasher.finish(),
             plugins,
             run_plugins: self.shared.options.plugins,
-            build_options: self.wanted.build_options.to_owned(),
+            terms,
         };
         let unit = (context.key.clone(), self.wanted.first.saturating_add(self.at));
         let renders = &self.shared.options.renders;
@@ -209,9 +221,15 @@ impl One<'_> {
         let door = (self.shared.options.fetcher.clone(), tokio::runtime::Handle::current());
         let (trees, work, now) = (self.trees.clone(), input.clone(), context.clock().now());
         let evaluator = self.shared.options.jsonnet.clone();
+        let (repositories, cluster) = (self.shared.repositories.clone(), context.cluster.clone());
+        let project = self.spec.project.clone();
         let done = context
             .compute(move || {
-                let means = render::Means { door, evaluator: &evaluator, now };
+                let runtime = door.1.clone();
+                let keys = Box::new(move |address: &str| {
+                    runtime.block_on(repositories.remote(&cluster, address, &project))
+                });
+                let means = render::Means { door, keys, evaluator: &evaluator, now };
                 render::render(&trees, &work, &capabilities, means)
             })
             .await;

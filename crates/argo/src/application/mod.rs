@@ -1,5 +1,6 @@
 //! Application: sources to objects, objects beside what is live, a sync when it is due, and the status.
 
+mod addresses;
 mod decide;
 mod finalize;
 mod hydrate;

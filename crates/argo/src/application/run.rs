@@ -21,7 +21,7 @@ use crate::health::{self, Status};
 use crate::installation::Installation;
 use crate::names;
 use crate::options::Shared;
-use crate::project::{Decision, Subject};
+use crate::project::{Decision, Signers, Subject};
 use crate::sync::operation::Operation;
 
 /// The longest pause between two tries.
@@ -60,6 +60,8 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, context: Context, object: Va
 
 async fn whole(shared: &Arc<Shared>, pass: &mut Pass) -> Result<Outcome, cluster::Error> {
     let installation = Installation::read(&pass.context, &shared.options.namespace).await?;
+    let problems = installation.settings.problems.iter().chain(&installation.parameters.problems);
+    shared.tell(problems);
     let looks = pass.look.as_ref().map(|look| look.revisions.clone());
     if meta::deletion_timestamp(&pass.object).is_some() {
         if looks.is_some() {
@@ -98,7 +100,7 @@ async fn whole(shared: &Arc<Shared>, pass: &mut Pass) -> Result<Outcome, cluster
         }
         Some(_) => Duration::ZERO,
         None => match installation.settings.reconciliation {
-            Some(seconds) => Duration::from_secs(seconds),
+            Some(every) => every,
             None => shared.options.refresh,
         },
     };
@@ -115,8 +117,8 @@ async fn whole(shared: &Arc<Shared>, pass: &mut Pass) -> Result<Outcome, cluster
         first: 0,
         revisions: looks.as_deref().unwrap_or_default(),
         max_age,
-        build_options: &installation.settings.kustomize_options,
-        signers: signers.as_deref(),
+        installation: &installation,
+        signers: Some(&signers),
         site: &site,
     };
     let loaded = match load::load(shared, pass, &spec, &wanted).await {
@@ -133,7 +135,7 @@ async fn whole(shared: &Arc<Shared>, pass: &mut Pass) -> Result<Outcome, cluster
         installation: &installation,
         rules,
         project,
-        asking: Asking::of(&pass.object, installation.server_side_diff),
+        asking: Asking::of(&pass.object, installation.parameters.server_side_diff),
     };
     let done = Look { signers, shared, frame: &frame, spec: &spec, loaded }.at(pass).await;
     match done {
@@ -148,7 +150,7 @@ async fn whole(shared: &Arc<Shared>, pass: &mut Pass) -> Result<Outcome, cluster
 
 /// The rest of a pass, once it is known what is wanted.
 struct Look<'a> {
-    signers: Option<Vec<String>>,
+    signers: Signers,
     shared: &'a Arc<Shared>,
     frame: &'a Frame<'a>,
     spec: &'a Spec,
@@ -238,7 +240,9 @@ impl Look<'_> {
             Some(operation) => Some(operation),
             None => {
                 let now = pass.context.clock().now();
-                match decide::automated(self.spec, state, pass.status(), &self.loaded.revisions, now) {
+                let healing = self.frame.installation.parameters.healing;
+                let revisions = &self.loaded.revisions;
+                match decide::automated(self.spec, state, pass.status(), revisions, healing, now) {
                     Verdict::Nothing => None,
                     Verdict::Sync(operation) => Some(*operation),
                     Verdict::Later(time) => {
@@ -338,6 +342,7 @@ impl Look<'_> {
             Some((namespace, name)) => {
                 Ok(cluster.as_user(&format!("system:serviceaccount:{namespace}:{name}")))
             }
+            None if !self.frame.installation.settings.enforced => Ok(cluster),
             None => Err(format!(
                 "no matching service account found for destination server {} and namespace {}",
                 at.server, at.namespace
@@ -385,8 +390,8 @@ impl Look<'_> {
             first: 0,
             revisions: &named,
             max_age: self.shared.options.refresh,
-            build_options: &self.frame.installation.settings.kustomize_options,
-            signers: self.signers.as_deref(),
+            installation: self.frame.installation,
+            signers: Some(&self.signers),
             site: self.frame.site,
         };
         let loaded = match load::load(self.shared, pass, &spec, &wanted).await {

@@ -556,6 +556,12 @@ impl State {
         }))
     }
 
+    /// Where what is live answers people.
+    pub fn addresses(&self) -> Vec<String> {
+        let live = self.items.iter().filter_map(|item| item.resource.live.as_ref());
+        live.flat_map(super::addresses::of).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
     /// The images of all wanted objects.
     pub fn images(&self) -> Vec<String> {
         let mut images = BTreeSet::new();

@@ -1,5 +1,7 @@
 //! One sync of an application: what it does, and how it is told.
 
+use std::time::Duration;
+
 use cluster::{ErrorKind, EventType};
 use controller::Cause;
 use delivery::fields::{list_at, str_at};
@@ -94,7 +96,15 @@ pub async fn sync(pass: &mut Pass, job: &Job<'_>) -> Result<(), Option<Cause>> {
         results: Vec::new(),
     };
     pass.context.progress(format!("syncing {} objects", planned.len()));
-    let done = runner.run(pass, planned).await;
+    let limit = installation.parameters.sync_timeout;
+    let over = over(pass, limit);
+    let done = tokio::select! {
+        done = runner.run(pass, planned) => done,
+        () = over => Err(Stop::Failed {
+            message: "Operation terminated, triggered by controller sync timeout".into(),
+            object: None,
+        }),
+    };
     let results = runner.results;
     match done {
         Err(Stop::Preempted) => Err(None),
@@ -109,6 +119,22 @@ pub async fn sync(pass: &mut Pass, job: &Job<'_>) -> Result<(), Option<Cause>> {
             let line = format!("Sync operation to {shown} succeeded");
             pass.event(EventType::Normal, "OperationCompleted", &line);
             Ok(())
+        }
+    }
+}
+
+/// Waits until a sync has taken as long as it may, counted from its first try.
+fn over(pass: &Pass, limit: Option<Duration>) -> impl Future<Output = ()> + use<> {
+    let clock = pass.context.clock().clone();
+    let state = get(&pass.object, &["status", "operationState"]).filter(|_| pass.context.attempts > 0);
+    let began = state.and_then(|state| str_at(state, &["startedAt"]).parse::<jiff::Timestamp>().ok());
+    let now = clock.now();
+    let spent =
+        began.and_then(|began| Duration::try_from(now.duration_since(began)).ok()).unwrap_or_default();
+    async move {
+        match limit {
+            Some(limit) => clock.sleep(limit.saturating_sub(spent)).await,
+            None => std::future::pending().await,
         }
     }
 }

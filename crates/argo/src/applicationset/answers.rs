@@ -14,8 +14,10 @@ use super::kind::{ApplicationSets, REFRESH, interval};
 use super::{Answer, Question};
 use crate::application::spec::Origin;
 use crate::forges::{self, Secrets};
+use crate::names;
 use crate::options::Shared;
 use crate::repositories::Address;
+use crate::settings::{Parameters, SetParameters};
 
 /// What forges and plugins said, as long as it counts: a set is looked at far more often than they are asked.
 pub(super) type Known = std::sync::Mutex<BTreeMap<(Key, Question), Said>>;
@@ -33,6 +35,8 @@ struct Beside<'a> {
     context: &'a Context,
     shared: &'a Shared,
     namespace: &'a str,
+    /// Do only Secrets count that are labelled as those of forges?
+    strict: bool,
 }
 
 impl Secrets for Beside<'_> {
@@ -49,6 +53,13 @@ impl Secrets for Beside<'_> {
             let found = found.map_err(|error| format!("{place}: {error}"))?;
             let found = found.ok_or_else(|| format!("{place} not found"))?;
             let text = match kind {
+                "Secret" if self.strict && meta::label(&found, names::SECRET_TYPE) != Some("scm-creds") => {
+                    return Err(format!(
+                        "secret {}/{name} is not a valid SCM creds secret: secret must have label {:?}=\"scm-creds\"",
+                        self.namespace,
+                        names::SECRET_TYPE
+                    ));
+                }
                 "Secret" => {
                     secret_data(&found).get(key).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
                 }
@@ -74,9 +85,10 @@ impl ApplicationSets {
         context: &Context,
         set: &Value,
         question: &Question,
+        parameters: &Parameters,
     ) -> Result<Result<Answer, String>, cluster::Error> {
         Ok(match question {
-            Question::Files { repo, revision, .. } => {
+            Question::Files { repo, revision, project } => {
                 let revision = if revision.is_empty() { "HEAD" } else { revision };
                 let address = Address {
                     origin: Origin::Git,
@@ -84,8 +96,12 @@ impl ApplicationSets {
                     revision: revision.to_owned(),
                     chart: String::new(),
                     signers: None,
+                    project: project.clone(),
+                    submodules: parameters.sets.submodules,
+                    pass_credentials: false,
+                    tag_prefix: String::new(),
                 };
-                let age = self.shared.options.refresh;
+                let age = parameters.sets.requeue.unwrap_or(self.shared.options.refresh);
                 let fetched = self.shared.repositories.get(context, &address, age).await;
                 fetched.map(|fetched| Answer::Files(Arc::new(fetched.tree.clone())))
             }
@@ -95,7 +111,7 @@ impl ApplicationSets {
             }
             Question::Decisions(spec) => self.decisions(context, set, spec).await?,
             Question::Repositories(spec) | Question::PullRequests(spec) | Question::Plugin(spec) => {
-                self.forge(context, set, question, spec).await
+                self.forge(context, set, question, spec, &parameters.sets).await
             }
         })
     }
@@ -155,6 +171,7 @@ impl ApplicationSets {
         set: &Value,
         question: &Question,
         spec: &str,
+        parameters: &SetParameters,
     ) -> Result<Answer, String> {
         let slot = (context.key.clone(), question.clone());
         let now = context.clock().now();
@@ -162,7 +179,7 @@ impl ApplicationSets {
         let asked = meta::annotation(set, REFRESH).is_some();
         {
             let mut known = self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let longest = interval(set);
+            let longest = interval(set, parameters);
             // What nobody asks any more goes.
             known.retain(|(key, _), said| {
                 *key != slot.0
@@ -179,7 +196,11 @@ impl ApplicationSets {
         let spec: Value = serde_json::from_str(spec).map_err(|error| error.to_string())?;
         let own = meta::namespace(set).unwrap_or_default();
         let home = self.shared.options.namespace.as_str();
-        let beside = |namespace| Beside { context, shared: &self.shared, namespace };
+        if !matches!(question, Question::Plugin(_)) {
+            parameters.permits(&forges::api(&spec))?;
+        }
+        let strict = parameters.strict_tokens && !matches!(question, Question::Plugin(_));
+        let beside = |namespace| Beside { context, shared: &self.shared, namespace, strict };
         let addresses = &self.shared.options.forges;
         let sets = match question {
             Question::Repositories(_) => forges::repositories(&spec, addresses, &beside(own)).await,

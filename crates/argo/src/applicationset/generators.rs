@@ -39,8 +39,17 @@ pub struct Generators<'a> {
     pub project: &'a str,
     /// Whether selectors of nested generators count (`spec.applyNestedSelectors`).
     pub nested_selectors: bool,
+    /// How repositories are looked at.
+    pub sight: Sight,
+}
+
+/// How generators look at repositories.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sight {
     /// Whether files are matched by the newer rules, where only `**` crosses folders.
     pub new_globbing: bool,
+    /// Whether folders count that begin with a dot.
+    pub hidden_folders: bool,
 }
 
 /// What one generator of an entry made, with the template that is merged over the set's own.

@@ -14,12 +14,14 @@ use super::answers::Known;
 use super::policy::{self, Policy, Step};
 use super::rolling::{self, Turn};
 use super::status::Status;
-use super::{Answer, Error, Generated, Question, generate};
+use super::{Answer, Error, Generated, Question, Sight, deletion, generate};
+use crate::installation::Installation;
 use crate::names::{self, APPLICATION, APPLICATION_SET, GROUP, VERSION};
 use crate::options::Shared;
+use crate::settings::{Parameters, SetParameters};
 
 /// Who writes Applications and the set's status.
-const MANAGER: &str = "argocd-applicationset-controller";
+pub(super) const MANAGER: &str = "argocd-applicationset-controller";
 /// Asks for a look at a set.
 pub(super) use crate::names::SET_REFRESH as REFRESH;
 /// How often a set is looked at when its generators do not say.
@@ -106,13 +108,13 @@ impl Kind for ApplicationSets {
 }
 
 /// How often a set is to be looked at: as its most impatient generator says. Who asks others asks them seldom.
-pub(super) fn interval(set: &Value) -> Duration {
-    fn least(value: &Value, found: &mut Option<Duration>) {
+pub(super) fn interval(set: &Value, parameters: &SetParameters) -> Duration {
+    fn least(value: &Value, every: Duration, found: &mut Option<Duration>) {
         match value {
             Value::Object(map) => {
                 for (name, spec) in map {
                     let default = match name.as_str() {
-                        "git" | "clusterDecisionResource" => Some(EVERY),
+                        "git" | "clusterDecisionResource" => Some(every),
                         "scmProvider" | "pullRequest" | "plugin" => Some(SELDOM),
                         _ => None,
                     };
@@ -120,30 +122,33 @@ pub(super) fn interval(set: &Value) -> Duration {
                     let own = default.map(|default| seconds.map_or(default, Duration::from_secs));
                     *found = found.iter().copied().chain(own).min();
                     if name != "template" {
-                        least(spec, found);
+                        least(spec, every, found);
                     }
                 }
             }
-            Value::Array(list) => list.iter().for_each(|value| least(value, found)),
+            Value::Array(list) => list.iter().for_each(|value| least(value, every, found)),
             _ => {}
         }
     }
     let mut found = None;
-    least(get(set, &["spec", "generators"]).unwrap_or(&Value::Null), &mut found);
-    found.unwrap_or(EVERY)
+    let every = parameters.requeue.unwrap_or(EVERY);
+    least(get(set, &["spec", "generators"]).unwrap_or(&Value::Null), every, &mut found);
+    found.unwrap_or(every)
 }
 
 impl ApplicationSets {
     async fn pass(&self, context: &Context, set: &Value) -> Result<Outcome, cluster::Error> {
-        // Its Applications name it as their owner: the API server deletes them after it.
+        let installation = Installation::read(context, &self.shared.options.namespace).await?;
+        let parameters = &installation.parameters;
         if meta::deletion_timestamp(set).is_some() {
-            return Ok(Outcome::done());
+            return deletion::delete(context, set, &parameters.sets).await;
         }
+        deletion::keep_order(context, set).await?;
         let namespace = meta::namespace(set).unwrap_or_default();
         let application = names::gvk(APPLICATION);
         context.watch(&application).await?;
         let mut status = Status::new(set, context.clock().stamp());
-        let generated = match self.generated(context, set).await? {
+        let generated = match self.generated(context, set, parameters).await? {
             Ok(generated) => generated,
             Err(error) => {
                 status.failed(error.reason(), &error.to_string());
@@ -164,7 +169,10 @@ impl ApplicationSets {
             desired.iter_mut().for_each(rolling::hold);
             turns = self.turns(context, set, &desired, &existing);
         }
-        let steps = match policy::plan(set, &desired, &existing, Policy::of(set, None, true)) {
+        let policy = Policy::of(set, parameters.sets.policy, parameters.sets.may_override);
+        let kept = policy::Kept::of(set, &parameters.sets);
+        let steps = match policy::plan(set, &desired, &existing, policy, &kept) {
+            Ok(_) if parameters.sets.dry_run => Vec::new(),
             Ok(steps) => steps,
             Err(why) => {
                 status.failed("UpdateApplicationError", &why);
@@ -175,7 +183,7 @@ impl ApplicationSets {
         let failures = self.carry_out(context, namespace, steps).await;
         for wanted in &desired {
             if let Ok(key) = Key::of(wanted) {
-                context.follow(&key, kept, &kept(context.cluster.store().get(&key).as_ref()));
+                context.follow(&key, corrected, &corrected(context.cluster.store().get(&key).as_ref()));
             }
         }
         self.start_syncs(context, namespace, &existing, &turns).await?;
@@ -183,12 +191,12 @@ impl ApplicationSets {
             Some(first) => status.failed("UpdateApplicationError", first),
             None => status.succeeded(&turns, rolling::is_rolling(set)),
         }
-        status.resources(&desired, &existing);
+        status.resources(&desired, &existing, parameters.sets.most_resources);
         status.turns(&turns);
         self.write(context, set, status).await?;
         Ok(match failures.into_iter().next() {
             Some(first) => Outcome::retry(Duration::from_secs(60), Cause::new(first)),
-            None => Outcome::after(interval(set)),
+            None => Outcome::after(interval(set, &parameters.sets)),
         })
     }
 
@@ -197,19 +205,24 @@ impl ApplicationSets {
         &self,
         context: &Context,
         set: &Value,
+        parameters: &Parameters,
     ) -> Result<Result<Generated, Error>, cluster::Error> {
         let mut answers: BTreeMap<Question, Result<Answer, String>> = BTreeMap::new();
         let now = context.clock().now().as_second();
         for _ in 0..ROUNDS {
             let (owned, known) = (set.clone(), answers.clone());
-            let done = context.compute(move || generate(&owned, &known, false, now)).await;
+            let sight = Sight {
+                new_globbing: parameters.sets.new_globbing,
+                hidden_folders: parameters.hidden_folders,
+            };
+            let done = context.compute(move || generate(&owned, &known, sight, now)).await;
             let done = match done {
                 Ok(done) => done,
                 Err(why) => Err(Error::Generator(why)),
             };
             let Err(Error::Needs(questions)) = done else { return Ok(done) };
             for question in questions {
-                let answer = self.answer(context, set, &question).await?;
+                let answer = self.answer(context, set, &question, parameters).await?;
                 answers.insert(question, answer);
             }
         }
@@ -322,7 +335,7 @@ impl ApplicationSets {
 }
 
 /// What of an Application the set corrects when others change it, and how it is: the set's status tells of it.
-fn kept(object: Option<&Value>) -> String {
+fn corrected(object: Option<&Value>) -> String {
     let Some(found) = object else { return "absent".to_owned() };
     let part = |path: &[&str]| get(found, path).map(Value::to_string).unwrap_or_default();
     format!("{} {} {} {}", meta::uid(found), part(&["metadata", "labels"]), part(&["spec"]), progress(object))

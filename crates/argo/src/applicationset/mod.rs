@@ -8,6 +8,7 @@
 //! order they may change.
 
 mod answers;
+mod deletion;
 mod flatten;
 mod generators;
 mod globs;
@@ -22,7 +23,7 @@ mod template;
 mod world;
 
 pub(crate) use generators::secret_text;
-pub use generators::{Generators, nested_params};
+pub use generators::{Generators, Sight, nested_params};
 pub use globs::{ls_files, path_match};
 pub use kind::ApplicationSets;
 pub use merge::{combine, sets_by_key};

@@ -1,10 +1,12 @@
 //! What follows for the Applications that are there.
 
+use delivery::fields::strings_at;
 use object::{Value, get, get_str, meta};
 
 use super::Params;
 use crate::diff::Filter;
 use crate::names::{APPLICATION_SET, POST_DELETE_FINALIZER, PRE_DELETE_FINALIZER, REFRESH};
+use crate::settings::SetParameters;
 
 /// Annotations that controllers write: a set never takes them away.
 const KEPT_ANNOTATIONS: [&str; 3] =
@@ -50,8 +52,31 @@ impl Policy {
         matches!(self, Policy::CreateUpdate | Policy::Sync)
     }
 
-    fn deletes(self) -> bool {
+    pub(super) fn deletes(self) -> bool {
         matches!(self, Policy::CreateDelete | Policy::Sync)
+    }
+}
+
+/// Labels and annotations that a set never takes away from its Applications.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Kept {
+    annotations: Vec<String>,
+    labels: Vec<String>,
+}
+
+impl Kept {
+    /// What the set preserves, what the controller does for all sets, and what controllers write.
+    pub fn of(set: &Value, parameters: &SetParameters) -> Kept {
+        let own = |field: &str| strings_at(set, &["spec", "preservedFields", field]);
+        let always = KEPT_ANNOTATIONS.iter().map(|name| (*name).to_owned());
+        Kept {
+            annotations: own("annotations")
+                .into_iter()
+                .chain(parameters.annotations.iter().cloned())
+                .chain(always)
+                .collect(),
+            labels: own("labels").into_iter().chain(parameters.labels.iter().cloned()).collect(),
+        }
     }
 }
 
@@ -82,7 +107,13 @@ pub fn is_owned(application: &Value, set: &Value) -> bool {
 ///
 /// # Errors
 /// When `spec.ignoreApplicationDifferences` is malformed or fails.
-pub fn plan(set: &Value, desired: &[Value], existing: &[Value], policy: Policy) -> Result<Vec<Step>, String> {
+pub fn plan(
+    set: &Value,
+    desired: &[Value],
+    existing: &[Value],
+    policy: Policy,
+    kept: &Kept,
+) -> Result<Vec<Step>, String> {
     let rules = Ignored::parse(set)?;
     let mut steps = Vec::new();
     for wanted in desired {
@@ -95,7 +126,7 @@ pub fn plan(set: &Value, desired: &[Value], existing: &[Value], policy: Policy) 
                 if owned && !is_owned(found, set) {
                     steps.push(Step::Foreign(name.to_owned()));
                 } else if policy.updates() {
-                    let updated = update(set, found, wanted, &rules)?;
+                    let updated = update(kept, found, wanted, &rules)?;
                     if updated != *found {
                         steps.push(Step::Update(updated));
                     }
@@ -116,14 +147,14 @@ pub fn plan(set: &Value, desired: &[Value], existing: &[Value], policy: Policy) 
 }
 
 /// An Application as it becomes: what the set says, without what others wrote and what does not count.
-fn update(set: &Value, found: &Value, wanted: &Value, rules: &Ignored) -> Result<Value, String> {
+fn update(kept: &Kept, found: &Value, wanted: &Value, rules: &Ignored) -> Result<Value, String> {
     let mut desired = found.clone();
     object::set(&mut desired, &["spec"], wanted.get("spec").cloned().unwrap_or_default());
     if let Some(operation) = wanted.get("operation").filter(|operation| !operation.is_null()) {
         object::set(&mut desired, &["operation"], operation.clone());
     }
-    keep(set, found, wanted, &mut desired, "annotations", &KEPT_ANNOTATIONS);
-    keep(set, found, wanted, &mut desired, "labels", &[]);
+    keep(&kept.annotations, found, wanted, &mut desired, "annotations");
+    keep(&kept.labels, found, wanted, &mut desired, "labels");
     finalizers(found, wanted, &mut desired);
     if let Some(owners) = get(wanted, &["metadata", "ownerReferences"]) {
         object::set(&mut desired, &["metadata", "ownerReferences"], owners.clone());
@@ -132,17 +163,15 @@ fn update(set: &Value, found: &Value, wanted: &Value, rules: &Ignored) -> Result
 }
 
 /// The labels or annotations of the set, and those of the live Application that are preserved.
-fn keep(set: &Value, found: &Value, wanted: &Value, desired: &mut Value, field: &str, always: &[&str]) {
+fn keep(kept: &[String], found: &Value, wanted: &Value, desired: &mut Value, field: &str) {
     let of = |object: &Value| {
         get(object, &["metadata", field]).and_then(Value::as_object).cloned().unwrap_or_default()
     };
     let mut all: Params = of(wanted);
-    let preserved = get(set, &["spec", "preservedFields", field]).and_then(Value::as_array);
-    let preserved = preserved.into_iter().flatten().filter_map(Value::as_str);
     let live = of(found);
-    for key in preserved.chain(always.iter().copied()) {
+    for key in kept {
         if let Some(value) = live.get(key) {
-            all.insert(key.to_owned(), value.clone());
+            all.insert(key.clone(), value.clone());
         }
     }
     match (all.is_empty(), desired.get_mut("metadata").and_then(Value::as_object_mut)) {

@@ -3,7 +3,7 @@
 use object::{Value, get, get_str, meta};
 use serde_json::json;
 
-use super::generators::Generators;
+use super::generators::{Generators, Sight};
 use super::merge::fill;
 use super::{Error, MAX_SETS, Params, Renderer, World};
 use crate::names::{APPLICATION, APPLICATION_SET, FINALIZER, GROUP, VERSION};
@@ -19,7 +19,7 @@ pub struct Generated {
 ///
 /// # Errors
 /// When a generator or template fails, or the world has to find something out first.
-pub fn generate(set: &Value, world: &dyn World, new_globbing: bool, now: i64) -> Result<Generated, Error> {
+pub fn generate(set: &Value, world: &dyn World, sight: Sight, now: i64) -> Result<Generated, Error> {
     let spec = set.get("spec").unwrap_or(&Value::Null);
     let renderer = renderer(spec, now)?;
     let template = spec.get("template").cloned().unwrap_or_default();
@@ -29,7 +29,7 @@ pub fn generate(set: &Value, world: &dyn World, new_globbing: bool, now: i64) ->
         renderer: &renderer,
         project: if project.contains("{{") { "" } else { project },
         nested_selectors: spec.get("applyNestedSelectors") == Some(&Value::Bool(true)),
-        new_globbing,
+        sight,
     };
     let (mut applications, mut open) = (Vec::new(), Vec::new());
     for entry in spec.get("generators").and_then(Value::as_array).into_iter().flatten() {

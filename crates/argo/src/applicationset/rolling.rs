@@ -70,6 +70,20 @@ pub fn is_rolling(set: &Value) -> bool {
     get_str(set, &["spec", "strategy", "type"]) == Some("RollingSync") && !steps(set).is_empty()
 }
 
+/// Whether its Applications are deleted step by step, the last step first.
+pub fn deletes_in_reverse(set: &Value) -> bool {
+    let order = get_str(set, &["spec", "strategy", "deletionOrder"]).unwrap_or_default();
+    is_rolling(set) && order.eq_ignore_ascii_case("Reverse")
+}
+
+/// The Applications by their steps, the first step first; those of no step do not wait for others.
+pub fn by_step<'a>(set: &Value, applications: &'a [Value]) -> Vec<Vec<&'a Value>> {
+    let steps = steps(set);
+    (0..steps.len())
+        .map(|at| applications.iter().filter(|one| step_of(steps, one) == Some(at)).collect())
+        .collect()
+}
+
 fn steps(set: &Value) -> &[Value] {
     get(set, &["spec", "strategy", "rollingSync", "steps"])
         .and_then(Value::as_array)

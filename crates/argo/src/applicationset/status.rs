@@ -82,7 +82,7 @@ impl Status {
         }
     }
 
-    pub(super) fn resources(&mut self, desired: &[Value], existing: &[Value]) {
+    pub(super) fn resources(&mut self, desired: &[Value], existing: &[Value], most: usize) {
         let mut all: Vec<Value> = desired
             .iter()
             .map(|wanted| {
@@ -103,6 +103,7 @@ impl Status {
             .collect();
         all.sort_by(|a, b| get_str(a, &["name"]).cmp(&get_str(b, &["name"])));
         object::set(&mut self.value, &["resourcesCount"], all.len().into());
+        all.truncate(most);
         object::set(&mut self.value, &["resources"], Value::Array(all));
     }
 

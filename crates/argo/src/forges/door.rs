@@ -17,6 +17,9 @@ const MAX_ANSWER: usize = 32 << 20;
 /// The most pages of one list.
 const MAX_PAGES: usize = 500;
 
+/// How the line ends about a list that is not there.
+pub(super) const NOT_FOUND: &str = ": not found";
+
 /// An answer that is still to come.
 pub(super) type Asked<'a, T> = BoxFuture<'a, Result<T, String>>;
 
@@ -198,7 +201,7 @@ impl Http {
         let mut url = first;
         for number in 1..=MAX_PAGES {
             let place = format!("{}{}", url.origin().ascii_serialization(), url.path());
-            let page = self.page(url).await?.ok_or_else(|| format!("{place}: not found"))?;
+            let page = self.page(url).await?.ok_or_else(|| format!("{place}{NOT_FOUND}"))?;
             let found = items(&page.value).ok_or_else(|| format!("{place}: the answer holds no list"))?;
             all.extend(found.iter().cloned());
             if all.len() > MAX_ENTRIES {

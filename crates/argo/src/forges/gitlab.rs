@@ -24,6 +24,10 @@ pub(super) async fn repositories(door: &Door<'_>) -> Result<Listed, String> {
     let topic = door.text("topic");
     let mut query =
         vec![("include_subgroups", yes(flag(door.block, "includeSubgroups"))), ("with_shared", yes(shared))];
+    // Without it archived ones are not listed.
+    if flag(door.block, "includeArchivedRepos") {
+        query.push(("archived", "true"));
+    }
     if !topic.is_empty() {
         query.push(("topic", &topic));
     }

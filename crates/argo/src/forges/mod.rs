@@ -141,6 +141,16 @@ fn forge_of<'a>(spec: &'a Value, names: &[(&str, Forge)]) -> Result<(usize, &'a 
     Ok((at, block))
 }
 
+/// The address of its own that a generator asks, if it names one.
+pub fn api(spec: &Value) -> String {
+    let blocks = spec.as_object().into_iter().flatten().map(|(_, block)| block);
+    blocks
+        .filter_map(|block| get_str(block, &["api"]))
+        .find(|api| !api.is_empty())
+        .unwrap_or_default()
+        .to_owned()
+}
+
 /// The sets of a `scmProvider` generator.
 ///
 /// # Errors
@@ -218,7 +228,11 @@ pub async fn changes(
         Some(Forge::BitbucketServer) => bitbucket::server_changes(&door).await,
         Some(Forge::Azure) | None => azure::changes(&door).await,
     };
-    let listed = listed.map_err(|why| format!("error listing repos: {why}"))?;
+    let listed = match listed {
+        // Who asks for it takes a repository that is gone, or not there yet, for one without change requests.
+        Err(why) if why.ends_with(door::NOT_FOUND) && flag(spec, "continueOnRepoNotFoundError") => Vec::new(),
+        listed => listed.map_err(|why| format!("error listing repos: {why}"))?,
+    };
     let kept = listed.iter().filter(|change| requested.keeps(change));
     Ok(kept.map(Change::params).collect())
 }

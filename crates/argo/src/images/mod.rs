@@ -190,7 +190,10 @@ impl Updater {
                 let found = found.ok_or_else(|| format!("the Secret {namespace}/{name} is not there"))?;
                 self.repositories.open_secret(&found).await?
             }
-            None => self.repositories.credentials(&self.cluster, url).await?,
+            None => {
+                let project = str_at(application, &["spec", "project"]);
+                self.repositories.credentials(&self.cluster, url, project).await?
+            }
         };
         let job = write::Job { application, place, git, changes, url, credentials, commit: &settings.commit };
         write::commit(&self.fetcher, &job, jiff::Timestamp::now()).await

@@ -3,6 +3,7 @@
 
 mod pattern;
 pub mod rbac;
+mod signers;
 mod windows;
 
 use object::{LabelSelector, Value, get, get_str, meta};
@@ -10,6 +11,7 @@ use serde_json::json;
 
 pub(crate) use pattern::permits;
 pub use pattern::{normalize_url, same_repository};
+pub use signers::Signers;
 pub use windows::{Decision, Subject, Window, Windows};
 
 /// The project that Applications without one belong to.
@@ -61,6 +63,11 @@ impl Project {
     /// Its name.
     pub fn name(&self) -> &str {
         meta::name(&self.object)
+    }
+
+    /// As it was read.
+    fn object(&self) -> &Value {
+        &self.object
     }
 
     fn list(&self, field: &str) -> &[Value] {

@@ -8,8 +8,8 @@ use object::Value;
 use super::jsonnet::{self, Evaluator};
 use super::{Failure, Input, glob, join};
 
-/// All files of a source together.
-const MOST_BYTES: usize = 10 << 20;
+/// How a file begins that stands for one in Git LFS.
+const POINTER: &str = "version https://git-lfs.github.com/spec/";
 /// A file with these words, in a comment as a rule, is left out.
 const SKIP: &str = "+argocd:skip-file-rendering";
 
@@ -20,11 +20,16 @@ pub fn render(
     evaluator: &Evaluator,
 ) -> Result<Vec<Value>, Failure> {
     let source = &input.source;
-    let recurse = bool_at(source, &["directory", "recurse"]);
+    let how = Walk {
+        recurse: bool_at(source, &["directory", "recurse"]),
+        any_name: bool_at(source, &["directory", "disableExtensionFilter"]),
+    };
     let include = str_at(source, &["directory", "include"]);
     let exclude = str_at(source, &["directory", "exclude"]);
+    let jsonnet = !input.terms.disabled.contains(&super::Tool::Directory.as_str());
+    let most = input.terms.manifests_size;
     let mut files = Vec::new();
-    collect(world, path, "", recurse, 0, &mut files)?;
+    collect(world, path, "", how, 0, &mut files)?;
     let mut programs = jsonnet::Programs::new(world, path, input, evaluator);
     let mut objects = Vec::new();
     let mut size = 0;
@@ -42,16 +47,23 @@ pub fn render(
         if text.contains(SKIP) {
             continue;
         }
+        if text.starts_with(POINTER) {
+            let line = format!("{shown}: it is kept in Git LFS, which is not fetched from here");
+            return Err(Failure::new(line).at(&shown, 1));
+        }
         if file.ends_with(".jsonnet") {
+            if !jsonnet {
+                continue;
+            }
             objects.extend(programs.objects(&shown)?);
             continue;
         }
         // Programs do not count: what they make is limited.
         size += bytes.len();
-        if size > MOST_BYTES {
+        if most > 0 && size > most {
             return Err(Failure::new(format!(
-                "the manifests of the application are larger than {} MiB together",
-                MOST_BYTES >> 20
+                "the manifests of the application are larger than {most} bytes together \
+                 (reposerver.max.combined.directory.manifests.size)"
             ))
             .at(&shown, 0));
         }
@@ -60,12 +72,21 @@ pub fn render(
     Ok(objects)
 }
 
+/// Which files are looked at.
+#[derive(Clone, Copy)]
+struct Walk {
+    /// Those of folders below, too.
+    recurse: bool,
+    /// Those whose names do not end as manifests do, too.
+    any_name: bool,
+}
+
 /// The files that may be manifests, in the order of their paths.
 fn collect(
     world: &TreeWorld<'_>,
     root: &str,
     below: &str,
-    recurse: bool,
+    how: Walk,
     depth: usize,
     files: &mut Vec<String>,
 ) -> Result<(), Failure> {
@@ -80,10 +101,11 @@ fn collect(
         let inner = if below.is_empty() { name.clone() } else { format!("{below}/{name}") };
         let full = join(root, &inner);
         if world.is_dir(&full) {
-            if recurse {
-                collect(world, root, &inner, recurse, depth + 1, files)?;
+            if how.recurse {
+                collect(world, root, &inner, how, depth + 1, files)?;
             }
-        } else if [".yaml", ".yml", ".json", ".jsonnet"].iter().any(|end| name.ends_with(end)) {
+        } else if how.any_name || [".yaml", ".yml", ".json", ".jsonnet"].iter().any(|end| name.ends_with(end))
+        {
             files.push(inner);
         }
     }

@@ -165,7 +165,7 @@ fn values(worlds: &Worlds<'_>, path: &str, input: &Input, block: &Value) -> Resu
     }
     for parameter in list_at(block, &["fileParameters"]) {
         let (name, file) = (str_at(parameter, &["name"]), str_at(parameter, &["path"]));
-        let text = one_file(worlds, path, &env::substitute(file, &input.env))?.text;
+        let text = one_file(worlds, path, &env::substitute(file, &input.env), &input.terms.schemes)?.text;
         let mut read = |_: &str| Ok(text.clone());
         values.set_file(&format!("{name}=file"), &mut read).map_err(said)?;
     }
@@ -227,15 +227,20 @@ fn locate<'w, 'a>(
     Ok((&worlds.own, full))
 }
 
-fn one_file(worlds: &Worlds<'_>, path: &str, name: &str) -> Result<ValueFile, Failure> {
-    if name.starts_with("http://") || name.starts_with("https://") {
+fn one_file(worlds: &Worlds<'_>, path: &str, name: &str, schemes: &[String]) -> Result<ValueFile, Failure> {
+    let scheme = name.split_once("://").map(|(scheme, _)| scheme);
+    if let Some(scheme) = scheme
+        && !schemes.iter().any(|allowed| allowed == scheme)
+    {
+        let line = format!("{name}: files of values from {scheme} are not allowed (helm.valuesFileSchemes)");
+        return Err(Failure::new(line));
+    }
+    if matches!(scheme, Some("http" | "https")) {
         let bytes = worlds.own.remote_file(name).map_err(|error| Failure::new(format!("{name}: {error}")))?;
         return Ok(ValueFile { shown: name.to_owned(), text: String::from_utf8_lossy(&bytes).into_owned() });
     }
-    if name.contains("://") {
-        return Err(Failure::new(format!(
-            "{name}: only http and https addresses of values files are allowed"
-        )));
+    if scheme.is_some() {
+        return Err(Failure::new(format!("{name}: files of values are fetched over http and https only")));
     }
     let (world, full) = locate(worlds, path, name)?;
     let bytes = world
@@ -289,7 +294,7 @@ fn value_files(
                 continue;
             }
         }
-        files.push(one_file(worlds, path, name)?);
+        files.push(one_file(worlds, path, name, &input.terms.schemes)?);
     }
     Ok(files)
 }

@@ -134,7 +134,7 @@ fn options(input: &Input, now: jiff::Timestamp) -> Result<Options, Failure> {
         helm_seed: super::helm::seed(input),
         ..Options::default()
     };
-    let mut words = input.build_options.split_whitespace().peekable();
+    let mut words = input.terms.build_options.split_whitespace().peekable();
     while let Some(word) = words.next() {
         let (name, value) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
         let on = value != Some("false");

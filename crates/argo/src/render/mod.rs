@@ -63,12 +63,25 @@ pub struct Input {
     pub namespace: String,
     /// A digest of what the cluster can do, where a chart may ask.
     pub capabilities: u64,
-    /// `kustomize.buildOptions`.
-    pub build_options: String,
+    /// What the installation says about it.
+    pub terms: Terms,
     /// The plugins that are declared.
     pub plugins: Vec<Value>,
     /// May they run?
     pub run_plugins: bool,
+}
+
+/// What the installation's settings say about renders.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Terms {
+    /// `kustomize.buildOptions`.
+    pub build_options: String,
+    /// From where files of values may come.
+    pub schemes: Vec<String>,
+    /// Tools that are switched off, as `status.sourceType` has them.
+    pub disabled: Vec<&'static str>,
+    /// The size of all files of a directory together.
+    pub manifests_size: usize,
 }
 
 /// What was looked at: in the source's own tree, then in the trees it refers to by name; and the tool.
@@ -147,6 +160,8 @@ pub fn recall(
 pub struct Means<'a> {
     /// Where remote bases and charts come from.
     pub door: (Fetcher, Handle),
+    /// What lets us in there.
+    pub keys: delivery::remotes::Keys,
     /// Who evaluates Jsonnet.
     pub evaluator: &'a jsonnet::Evaluator,
     /// The time, for certificates.
@@ -163,8 +178,8 @@ pub fn render(
     capabilities: &Capabilities,
     means: Means<'_>,
 ) -> Result<(Rendered, Seen), Failure> {
-    let Means { door, evaluator, now } = means;
-    let remotes = Remotes::new(Some(door));
+    let Means { door, keys, evaluator, now } = means;
+    let remotes = Remotes::signed_in(door, keys);
     let worlds = Worlds {
         own: TreeWorld::new(&trees.own, remotes.clone()),
         lent: trees
@@ -180,7 +195,13 @@ pub fn render(
         return Err(Failure::new(format!("{shown}: app path does not exist")).at(path, 0));
     }
     let plugin = plugin::choose(&worlds.own, &path, input)?;
-    let tool = if plugin.is_some() { Tool::Plugin } else { tool(&worlds.own, &path, &input.source) };
+    let tool = match plugin {
+        Some(_) => Tool::Plugin,
+        // What is switched off leaves plain files.
+        None => Some(tool(&worlds.own, &path, &input.source))
+            .filter(|tool| !input.terms.disabled.contains(&tool.as_str()))
+            .unwrap_or(Tool::Directory),
+    };
     let objects = match tool {
         Tool::Helm => helm::render(&worlds, &path, input, capabilities, now)?,
         Tool::Kustomize => kustomize::render(&worlds.own, &path, input, now)?,

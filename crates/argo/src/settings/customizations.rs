@@ -18,10 +18,8 @@ impl Settings {
             if let Err(error) = self.customizations.insert_fields(name, fields, parse) {
                 self.problem(key, &format!("{name}: {error}"));
             }
-            for (field, updates) in [("ignoreDifferences", false), ("ignoreResourceUpdates", true)] {
-                if let Some(text) = get_str(fields, &[field]) {
-                    self.ignore(key, name, text, updates);
-                }
+            if let Some(text) = get_str(fields, &["ignoreDifferences"]) {
+                self.ignore(key, name, text);
             }
         }
     }
@@ -44,15 +42,15 @@ impl Settings {
                     self.problem(key, &error);
                 }
             }
-            "ignoreDifferences" => self.ignore(key, &name, text, false),
-            "ignoreResourceUpdates" => self.ignore(key, &name, text, true),
-            // Our Lua has its libraries in any case; known types matter to a decoder that we do not need.
-            "useOpenLibs" | "knownTypeFields" => {}
+            "ignoreDifferences" => self.ignore(key, &name, text),
+            // A look at what changed costs no request here, so no change is hidden from it. Our Lua has its libraries in
+            // any case; known types matter to a decoder that we do not need.
+            "ignoreResourceUpdates" | "useOpenLibs" | "knownTypeFields" => {}
             other => self.problem(key, &format!("resource customization type {other} is not supported")),
         }
     }
 
-    fn ignore(&mut self, key: &str, name: &str, text: &str, updates: bool) {
+    fn ignore(&mut self, key: &str, name: &str, text: &str) {
         let Some(value) = self.yaml(key, text) else { return };
         let (group, kind) = match name {
             "all" | "*/*" | "*" => ("*", "*"),
@@ -62,7 +60,7 @@ impl Settings {
             Ok(mut rule) => {
                 group.clone_into(&mut rule.group);
                 kind.clone_into(&mut rule.kind);
-                if updates { self.ignored_updates.push(rule) } else { self.ignored.push(rule) }
+                self.ignored.push(rule);
             }
             Err(error) => self.problem(key, &error),
         }

@@ -2,14 +2,17 @@
 
 mod clusters;
 mod customizations;
+mod parameters;
 mod repositories;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use health::argo::{Customizations, glob};
 use object::{Gvk, Value, get, get_str};
 
 pub use clusters::{Cluster, IN_CLUSTER, LOCAL_SERVER};
+pub use parameters::{Healing, Parameters, SetParameters};
 pub use repositories::{Credentials, Repositories, Repository};
 
 use crate::diff::{Normalize, Rule, StatusField};
@@ -59,8 +62,6 @@ pub struct Settings {
     pub customizations: Customizations,
     /// Differences that do not count, for all Applications.
     pub ignored: Vec<Rule>,
-    /// Changes that do not wake an Application.
-    pub ignored_updates: Vec<Rule>,
     /// What is normalised before a comparison.
     pub normalize: Normalize,
     /// Kinds that are not seen.
@@ -71,18 +72,30 @@ pub struct Settings {
     pub kustomize_options: String,
     /// Options of a version's `kustomize build`.
     pub kustomize_versions: BTreeMap<String, String>,
+    /// Versions of kustomize that sources may ask for by name; this program's own builds for all of them.
+    pub kustomize_known: BTreeSet<String>,
     /// What the source hydrator's commits say, a template.
     pub hydrate_message: String,
+    /// What its `README.md` says, a template.
+    pub hydrate_readme: String,
+    /// Who commits: name and address.
+    pub committer: (String, String),
+    /// Tools that make no manifests here: `Helm`, `Kustomize`, `Directory`.
+    pub disabled_tools: Vec<&'static str>,
+    /// Is the cluster that this runs in a destination (`cluster.inClusterEnabled`)?
+    pub in_cluster: bool,
     /// From where values files may come.
     pub values_schemes: Vec<String>,
-    /// How often sources are looked at, in seconds.
-    pub reconciliation: Option<u64>,
+    /// How often sources are looked at; `Duration::MAX` when never.
+    pub reconciliation: Option<Duration>,
     /// Selectors of projects and the global project that each inherits.
     pub global_projects: Vec<(Value, String)>,
     /// Annotations of Secrets that are masked.
     pub sensitive_annotations: Vec<String>,
     /// Whether destinations' service accounts stand in for the controller.
     pub impersonation: bool,
+    /// Whether a sync fails where no service account fits (`application.sync.impersonation.enforced`).
+    pub enforced: bool,
     /// What could not be read: the settings go on without it, and everybody is told.
     pub problems: Vec<String>,
 }
@@ -93,24 +106,11 @@ fn data(object: &Value) -> impl Iterator<Item = (&str, &str)> {
     map.filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)))
 }
 
-/// A Go duration in seconds; nothing for `0`.
-fn seconds(text: &str) -> Option<u64> {
-    let (mut total, mut number) = (0u64, String::new());
-    for c in text.trim().chars() {
-        let factor = match c {
-            'h' => 3600,
-            'm' => 60,
-            's' => 1,
-            c if c.is_ascii_digit() => {
-                number.push(c);
-                continue;
-            }
-            _ => return None,
-        };
-        total = total.checked_add(number.parse::<u64>().ok()?.checked_mul(factor)?)?;
-        number.clear();
-    }
-    (total > 0 && number.is_empty()).then_some(total)
+/// How often sources are looked at: Go's words for a duration, or days; `0` means never.
+fn every(text: &str) -> Result<Duration, String> {
+    let every =
+        crate::application::spec::parse_duration(text).ok_or_else(|| format!("{text:?} is no duration"))?;
+    Ok(if every.is_zero() { Duration::MAX } else { every })
 }
 
 impl Settings {
@@ -119,6 +119,8 @@ impl Settings {
         let mut settings = Settings {
             instance_label: "app.kubernetes.io/instance".to_owned(),
             values_schemes: vec!["https".to_owned(), "http".to_owned()],
+            in_cluster: true,
+            enforced: true,
             ..Settings::default()
         };
         for (key, value) in data(object) {
@@ -140,11 +142,25 @@ impl Settings {
             "installationID" => self.installation_id = value.to_owned(),
             "kustomize.buildOptions" => self.kustomize_options = value.to_owned(),
             "sourceHydrator.commitMessageTemplate" => self.hydrate_message = value.to_owned(),
+            "sourceHydrator.readmeMessageTemplate" => self.hydrate_readme = value.to_owned(),
+            "commit.author.name" => self.committer.0 = value.to_owned(),
+            "commit.author.email" => self.committer.1 = value.to_owned(),
+            "helm.enable" if value != "true" && !value.is_empty() => self.disabled_tools.push("Helm"),
+            "kustomize.enable" if value != "true" && !value.is_empty() => {
+                self.disabled_tools.push("Kustomize");
+            }
+            "jsonnet.enable" if value != "true" && !value.is_empty() => self.disabled_tools.push("Directory"),
+            "cluster.inClusterEnabled" => self.in_cluster = value != "false",
             "helm.valuesFileSchemes" => {
                 self.values_schemes = value.split(',').map(|scheme| scheme.trim().to_owned()).collect();
             }
-            "timeout.reconciliation" => self.reconciliation = seconds(value),
+            "timeout.reconciliation" if value.is_empty() => {}
+            "timeout.reconciliation" => match every(value) {
+                Ok(every) => self.reconciliation = Some(every),
+                Err(why) => self.problem(key, &why),
+            },
             "application.sync.impersonation.enabled" => self.impersonation = value == "true",
+            "application.sync.impersonation.enforced" => self.enforced = value == "true",
             "resource.sensitive.mask.annotations" => {
                 self.sensitive_annotations = value.split(',').map(|name| name.trim().to_owned()).collect();
             }
@@ -155,6 +171,10 @@ impl Settings {
             _ => {
                 if let Some(version) = key.strip_prefix("kustomize.buildOptions.") {
                     self.kustomize_versions.insert(version.to_owned(), value.to_owned());
+                } else if let Some(version) =
+                    key.strip_prefix("kustomize.path.").or_else(|| key.strip_prefix("kustomize.version."))
+                {
+                    self.kustomize_known.insert(version.to_owned());
                 } else if let Some(rest) = key.strip_prefix("resource.customizations.") {
                     self.customized_one(key, rest, value);
                 }
@@ -225,9 +245,18 @@ impl Settings {
         !built_in && !any(&self.exclusions) && (self.inclusions.is_empty() || any(&self.inclusions))
     }
 
-    /// Options of `kustomize build` for a version.
-    pub fn kustomize_options(&self, version: &str) -> &str {
-        self.kustomize_versions.get(version).map_or(&self.kustomize_options, String::as_str)
+    /// Options of `kustomize build` for the version that a source asks for.
+    ///
+    /// # Errors
+    /// When the installation knows no such version.
+    pub fn kustomize_options(&self, version: &str) -> Result<&str, String> {
+        if version.is_empty() {
+            return Ok(&self.kustomize_options);
+        }
+        if !self.kustomize_known.contains(version) {
+            return Err(format!("kustomize version {version} is not registered"));
+        }
+        Ok(self.kustomize_versions.get(version).map_or(&self.kustomize_options, String::as_str))
     }
 
     /// A project with what the global projects that select it add.

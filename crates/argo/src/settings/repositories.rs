@@ -27,8 +27,8 @@ pub struct Credentials {
     pub github_enterprise: String,
     /// Service account of Google Cloud.
     pub gcp_service_account: String,
-    /// Whether basic authentication is sent at once.
-    pub force_basic: bool,
+    /// Whether a service principal or an identity of Azure signs in.
+    pub azure: bool,
     /// Proxy.
     pub proxy: String,
     /// Whom the proxy is not for.
@@ -55,7 +55,8 @@ impl Credentials {
             github_app: (!app.0.is_empty()).then_some(app),
             github_enterprise: text("githubAppEnterpriseBaseUrl"),
             gcp_service_account: text("gcpServiceAccountKey"),
-            force_basic: text("forceHttpBasicAuth") == "true",
+            azure: text("useAzureWorkloadIdentity") == "true"
+                || !text("azureServicePrincipalClientId").is_empty(),
             proxy: text("proxy"),
             no_proxy: text("noProxy"),
         }
@@ -74,6 +75,7 @@ impl Credentials {
         .iter()
         .all(|text| text.is_empty())
             && self.github_app.is_none()
+            && !self.azure
     }
 }
 
@@ -92,10 +94,8 @@ pub struct Repository {
     pub insecure: bool,
     /// Whether charts come from an OCI registry.
     pub oci: bool,
-    /// Whether large files are fetched.
-    pub lfs: bool,
-    /// How much history is fetched; 0 for all.
-    pub depth: u64,
+    /// Whether a registry is asked over plain HTTP.
+    pub plain_http: bool,
     /// How to sign in.
     pub credentials: Credentials,
 }
@@ -129,7 +129,7 @@ impl Repositories {
     /// it, the credentials of the longest prefix count.
     pub fn find(&self, url: &str, project: &str) -> Repository {
         let same: Vec<&Repository> =
-            self.known.iter().filter(|repository| same_repository(&repository.url, url)).collect();
+            self.known.iter().filter(|repository| same(&repository.url, url)).collect();
         let own = same.iter().find(|repository| repository.project == project && !project.is_empty());
         let found = own.or_else(|| same.iter().find(|repository| repository.project.is_empty()));
         let mut repository = match found {
@@ -139,8 +139,15 @@ impl Repositories {
         if repository.credentials.is_anonymous()
             && let Some(prefix) = self.prefix(url)
         {
+            let (proxy, no_proxy) =
+                (repository.credentials.proxy.clone(), repository.credentials.no_proxy.clone());
             repository.credentials = prefix.credentials.clone();
+            if !proxy.is_empty() {
+                repository.credentials.proxy = proxy;
+                repository.credentials.no_proxy = no_proxy;
+            }
             repository.insecure |= prefix.insecure;
+            repository.plain_http |= prefix.plain_http;
             repository.oci |= prefix.oci;
             if repository.kind.is_empty() {
                 repository.kind.clone_from(&prefix.kind);
@@ -163,6 +170,18 @@ impl Repositories {
     }
 }
 
+impl Repository {
+    /// From a Secret with these fields.
+    pub fn of_secret(secret: &Value) -> Repository {
+        repository(secret)
+    }
+}
+
+/// One repository? Addresses of chart repositories may end with a slash.
+fn same(a: &str, b: &str) -> bool {
+    same_repository(a.trim_end_matches('/'), b.trim_end_matches('/'))
+}
+
 fn repository(secret: &Value) -> Repository {
     let text = |key: &str| secret_text(secret, key);
     Repository {
@@ -172,8 +191,7 @@ fn repository(secret: &Value) -> Repository {
         project: text("project"),
         insecure: text("insecure") == "true" || text("insecureIgnoreHostKey") == "true",
         oci: text("enableOCI") == "true",
-        lfs: text("enableLfs") == "true",
-        depth: text("depth").parse().unwrap_or(0),
+        plain_http: text("insecureOCIForceHttp") == "true",
         credentials: Credentials::of(secret),
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use argo::applicationset::{
-    Answer, Error, Generators, Params, Question, Renderer, World, combine, nested_params, sets_by_key,
+    Answer, Error, Generators, Params, Question, Renderer, Sight, World, combine, nested_params, sets_by_key,
     slugify,
 };
 use object::{Value, get_str};
@@ -134,7 +134,8 @@ fn same(found: &Value, wanted: &Value) -> Result<(), String> {
 }
 
 fn shared<'a>(world: &'a dyn World, renderer: &'a Renderer, new_globbing: bool) -> Generators<'a> {
-    Generators { world, renderer, project: "", nested_selectors: false, new_globbing }
+    let sight = Sight { new_globbing, ..Sight::default() };
+    Generators { world, renderer, project: "", nested_selectors: false, sight }
 }
 
 fn sets(case: &Value, world: &dyn World, entry: &Value, new_globbing: bool) -> Result<(), String> {

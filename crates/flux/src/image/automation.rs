@@ -178,6 +178,7 @@ impl Automations {
             semver: text("semver"),
             name: text("name"),
             commit: text("commit"),
+            ..Default::default()
         };
         request.timeout = duration_at(repository, &["spec", "timeout"]).unwrap_or(Duration::from_secs(60));
         let holder = Pass::new(pass.context.clone(), repository.clone(), "image-automation-controller");

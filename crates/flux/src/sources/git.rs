@@ -84,6 +84,7 @@ impl Fetch for GitRepositories {
                 semver: text(&object, &["spec", "ref", "semver"]),
                 name: text(&object, &["spec", "ref", "name"]),
                 commit: text(&object, &["spec", "ref", "commit"]),
+                ..Default::default()
             };
             request.credentials = git_credentials(&self.shared, pass).await?;
             request.ignore = text(&object, &["spec", "ignore"]);

@@ -55,10 +55,21 @@ pub struct Reference {
     pub tag: Option<String>,
     /// The newest tag in a range of versions.
     pub semver: Option<String>,
+    /// What stands before the version in the names of such tags; others are left out.
+    pub tag_prefix: String,
     /// Any full reference name, such as `refs/pull/420/head`.
     pub name: Option<String>,
     /// A commit.
     pub commit: Option<String>,
+}
+
+impl Reference {
+    /// The best of these tags for a range of versions, by its whole name.
+    fn best(&self, range: &str, tags: &[String]) -> Result<Option<String>> {
+        let versions = tags.iter().filter_map(|tag| tag.strip_prefix(self.tag_prefix.as_str()));
+        let best = crate::version::best(range, versions)?;
+        Ok(best.map(|version| format!("{}{version}", self.tag_prefix)))
+    }
 }
 
 impl Request {

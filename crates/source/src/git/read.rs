@@ -3,7 +3,7 @@
 use super::Reference;
 use crate::ignore::Ignore;
 use crate::tree::{Builder, File, size};
-use crate::{Error, Limits, Result, Tree, version};
+use crate::{Error, Limits, Result, Tree};
 use gix::bstr::ByteSlice;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -50,10 +50,10 @@ pub(crate) fn resolve(repository: &gix::Repository, wanted: &Reference) -> Resul
     }
     if let Some(range) = &wanted.semver {
         let tags = names(repository, "refs/tags/");
-        let tag = version::best(range, tags.iter().map(String::as_str))?.ok_or_else(|| {
+        let tag = wanted.best(range, &tags)?.ok_or_else(|| {
             Error::NotFound(format!("{place}: no tag is in the range {range}{}", have("tags", &tags)))
         })?;
-        return Ok((tag.to_string(), by_name(repository, &[&format!("refs/tags/{tag}")], tag)?));
+        return Ok((tag.to_string(), by_name(repository, &[&format!("refs/tags/{tag}")], &tag)?));
     }
     if let Some(tag) = &wanted.tag {
         return Ok((

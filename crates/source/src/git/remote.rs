@@ -3,7 +3,7 @@
 use super::socks::Door;
 use super::{Reference, Request, read};
 use crate::fetcher::Inner;
-use crate::{Credentials, Error, Result, version};
+use crate::{Credentials, Error, Result};
 use gix::bstr::ByteSlice;
 use gix::progress::Discard;
 use gix::protocol::transport::client::blocking_io::http;
@@ -109,7 +109,7 @@ struct Session<'a> {
 
 impl Session<'_> {
     fn bring(&self) -> Result<(String, gix::ObjectId)> {
-        let Reference { branch, tag, semver, name, commit } = &self.request.reference;
+        let Reference { branch, tag, semver, name, commit, .. } = &self.request.reference;
         if let Some(commit) = commit {
             return Ok((branch.clone().unwrap_or_default(), self.commit(commit, branch.as_deref())?));
         }
@@ -118,7 +118,7 @@ impl Session<'_> {
         }
         if let Some(range) = semver {
             let tags = self.list("refs/tags/")?;
-            let best = version::best(range, tags.iter().map(String::as_str))?;
+            let best = self.request.reference.best(range, &tags)?;
             let tag = best.ok_or_else(|| {
                 let list = read::have("tags", &tags);
                 Error::NotFound(format!("{}: no tag is in the range {range}{list}", self.request.url))

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use delivery::fields::string_map;
 use object::{Gvk, Value, get};
 
 use crate::application::pass::Pass;
@@ -10,7 +11,7 @@ use crate::application::spec::Spec;
 use crate::installation::Installation;
 use crate::names;
 use crate::options::Shared;
-use crate::project::Project;
+use crate::project::{Project, Signers};
 use crate::sites::Site;
 
 /// The project, the cluster, and what is wrong with the spec, its project or its destination.
@@ -25,6 +26,10 @@ pub(super) async fn faults(
         return Ok((Project::everything(), None, faults));
     }
     let site = match shared.sites.find(&pass.context, &spec.destination).await? {
+        Ok(site) if site.is_own() && !installation.settings.in_cluster => {
+            faults.push(format!("cluster {:?} is disabled (cluster.inClusterEnabled)", site.server));
+            None
+        }
         Ok(site) => Some(site),
         Err(why) => {
             faults.push(why);
@@ -81,26 +86,21 @@ pub(super) async fn faults(
     Ok((project, site, faults))
 }
 
-/// The keys of which one must have signed commits, when the project names any.
+/// Who must have signed commits, as the project says, with the keys that the installation trusts.
 pub(super) async fn signers(
     shared: &Shared,
     pass: &Pass,
     project: &Project,
-) -> Result<Option<Vec<String>>, cluster::Error> {
-    let allowed = project.signature_keys();
-    if allowed.is_empty() {
-        return Ok(None);
+) -> Result<Signers, cluster::Error> {
+    let mut signers = Signers::of_project(project);
+    if signers.asks() {
+        let gvk = Gvk::new("", "v1", "ConfigMap");
+        let home = &shared.options.namespace;
+        let found =
+            pass.context.read(&gvk, home, "argocd-gpg-keys-cm", controller::aspect::content, true).await?;
+        signers.trust(found.map(|found| string_map(&found, &["data"])).unwrap_or_default());
     }
-    let gvk = Gvk::new("", "v1", "ConfigMap");
-    let home = &shared.options.namespace;
-    let found =
-        pass.context.read(&gvk, home, "argocd-gpg-keys-cm", controller::aspect::content, true).await?;
-    let keys = found.as_ref().and_then(|found| get(found, &["data"])).and_then(Value::as_object);
-    // Keys are named by the last sixteen digits of their fingerprints.
-    let short = |id: &str| id.to_uppercase().chars().rev().take(16).collect::<String>();
-    let trusted =
-        keys.into_iter().flatten().filter(|(id, _)| allowed.iter().any(|one| short(one) == short(id)));
-    Ok(Some(trusted.filter_map(|(_, key)| key.as_str().map(str::to_owned)).collect()))
+    Ok(signers)
 }
 
 /// May a namespace of the cluster be delivered to?

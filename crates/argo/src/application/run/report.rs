@@ -135,8 +135,16 @@ impl Look<'_> {
         pass.set(&["sync"], compared);
         let entries = state.entries();
         pass.set(&["resources"], if entries.is_empty() { Value::Null } else { Value::Array(entries) });
-        let images = state.images();
-        pass.set(&["summary"], if images.is_empty() { json!({}) } else { json!({"images": images}) });
+        let mut summary = json!({});
+        for (field, found) in [("images", state.images()), ("externalURLs", state.addresses())] {
+            if !found.is_empty() {
+                summary[field] = json!(found);
+            }
+        }
+        if state.items.iter().any(|item| item.resource.gvk == names::gvk(names::APPLICATION)) {
+            summary["isAppOfApps"] = json!(true);
+        }
+        pass.set(&["summary"], summary);
         pass.set(&["controllerNamespace"], json!(self.shared.options.namespace));
         let own = pass.context.key.clone();
         let (status, why) = state.health(&own);

@@ -30,7 +30,7 @@ impl Generators<'_> {
             (Some(wanted), _) => {
                 let tree =
                     self.tree(spec).map_err(|error| error.within("error getting directories from repo"))?;
-                self.directories(spec, wanted, &folders(&tree))
+                self.directories(spec, wanted, &folders(&tree, self.sight.hidden_folders))
             }
             (None, Some(wanted)) => {
                 let tree = self.tree(spec)?;
@@ -76,7 +76,9 @@ impl Generators<'_> {
             for item in wanted.iter().filter(|item| (item.get("exclude") == Some(&Value::Bool(true))) == out)
             {
                 let pattern = get_str(item, &["path"]).unwrap_or_default();
-                for (path, _) in tree.files().filter(|(path, _)| ls_files(pattern, path, self.new_globbing)) {
+                for (path, _) in
+                    tree.files().filter(|(path, _)| ls_files(pattern, path, self.sight.new_globbing))
+                {
                     if out {
                         chosen.remove(path);
                     } else {
@@ -176,14 +178,15 @@ fn objects(bytes: &[u8]) -> Result<Vec<Params>, Error> {
     }
 }
 
-/// All folders of a repository in the order of a walk; what begins with a dot is hidden with all below it.
-fn folders(tree: &Tree) -> Vec<String> {
+/// All folders of a repository in the order of a walk; what begins with a dot is hidden with all below it, unless
+/// `hidden` folders are asked for.
+fn folders(tree: &Tree, hidden: bool) -> Vec<String> {
     let mut found: BTreeSet<Vec<&str>> = BTreeSet::new();
     for (path, _) in tree.files() {
         let parts: Vec<&str> = path.split('/').collect();
         for end in 1..parts.len() {
             let folder = parts.get(..end).unwrap_or_default();
-            if folder.iter().any(|part| part.starts_with('.')) {
+            if !hidden && folder.iter().any(|part| part.starts_with('.')) {
                 break;
             }
             found.insert(folder.to_vec());

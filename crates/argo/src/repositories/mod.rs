@@ -3,22 +3,22 @@
 //! What an address holds is an input of every Application that uses it: when a fetch brings something else, they are
 //! told. Working copies are watched, remote repositories are asked again when what is known is too old.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod access;
+
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use cluster::{Cluster, ListOptions};
 use controller::Context;
-use delivery::fields::secret_data;
 use jiff::Timestamp;
-use object::{Gvk, Key, meta};
+use object::Key;
 use sha2::Digest as _;
 use source::git::{Mode, Reference, Verify};
-use source::{Credentials, Fetcher, Tree, Watcher};
+use source::{Fetcher, Tree, Watcher};
 
 use crate::application::spec::{Origin, Source};
-use crate::names;
+use access::{Owners, Use};
 
 /// A burst of edits counts as one.
 const QUIET: Duration = Duration::from_millis(40);
@@ -40,6 +40,14 @@ pub struct Address {
     pub chart: String,
     /// The keys of which one must have signed the commit, armored; nothing when any commit will do.
     pub signers: Option<Vec<String>>,
+    /// The project whose credentials count.
+    pub project: String,
+    /// Are submodules fetched?
+    pub submodules: bool,
+    /// What stands before the version in names of tags.
+    pub tag_prefix: String,
+    /// Is the password sent also to charts on other hosts?
+    pub pass_credentials: bool,
 }
 
 impl Address {
@@ -51,6 +59,11 @@ impl Address {
             revision: revision.unwrap_or(source.target_revision()).to_owned(),
             chart: source.chart().to_owned(),
             signers: None,
+            project: String::new(),
+            submodules: true,
+            tag_prefix: object::get_str(&source.raw, &["tagPrefix"]).unwrap_or_default().to_owned(),
+            pass_credentials: object::get(&source.raw, &["helm", "passCredentials"])
+                == Some(&object::Value::Bool(true)),
         }
     }
 
@@ -70,7 +83,9 @@ impl Address {
     fn input(&self) -> Key {
         let signed = self.signers.as_ref().map(|keys| hex::encode(sha2::Sha256::digest(keys.join("\n"))));
         let signed = signed.unwrap_or_default();
-        let name = format!("{:?} {} {} {} {signed}", self.origin, self.url, self.revision, self.chart);
+        let how =
+            format!("{} {} {} {}", self.project, self.submodules, self.pass_credentials, self.tag_prefix);
+        let name = format!("{:?} {} {} {} {signed} {how}", self.origin, self.url, self.revision, self.chart);
         Key::new("artifact.argoproj.io", "Repository", "", name)
     }
 }
@@ -109,6 +124,8 @@ pub struct Repositories {
     /// The branches that are written, so that those who write one take turns.
     written: Mutex<HashMap<(String, String), Arc<tokio::sync::Mutex<()>>>>,
     folders: Mutex<HashMap<PathBuf, HashSet<Address>>>,
+    /// The projects that have repositories of their own, as Secrets last told.
+    owners: Mutex<Owners>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -128,6 +145,7 @@ impl Repositories {
             entries: Mutex::default(),
             written: Mutex::default(),
             folders: Mutex::default(),
+            owners: Mutex::default(),
         })
     }
 
@@ -146,6 +164,8 @@ impl Repositories {
         address: &Address,
         max_age: Duration,
     ) -> Result<Arc<Fetched>, String> {
+        let owner = self.owner(&context.cluster, &address.url, &address.project).await?;
+        let address = &Address { project: owner, ..address.clone() };
         self.follow(context, address);
         let entry = lock(&self.entries).entry(address.clone()).or_default().clone();
         let mut state = entry.state.lock().await;
@@ -256,11 +276,11 @@ impl Repositories {
         match address.origin {
             Origin::Git => self.git(context, address).await,
             Origin::Helm => {
-                let access = self.access(&context.cluster, &address.url).await?;
+                let access = self.access(&context.cluster, &address.url, &address.project, Use::Read).await?;
                 let mut request = source::helm_repo::Request::new(access.helm_url(&address.url));
                 request.credentials = access.credentials;
-                request.pass_credentials = access.pass_credentials;
-                request.insecure = access.insecure;
+                request.pass_credentials = address.pass_credentials;
+                request.insecure = access.plain_http;
                 let wanted = self.fetcher.helm_chart(&request, &address.chart, &address.revision);
                 let chart = wanted.await.map_err(said)?;
                 let limits = *self.fetcher.limits();
@@ -269,10 +289,10 @@ impl Repositories {
                 Ok(Fetched { revision: chart.version, tree })
             }
             Origin::Oci => {
-                let access = self.access(&context.cluster, &address.url).await?;
+                let access = self.access(&context.cluster, &address.url, &address.project, Use::Read).await?;
                 let mut request = source::oci::Request::new(address.url.clone());
                 request.credentials = access.credentials;
-                request.insecure = access.insecure;
+                request.insecure = access.plain_http;
                 request.ignore = Some(NOTHING_IGNORED.into());
                 request.reference = oci_reference(&address.revision);
                 let artifact = self.fetcher.oci(&request).await.map_err(said)?;
@@ -286,14 +306,15 @@ impl Repositories {
         let mapped = self.fetcher.maps().find(&url);
         let mut request = source::git::Request::new(url.clone());
         request.ignore = Some(NOTHING_IGNORED.into());
-        request.recurse_submodules = true;
+        request.recurse_submodules = address.submodules;
         request.verify = address.verify()?;
         if mapped.is_none() && !url.starts_with("file://") {
-            request.credentials = self.access(&context.cluster, &address.url).await?.credentials;
+            let access = self.access(&context.cluster, &address.url, &address.project, Use::Read).await?;
+            request.credentials = access.credentials;
         }
         let mut first: Option<String> = None;
         for reference in git_references(&address.revision, mapped.is_some()) {
-            request.reference = reference;
+            request.reference = Reference { tag_prefix: address.tag_prefix.clone(), ..reference };
             match self.fetcher.git(&request).await {
                 Ok(artifact) => {
                     if request.verify.is_some() && artifact.revision.dirty.is_some() {
@@ -314,122 +335,9 @@ impl Repositories {
         Err(first.unwrap_or_default())
     }
 
-    /// How a repository lets us in: the Secret of that address, or the template with the longest beginning of it.
-    async fn access(&self, cluster: &Cluster, url: &str) -> Result<Access, String> {
-        self.access_by(cluster, url, ["repository", "repo-creds"]).await
-    }
-
-    /// The same by Secrets of these types: those of one address, and templates.
-    async fn access_by(
-        &self,
-        cluster: &Cluster,
-        url: &str,
-        [own_type, template_type]: [&str; 2],
-    ) -> Result<Access, String> {
-        let options = ListOptions {
-            namespace: self.home.clone(),
-            labels: format!("{} in ({own_type},{template_type})", names::SECRET_TYPE),
-            ..ListOptions::default()
-        };
-        let secrets = cluster.list(&Gvk::new("", "v1", "Secret"), &options).await;
-        let secrets = secrets.map_err(|error| format!("cannot read the Secrets of repositories: {error}"))?;
-        let wanted = comparable(url);
-        let mut best: Option<(usize, BTreeMap<String, Vec<u8>>)> = None;
-        for secret in secrets {
-            let data = secret_data(&secret);
-            let text = |field: &str| data.get(field).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-            let own = comparable(&text("url").unwrap_or_default());
-            let exact = meta::label(&secret, names::SECRET_TYPE) == Some(own_type);
-            let score = match exact {
-                true if own == wanted => usize::MAX,
-                false if !own.is_empty() && wanted.starts_with(&own) => own.len(),
-                _ => continue,
-            };
-            if best.as_ref().is_none_or(|(known, _)| *known < score) {
-                best = Some((score, data));
-            }
-        }
-        let Some((_, data)) = best else { return Ok(Access::default()) };
-        self.open(data).await
-    }
-
-    /// What lets us into a repository; nothing where nobody said so.
-    ///
-    /// # Errors
-    /// With the line for people.
-    pub async fn credentials(&self, cluster: &Cluster, url: &str) -> Result<Credentials, String> {
-        Ok(self.access(cluster, url).await?.credentials)
-    }
-
-    /// What lets us write to a repository: Argo CD keeps that apart from what lets it read.
-    ///
-    /// # Errors
-    /// With the line for people.
-    pub async fn write_credentials(&self, cluster: &Cluster, url: &str) -> Result<Credentials, String> {
-        let types = ["repository-write", "repo-write-creds"];
-        Ok(self.access_by(cluster, url, types).await?.credentials)
-    }
-
     /// The turn to write a branch.
     pub fn writing(&self, url: &str, branch: &str) -> Arc<tokio::sync::Mutex<()>> {
         lock(&self.written).entry((comparable(url), branch.to_owned())).or_default().clone()
-    }
-
-    /// The same from a Secret with the fields of a repository's.
-    ///
-    /// # Errors
-    /// With the line for people.
-    pub async fn open_secret(&self, secret: &object::Value) -> Result<Credentials, String> {
-        Ok(self.open(secret_data(secret)).await?.credentials)
-    }
-
-    async fn open(&self, data: BTreeMap<String, Vec<u8>>) -> Result<Access, String> {
-        let is = |field: &str| data.get(field).is_some_and(|value| value == b"true");
-        let mut renamed = data.clone();
-        for (from, to) in
-            [("sshPrivateKey", "identity"), ("tlsClientCertData", "tls.crt"), ("tlsClientCertKey", "tls.key")]
-        {
-            if let Some(value) = renamed.remove(from) {
-                renamed.insert(to.to_owned(), value);
-            }
-        }
-        let mut credentials = Credentials::default();
-        credentials.add_secret(&renamed);
-        if data.contains_key("githubAppPrivateKey") {
-            let mut data = data.clone();
-            if let Some(base) = data.remove("githubAppEnterpriseBaseUrl") {
-                data.insert("githubAppBaseURL".to_owned(), base);
-            }
-            let token = self.fetcher.github_app(&data, &credentials).await;
-            credentials =
-                token.map_err(|error| format!("failed to get a token of the GitHub App: {error}"))?;
-        }
-        Ok(Access {
-            credentials,
-            oci: is("enableOCI"),
-            insecure: is("insecureOCIForceHttp"),
-            pass_credentials: false,
-        })
-    }
-}
-
-/// How to be let in.
-#[derive(Default)]
-struct Access {
-    credentials: Credentials,
-    oci: bool,
-    insecure: bool,
-    pass_credentials: bool,
-}
-
-impl Access {
-    /// Registries are named without a scheme.
-    fn helm_url(&self, url: &str) -> String {
-        if !url.contains("://") || (self.oci && !url.starts_with("oci://")) {
-            let bare = url.split_once("://").map_or(url, |(_, rest)| rest);
-            return format!("oci://{bare}");
-        }
-        url.to_owned()
     }
 }
 
@@ -520,7 +428,7 @@ mod tests {
     #[test]
     fn spellings_of_one_repository_compare() {
         assert_eq!(comparable("git@Example.com:a/b.git"), comparable("ssh://git@example.com/a/b"));
-        let access = Access::default();
+        let access = access::Access::default();
         assert_eq!(access.helm_url("ghcr.io/org/charts"), "oci://ghcr.io/org/charts");
         assert_eq!(access.helm_url("https://charts.example.com"), "https://charts.example.com");
     }
