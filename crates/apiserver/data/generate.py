@@ -4,6 +4,7 @@
 generate.py protobuf MODULES   field numbers of the built-in types, from the Go modules k8s.io/api,
                                k8s.io/apimachinery, k8s.io/apiextensions-apiserver and
                                k8s.io/kube-aggregator below MODULES (a Go module cache)
+generate.py values KUBECONFIG  the values of fields that have few, for `crates/schema/data/enums.tsv`
 generate.py server KUBECONFIG  what a new server holds, from a running kube-apiserver without controllers
 """
 import json
@@ -111,5 +112,25 @@ def server(kubeconfig):
     print("columns.txt is made by asking each collection for a Table (as=Table;v=v1;g=meta.k8s.io)")
 
 
+def values(kubeconfig):
+    def get(path):
+        command = ["kubectl", "--kubeconfig", kubeconfig, "get", "--raw", "/openapi/v3" + path]
+        return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+
+    def look(name, place, node, found):
+        if isinstance(node, dict):
+            if isinstance(node.get("enum"), list):
+                found[(name, place)] = " ".join(node["enum"])
+            for key, below in node.items():
+                look(name, place + "/" + key, below, found)
+
+    found = {}
+    for path in get("")["paths"]:
+        for name, schema in get("/" + path).get("components", {}).get("schemas", {}).items():
+            look(name, "", schema, found)
+    with open(os.path.join(HERE, "../../schema/data/enums.tsv"), "w", encoding="utf-8") as out:
+        out.writelines(f"{name}\t{place}\t{found[(name, place)]}\n" for name, place in sorted(found))
+
+
 if __name__ == "__main__":
-    {"protobuf": protobuf, "server": server}[sys.argv[1]](sys.argv[2])
+    {"protobuf": protobuf, "server": server, "values": values}[sys.argv[1]](sys.argv[2])

@@ -33,6 +33,8 @@ pub struct App {
     pub programs: crate::admission::expressions::Programs,
     /// Whose turn it is.
     pub flows: crate::flows::Flows,
+    /// What is counted of requests.
+    pub metrics: crate::metrics::Metrics,
     /// Admission webhooks as they are configured now.
     pub hooks: crate::admission::webhooks::Hooks,
     /// Held while a write that a quota counts is checked and done.
@@ -75,6 +77,7 @@ impl App {
             allocator: Mutex::new(Allocator::default()),
             programs: Default::default(),
             flows: Default::default(),
+            metrics: Default::default(),
             hooks: Default::default(),
             quota: Mutex::new(()),
             definitions,

@@ -29,7 +29,12 @@ const ACCOUNT: &str = "system:serviceaccount:";
 impl User {
     /// The administrator of the cluster.
     pub fn admin() -> User {
-        User { name: "admin".into(), groups: vec![MASTERS.into(), AUTHENTICATED.into()], ..User::default() }
+        User {
+            name: "admin".into(),
+            uid: "admin".into(),
+            groups: vec![MASTERS.into(), AUTHENTICATED.into()],
+            extra: Vec::new(),
+        }
     }
 
     /// The server itself.

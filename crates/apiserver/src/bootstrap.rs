@@ -13,7 +13,7 @@ use crate::app::{App, now};
 use crate::catalog::Resource;
 use crate::status::Failure;
 use crate::store::{Durable, Expect, Write};
-use crate::{conversion, fields, rbac, strategy};
+use crate::{automatic, conversion, fields, rbac, strategy};
 
 const NAMESPACES: &[&str] = &["default", "kube-node-lease", "kube-public", "kube-system"];
 /// What a kube-apiserver of Kubernetes 1.34 makes for itself, without times; `data/generate.py` asked one.
@@ -56,6 +56,7 @@ pub async fn run(app: &Arc<App>) -> Result<(), OpenError> {
     if app.options.service_accounts {
         rbac::aggregate(app);
     }
+    automatic::renew(app);
     let settled = write::settle(last).await;
     settled.map_err(|failure| preload_error("the initial objects", &failure))
 }
@@ -152,7 +153,7 @@ pub fn reach(app: &Arc<App>, address: SocketAddr) {
 
 /// Gives the fields of `wanted` to the object of its name, if it is there; without the rules for those who ask, which
 /// allow no address of this machine only.
-fn replace(app: &Arc<App>, wanted: &Value, fields: &[&str]) {
+pub fn replace(app: &Arc<App>, wanted: &Value, fields: &[&str]) {
     let Some(resource) = resource_of(app, wanted) else { return };
     let key = resource.key(meta::namespace(wanted).unwrap_or_default(), meta::name(wanted));
     let Some(current) = app.store.get(&resource.table, &key) else { return };
@@ -174,7 +175,7 @@ fn replace(app: &Arc<App>, wanted: &Value, fields: &[&str]) {
 }
 
 /// Writes down an object of the server's own as it is, when there is none of its name: it needs no admission.
-fn seed(app: &Arc<App>, mut value: Value, last: &mut Option<Durable>) -> Result<(), OpenError> {
+pub fn seed(app: &Arc<App>, mut value: Value, last: &mut Option<Durable>) -> Result<(), OpenError> {
     let Some(resource) = resource_of(app, &value) else { return Ok(()) };
     let key = resource.key(meta::namespace(&value).unwrap_or_default(), meta::name(&value));
     if app.store.get(&resource.table, &key).is_some() {

@@ -87,7 +87,7 @@ pub fn resume(app: &Arc<App>) {
 }
 
 /// Puts all served versions of all definitions into the catalog.
-pub fn rebuild(app: &App) {
+pub fn rebuild(app: &Arc<App>) {
     let _only_one = app.catalog_change.lock();
     let current = app.catalog();
     let mut resources = Vec::new();
@@ -106,6 +106,7 @@ pub fn rebuild(app: &App) {
     app.definitions.keep(&names);
     let catalog = Catalog::with_custom(&app.builtin, resources, current.generation + 1);
     *app.catalog.write() = Arc::new(catalog);
+    crate::automatic::api_services(app);
 }
 
 /// What a definition adds to the catalog.

@@ -22,6 +22,8 @@ pub struct Credentials {
     ca_key_pem: String,
     /// The administrator's bearer token.
     pub token: String,
+    /// What tells this run of the server from others.
+    pub identity: String,
     /// PKCS#8 of the key that signs service account tokens.
     pub signing_key: Vec<u8>,
 }
@@ -39,6 +41,7 @@ impl Credentials {
             ca_pem: ca.pem(),
             ca_key_pem: key.serialize_pem(),
             token: token.map_or_else(random_token, str::to_owned),
+            identity: uuid::Uuid::new_v4().to_string(),
             signing_key: signing.serialize_der(),
         })
     }
@@ -70,6 +73,7 @@ impl Credentials {
             ca_pem: field("caCertificate")?,
             ca_key_pem: field("caKey")?,
             token: token.map_or_else(|| field("token"), |t| Ok(t.to_owned()))?,
+            identity: uuid::Uuid::new_v4().to_string(),
             signing_key,
         })
     }

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::app::App;
 use crate::catalog::{Catalog, Resource, api_version};
+use crate::openapi_groups;
 use crate::openapi_proto;
 use crate::respond;
 use crate::server::Body;
@@ -72,6 +73,11 @@ fn index(app: &App, catalog: &Catalog) -> Response<Body> {
             paths.insert(path, json!({"serverRelativeURL": url}));
         }
     }
+    for path in openapi_groups::paths(&app.builtin) {
+        let hash = hash(app, catalog, &path);
+        let url = format!("/openapi/v3/{path}?hash={hash}");
+        paths.insert(path, json!({"serverRelativeURL": url}));
+    }
     respond::json_text(StatusCode::OK, json!({"paths": paths}).to_string())
 }
 
@@ -105,7 +111,7 @@ fn hash(app: &App, catalog: &Catalog, path: &str) -> String {
 fn document(app: &App, catalog: &Catalog, path: &str) -> Option<Value> {
     let found = resources(catalog, path);
     if found.is_empty() {
-        return None;
+        return openapi_groups::document(&app.builtin, path);
     }
     if found.iter().all(|r| r.custom.is_none()) {
         return schema::builtin().openapi_v3(path);

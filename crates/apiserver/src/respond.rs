@@ -46,7 +46,10 @@ pub fn failure(failure: &Failure, media: Media) -> Response<Body> {
     if failure.is_raw() {
         return bytes(failure.code(), "text/plain; charset=utf-8", failure.message().to_owned());
     }
-    let mut response = tree(failure.code(), &failure.body(), media);
+    let mut response = match media {
+        Media::Json => json_text(failure.code(), failure.text()),
+        _ => tree(failure.code(), &failure.body(), media),
+    };
     if let Some(seconds) = failure.body().pointer("/details/retryAfterSeconds")
         && let Ok(value) = HeaderValue::from_str(&seconds.to_string())
     {

@@ -1,7 +1,7 @@
 //! From a request to its handler: limits, authentication, authorization, paths.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
@@ -11,6 +11,8 @@ use serde_json::json;
 use crate::api::{self, Call};
 use crate::app::App;
 use crate::auth::{self, User};
+use crate::catalog::Resource;
+use crate::metrics::{self, Asked};
 use crate::rbac::{self, Attributes};
 use crate::request::{self, Media, Query};
 use crate::server::{Body, Server};
@@ -171,6 +173,67 @@ async fn route(
     let target = request::target(path).ok_or_else(Failure::page_not_found)?;
     let catalog = app.catalog();
     let verb = request::verb(method, &target, &query);
+    let found = catalog.find(&target.group, &target.version, &target.resource).cloned();
+    let dry_run = query.get("dryRun").is_some_and(|own| !own.is_empty());
+    let counted = found.is_some().then(|| Counted {
+        app: app.clone(),
+        target: target.clone(),
+        since: Instant::now(),
+        verb,
+        applies: headers.get(header::CONTENT_TYPE).is_some_and(|own| own.as_bytes().starts_with(APPLY)),
+        dry_run,
+    });
+    let _working = app.metrics.work(!matches!(verb, "get" | "list" | "watch"));
+    let sent = Sent { method: method.clone(), verb, query, headers, body };
+    let result = resource(app.clone(), user, target, found, sent).await;
+    if let Some(counted) = counted {
+        counted.answered(&result);
+    }
+    result
+}
+
+/// Media types of server-side apply begin so.
+const APPLY: &[u8] = b"application/apply-patch";
+
+/// A request that is counted when it is answered.
+struct Counted {
+    app: Arc<App>,
+    target: request::Target,
+    since: Instant,
+    verb: &'static str,
+    applies: bool,
+    dry_run: bool,
+}
+
+impl Counted {
+    fn answered(&self, result: &Result<Response<Body>, Failure>) {
+        let code = match result {
+            Ok(response) => response.status(),
+            Err(failure) => failure.code(),
+        };
+        let asked = Asked::of(&self.target, self.verb, self.applies, self.dry_run);
+        self.app.metrics.answered(&asked, code.as_u16(), self.since.elapsed());
+    }
+}
+
+/// What a request for a resource brings along.
+struct Sent {
+    method: Method,
+    verb: &'static str,
+    query: Query,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+/// Answers a request for a resource, if it is one.
+async fn resource(
+    app: Arc<App>,
+    user: User,
+    target: request::Target,
+    found: Option<Arc<Resource>>,
+    sent: Sent,
+) -> Result<Response<Body>, Failure> {
+    let Sent { method, verb, query, headers, body } = sent;
     let attributes = Attributes {
         verb,
         group: &target.group,
@@ -181,7 +244,7 @@ async fn route(
         path: None,
     };
     rbac::require(&app, &user, &attributes)?;
-    let Some(resource) = catalog.find(&target.group, &target.version, &target.resource).cloned() else {
+    let Some(resource) = found else {
         let builtin = app.builtin.version(&target.group, &target.version).is_some();
         return Err(if builtin { api::unknown_resource() } else { Failure::page_not_found() });
     };
@@ -206,7 +269,7 @@ async fn route(
             ]));
         }
     };
-    let call = Call { app, user, method: method.clone(), target, query, headers, resource, format };
+    let call = Call { app, user, method, target, query, headers, resource, format };
     let says_policy = verb == "delete"
         && (call.query.text("propagationPolicy").is_some()
             || body.windows(17).any(|part| part == b"propagationPolicy"));
@@ -242,6 +305,7 @@ fn plain(
             let paths = json!({"paths": discovery::paths(&catalog)});
             Ok(respond::tree(StatusCode::OK, &paths, Media::Json))
         }
+        ["metrics"] => Ok(respond::bytes(StatusCode::OK, metrics::MEDIA, metrics::text(app))),
         ["version"] => Ok(respond::tree(StatusCode::OK, &version(), Media::Json)),
         ["openapi", "v2"] => openapi::v2(app, headers),
         ["openapi", "v3", ..] => {

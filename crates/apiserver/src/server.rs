@@ -20,7 +20,7 @@ use crate::credentials::Credentials;
 use crate::router::Caller;
 use crate::store::Store;
 use crate::store::backup::{self, BackupError};
-use crate::{OpenError, ServeError, bootstrap, crd, listen, router};
+use crate::{OpenError, ServeError, automatic, bootstrap, crd, listen, router};
 
 /// A response body: whole or streamed (watches).
 pub type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, Infallible>;
@@ -107,7 +107,9 @@ impl Server {
         {
             let mut allocator = app.allocator.lock();
             for service in app.store.list("services", "").1 {
-                allocator.occupy(&service.value());
+                let service = service.value();
+                allocator.occupy(&service);
+                automatic::service(&app, None, Some(&service));
             }
         }
         crate::admission::webhooks::reload(&app);
@@ -193,6 +195,7 @@ async fn compact(app: Weak<App>, stop: CancellationToken) {
         if let Some(revision) = before.replace(now) {
             app.store.compact(revision);
         }
+        automatic::renew(&app);
     }
 }
 

@@ -71,6 +71,25 @@ impl Cause {
     }
 }
 
+/// The fields of a `Status`, and of its details, as the original writes them.
+const ORDER: &[&str] = &["kind", "apiVersion", "metadata", "status", "message", "reason", "details", "code"];
+const DETAILS: &[&str] = &["name", "group", "kind", "uid", "causes", "retryAfterSeconds"];
+
+fn plainly(_: &str, value: &Value) -> String {
+    value.to_string()
+}
+
+/// A mapping as JSON with these fields first, in this order.
+fn in_order(value: &Value, order: &[&str], text: impl Fn(&str, &Value) -> String) -> String {
+    let Some(map) = value.as_object() else { return value.to_string() };
+    let first = order.iter().filter_map(|field| map.get_key_value(*field));
+    let rest = map.iter().filter(|(field, _)| !order.contains(&field.as_str()));
+    let fields = first
+        .chain(rest)
+        .map(|(field, value)| format!("{}:{}", Value::from(field.as_str()), text(field, value)));
+    format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
+}
+
 /// A value as validation messages show it: strings quoted, the rest as JSON.
 pub fn show_value(value: &Value) -> String {
     match value {
@@ -297,7 +316,24 @@ impl Failure {
         &self.0.message
     }
 
-    /// The `Status` object.
+    /// The `Status` as JSON, its fields in the order in which the original writes them.
+    pub fn text(&self) -> String {
+        let body = self.body();
+        let details = |field: &str, value: &Value| match (field, value) {
+            ("causes", Value::Array(list)) => {
+                let causes = list.iter().map(|own| in_order(own, &["reason", "message", "field"], plainly));
+                format!("[{}]", causes.collect::<Vec<_>>().join(","))
+            }
+            _ => value.to_string(),
+        };
+        let text = in_order(&body, ORDER, |field, value| match field {
+            "details" => in_order(value, DETAILS, details),
+            _ => value.to_string(),
+        });
+        text + "\n"
+    }
+
+    /// The `Status`.
     pub fn body(&self) -> Value {
         let status = &self.0;
         let mut body = json!({

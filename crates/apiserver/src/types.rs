@@ -56,6 +56,13 @@ pub fn drop_unknown(
     })
 }
 
+/// As [`drop_unknown`], for what a strategic patch made of an object of a built-in kind; answers what does not fit.
+pub fn restore(resource: &Resource, value: &mut Value, problems: &mut Vec<String>) -> Result<(), String> {
+    let Some(types) = schema::builtin().type_of(&gvk(resource)) else { return Ok(()) };
+    problems.extend(native::unknown_fields(&types, value));
+    native::restore(&types, value)
+}
+
 /// Sets defaults.
 pub fn default(resource: &Resource, value: &mut Value) {
     match &resource.custom {

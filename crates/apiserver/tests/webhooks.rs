@@ -251,3 +251,36 @@ async fn services_lead_to_webhooks_and_simulated_ones_are_passed_by() {
     configure(&server, "ValidatingWebhookConfiguration", &[set(&place)]).await;
     assert_eq!(request(&server, "POST", MAPS, &map("b")).await.0, 400);
 }
+
+#[tokio::test]
+async fn connections_are_judged_before_they_are_made() {
+    let beside = Beside::start(answers).await;
+    let server = Server::open(Options::default()).await.unwrap();
+    let pods = "/api/v1/namespaces/default/pods";
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"},
+        "spec": {"containers": [{"name": "c", "image": "i"}]},
+    });
+    assert_eq!(request(&server, "POST", pods, &pod).await.0, 201);
+    let rules = json!([{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CONNECT"], "resources": ["pods/exec", "pods/attach"]}]);
+    let hooks = [hook(&beside, "w.example.com", "/deny", json!({"rules": rules}))];
+    configure(&server, "ValidatingWebhookConfiguration", &hooks).await;
+    let path = format!("{pods}/p/exec?command=ls&command=-l&stdout=true&container=c");
+    let (code, said) = request(&server, "POST", &path, &Value::Null).await;
+    let denied = "admission webhook \"w.example.com\" denied the request without explanation";
+    assert_eq!((code, said["message"].as_str()), (400, Some(denied)));
+    let asked = beside.last("/deny");
+    let asked = &asked["request"];
+    let options = json!({"kind": "PodExecOptions", "apiVersion": "v1", "stdout": true, "container": "c", "command": ["ls", "-l"]});
+    assert_eq!(asked["object"], options);
+    assert_eq!(asked["kind"], json!({"group": "", "version": "v1", "kind": "PodExecOptions"}));
+    for (field, want) in
+        [("operation", "CONNECT"), ("name", "p"), ("namespace", "default"), ("subResource", "exec")]
+    {
+        assert_eq!(asked[field], want);
+    }
+    // What no rule names is let through, up to the container that is not there.
+    let (code, said) =
+        request(&server, "POST", &format!("{pods}/p/portforward?ports=80"), &Value::Null).await;
+    assert_eq!((code, said["message"].as_str()), (400, Some("pod p does not have a host assigned")));
+}

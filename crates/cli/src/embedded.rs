@@ -47,7 +47,8 @@ impl Embedded {
         });
         let options = Options {
             storage,
-            crds: schema::crds::flux(),
+            // Nobody acts on Flux's kinds where the API is served alone.
+            crds: if workloads == Workloads::None { Vec::new() } else { schema::crds::flux() },
             service_accounts: workloads != Workloads::None,
             on_notice: Some(on_notice),
             on_child: match workloads {

@@ -31,7 +31,7 @@ use object::{Gvk, Value};
 
 use crate::{FieldError, TypeRef, builtin};
 
-pub use decode::{decode, unknown_fields};
+pub use decode::{decode, restore, unknown_fields};
 pub use metadata::{NameRule, any_metadata as validate_any_metadata, metadata as validate_metadata};
 pub use names::{dns_1035_labels, dns_subdomain, qualified_name};
 pub use normalize::normalize_applied;

@@ -2,7 +2,7 @@
 
 use crate::graph::{Node, owners};
 use crate::kind::{self, Kind};
-use crate::kinds::ROOT_CA;
+use crate::kinds::{ROOT_CA, driving};
 use crate::queue::Work;
 use crate::world::State;
 use object::{LabelSelector, Value, get, get_str, meta};
@@ -42,11 +42,19 @@ pub(crate) fn object(state: &mut State, kind: Kind, old: Option<&Value>, new: Op
         }
         kind::NODE => {
             all(state, &[kind::DAEMON_SET], "");
+            let taints =
+                |node: Option<&Value>| node.map(driving).into_iter().flatten().cloned().collect::<Vec<_>>();
+            if taints(old) != taints(new) {
+                on_node(state, meta::name(current));
+            }
             waiting(state);
         }
         kind::VOLUME => claim_of(state, current),
         kind::STORAGE_CLASS if new.is_some() => unbound_claims(state),
-        kind::CLAIM => volume_of(state, current, new.is_none()),
+        kind::CLAIM => {
+            volume_of(state, current, new.is_none());
+            mounting(state, current);
+        }
         kind::SERVICE_ACCOUNT if new.is_none() => {
             // The default account of a namespace comes back.
             let namespace = meta::namespace(current).unwrap_or_default().to_string();
@@ -92,6 +100,27 @@ fn waiting(state: &mut State) {
     pods.sort_by_key(|pod| std::cmp::Reverse(object::get_i64(pod, &["spec", "priority"]).unwrap_or(0)));
     for pod in pods {
         state.queue.add(work(kind::POD, &pod));
+    }
+}
+
+/// What is said of a node concerns its pods.
+fn on_node(state: &mut State, node: &str) {
+    for pod in state.list(kind::POD, "") {
+        if place(Some(&pod)) == Some(node) {
+            state.queue.add(work(kind::POD, &pod));
+        }
+    }
+}
+
+/// A claim that changed may be what pods without a node wait for.
+fn mounting(state: &mut State, claim: &Value) {
+    let namespace = meta::namespace(claim).unwrap_or_default();
+    let pods = state.loads.waiting.iter().filter(|name| name.0 == namespace);
+    let pods: Vec<_> = pods.filter_map(|name| state.object(kind::POD, &name.0, &name.1)).collect();
+    for pod in pods {
+        if crate::kinds::mounts(&pod, meta::name(claim)) {
+            state.queue.add(work(kind::POD, &pod));
+        }
     }
 }
 

@@ -149,7 +149,8 @@ fn take_in(world: &World, feeds: &mut Feeds, event: Event) {
             }
         }
         Event::Changed(resource, object) => {
-            if resource.kind == "CustomResourceDefinition" || resource.kind == "APIService" {
+            let remote = object::get(&object, &["spec", "service"]).is_some_and(|own| !own.is_null());
+            if resource.kind == "CustomResourceDefinition" || (resource.kind == "APIService" && remote) {
                 world.add(Work::Discover);
             }
             world.observe(resource.key(&object), typed(&resource, object));

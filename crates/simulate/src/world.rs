@@ -42,6 +42,12 @@ pub(crate) struct State {
     pub(crate) started: HashMap<String, Timestamp>,
     /// How pods that were looked at end, by UID.
     pub(crate) ends: HashMap<String, crate::kinds::End>,
+    /// Since when pods, by UID, stand beside taints that drive them off in the end.
+    pub(crate) evictions: HashMap<String, Timestamp>,
+    /// UIDs of pods that are being driven off.
+    pub(crate) driven: HashSet<String>,
+    /// UIDs of claims of which was told that they wait for a pod.
+    pub(crate) told: HashSet<String>,
     /// Files that pods left on each node.
     pub(crate) files: HashMap<String, BTreeSet<String>>,
     /// What is taken of the nodes.
@@ -304,6 +310,9 @@ impl State {
         self.graph.remove(uid);
         self.started.remove(uid);
         self.ends.remove(uid);
+        self.evictions.remove(uid);
+        self.told.remove(uid);
+        self.driven.remove(uid);
         if let Some(kind) = Kind::of(&key.group, &key.kind) {
             let name = (key.namespace.clone(), key.name.clone());
             if kind == kind::POD {

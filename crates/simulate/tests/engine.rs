@@ -147,6 +147,7 @@ impl Case {
         let mut lines = self.client.request_stream(request).await.unwrap().lines();
         let mut history: Vec<(String, &'static str)> = Vec::new();
         let mut ready = std::collections::BTreeSet::new();
+        let mut ending = std::collections::BTreeSet::new();
         while let Some(Ok(line)) = lines.next().await {
             let event: Value = serde_json::from_str(&line).unwrap();
             let pod = &event["object"];
@@ -156,11 +157,14 @@ impl Case {
             if event["type"] == "ADDED" {
                 history.push((name.clone(), "added"));
             }
-            if event["type"] == "DELETED" {
+            // Whoever ends counts no more, as for those who replace him.
+            if event["type"] == "DELETED" || object::meta::deletion_timestamp(pod).is_some() {
                 if ready.remove(&name) {
                     history.push((name.clone(), "unready"));
                 }
-                history.push((name, "gone"));
+                if ending.insert(object::meta::uid(pod).to_owned()) {
+                    history.push((name, "gone"));
+                }
             } else if is_ready && ready.insert(name.clone()) {
                 history.push((name, "ready"));
             } else if !is_ready && ready.remove(&name) {

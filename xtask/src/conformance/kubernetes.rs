@@ -25,8 +25,9 @@ const GROUPS: &[&str] = &[
 ];
 /// Tests at one time; those marked `[Serial]` run alone.
 const AT_ONCE: usize = 6;
-/// What one test may take: some wait for five minutes that nothing happens.
-const PATIENCE: Duration = Duration::from_secs(420);
+/// What one test may take: some wait for five minutes that nothing happens, one for a revision to be forgotten, which
+/// takes up to ten.
+const PATIENCE: Duration = Duration::from_secs(660);
 
 type Outcome = (String, Result<(), String>);
 

@@ -24,8 +24,11 @@ pub struct Request<'a> {
 }
 
 impl Request<'_> {
-    /// `CREATE`, `UPDATE` or `DELETE`.
+    /// `CREATE`, `UPDATE`, `DELETE` or `CONNECT`.
     pub fn operation(&self) -> &'static str {
+        if self.context.place.is_some() {
+            return "CONNECT";
+        }
         match (self.value, self.live) {
             (Some(_), None) => "CREATE",
             (Some(_), Some(_)) => "UPDATE",
@@ -41,12 +44,19 @@ impl Request<'_> {
 
     /// The object's name.
     pub fn name(&self) -> &str {
-        meta::name(self.any())
+        match &self.context.place {
+            Some(place) => &place.name,
+            None => meta::name(self.any()),
+        }
     }
 
     /// The namespace, empty for the cluster; a namespace is in none.
     pub fn namespace(&self) -> &str {
-        if self.resource.namespaced { meta::namespace(self.any()).unwrap_or_default() } else { "" }
+        match &self.context.place {
+            Some(place) => &place.namespace,
+            None if self.resource.namespaced => meta::namespace(self.any()).unwrap_or_default(),
+            None => "",
+        }
     }
 
     /// The kind of what is written: that of the object, or of its scale.
@@ -54,11 +64,17 @@ impl Request<'_> {
         if self.context.subresource == "scale" {
             return json!({"group": "autoscaling", "version": "v1", "kind": "Scale"});
         }
+        if self.context.place.is_some() {
+            return json!({"group": "", "version": "v1", "kind": meta::kind(self.any())});
+        }
         json!({"group": *resource.group, "version": *resource.version, "kind": *resource.kind})
     }
 
     /// What is written, in a version of its resource.
     pub fn subject(&self, resource: &Resource, value: &Value) -> Value {
+        if self.context.place.is_some() {
+            return value.clone();
+        }
         if self.context.subresource == "scale"
             && let Some(scale) = crate::api::subresource::scale_object(resource, value)
         {

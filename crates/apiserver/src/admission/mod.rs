@@ -89,6 +89,8 @@ pub fn warnings(resource: &Resource, verb: &str, says_policy: bool) -> Vec<Strin
         }
     } else if &*resource.table == "endpoints" {
         warnings.push(ENDPOINTS.to_owned());
+    } else if &*resource.table == crate::components::TABLE {
+        warnings.push(crate::components::DEPRECATED.to_owned());
     }
     warnings
 }
@@ -199,6 +201,19 @@ pub async fn validate(
     }
     policy::check(app, resource, context, value, live, warnings)?;
     webhooks::validate(app, resource, context, value, live, warnings).await
+}
+
+/// Judges a connection; webhooks may change what it asks for.
+pub async fn connect(
+    app: &Arc<App>,
+    resource: &Arc<Resource>,
+    context: &Context,
+    options: &mut Value,
+    warnings: &mut Vec<String>,
+) -> Result<(), Failure> {
+    webhooks::mutate(app, resource, context, options, None, warnings).await?;
+    policy::check(app, resource, context, Some(&*options), None, warnings)?;
+    webhooks::validate(app, resource, context, Some(&*options), None, warnings).await
 }
 
 /// Runs last: what a quota counts. What it gives is held until the write is done.

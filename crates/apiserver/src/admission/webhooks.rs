@@ -203,6 +203,11 @@ async fn one(
             hook.name
         )));
     }
+    if context.place.is_some() {
+        let before = value.clone();
+        json_patch::apply(value, &patch).map_err(|error| Failure::internal(error.to_string()))?;
+        return Ok(Some(*value != before));
+    }
     let mut patched = convert::between(&invocation.resource, value);
     let before = patched.clone();
     json_patch::apply(&mut patched, &patch).map_err(|error| Failure::internal(error.to_string()))?;

@@ -149,11 +149,21 @@ pub async fn delete_object(
         check_preconditions(resource, name, &live, options)?;
         admission::webhooks::mutate(app, resource, context, &mut Value::Null, Some(&live), warnings).await?;
         admission::validate(app, resource, context, None, Some(&live), warnings).await?;
-        let expect = Expect::Revision(current.revision);
+        let mut expect = Expect::Revision(current.revision);
         let (value, gone) = next_state(resource, &live, options);
         let converted = if gone { None } else { conversion::draft(app, resource, &value).await? };
         if options.dry_run || context.dry_run {
             return Ok(Deleted::Dry(value, gone));
+        }
+        if gone && &*resource.table == "pods" {
+            // A pod ends before it goes, also when that takes no time: whoever watches is told both.
+            let draft = conversion::plain(resource, ended(&live));
+            if !draft.same_as(&current) {
+                match app.store.commit(&resource.table, &key, expect, Write::Put(draft)) {
+                    Ok((object, _)) => expect = Expect::Revision(object.revision),
+                    Err(_) => continue,
+                }
+            }
         }
         if gone {
             match app.store.commit(&resource.table, &key, expect, Write::Remove) {

@@ -1,6 +1,7 @@
 //! Requests for objects: who asks, for what, and which handler answers.
 
 pub mod body;
+pub mod connect;
 pub mod delete;
 pub mod patch;
 pub mod read;
@@ -17,6 +18,7 @@ use http::{HeaderMap, Method, Response};
 use crate::app::App;
 use crate::auth::User;
 use crate::catalog::Resource;
+use crate::components;
 use crate::request::{self, Format, Query, Target};
 use crate::server::Body;
 use crate::status::Failure;
@@ -126,6 +128,9 @@ pub async fn dispatch(call: Call, body: Bytes) -> Result<Response<Body>, Failure
             _ if named => return Err(unknown_resource()),
             _ => {}
         }
+    }
+    if &*call.resource.table == components::TABLE {
+        return components::answer(&call, verb);
     }
     crate::conversion::prepare(&call.app, &call.resource).await?;
     match verb {

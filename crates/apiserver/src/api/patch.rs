@@ -84,11 +84,20 @@ async fn change(
     let result =
         write::modify(&call.app, resource, call.namespace(), call.name(), context, &mut warnings, |live| {
             let mut value = apply_patch(call, media, live, &document)?;
-            let patched = (mode == FieldValidation::Strict).then(|| value.to_string());
+            // The original shows the patch where it goes without text, else what came of it.
+            let strategic = media == STRATEGIC;
+            let shown =
+                |value: &Value| if strategic { go_text(&document, Some(live)) } else { value.to_string() };
+            let patched = (mode == FieldValidation::Strict).then(|| shown(&value));
             problems = found.clone();
             body::check_kind(&mut value, &resource.api_version(), &resource.kind)?;
             check_identity(live, &value)?;
-            if let Err(failure) = types::drop_unknown(resource, &mut value, &mut problems) {
+            if strategic {
+                if let Err(why) = types::restore(resource, &mut value, &mut problems) {
+                    let cause = Cause::invalid("patch", &go_text(&document, Some(live)).into(), why);
+                    return Err(Failure::invalid("", "", "", &[cause]));
+                }
+            } else if let Err(failure) = types::drop_unknown(resource, &mut value, &mut problems) {
                 return Err(unfit(failure, &value));
             }
             if let Some(patched) = patched.filter(|_| !problems.is_empty()) {
@@ -106,6 +115,26 @@ async fn change(
     let mut response = result.answer(call, StatusCode::OK).await?;
     respond::warn(&mut response, &warnings);
     Ok(response)
+}
+
+/// A patch as Go's `%+v` prints it when it was merged into an object: what is new there has lost its nulls.
+fn go_text(value: &Value, live: Option<&Value>) -> String {
+    match value {
+        Value::Null => "<nil>".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(list) => {
+            format!("[{}]", list.iter().map(|item| go_text(item, None)).collect::<Vec<_>>().join(" "))
+        }
+        Value::Object(map) => {
+            let live = live.and_then(Value::as_object);
+            let fields = map
+                .iter()
+                .filter(|(_, value)| live.is_some() || !value.is_null())
+                .map(|(key, value)| format!("{key}:{}", go_text(value, live.and_then(|own| own.get(key)))));
+            format!("map[{}]", fields.collect::<Vec<_>>().join(" "))
+        }
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+    }
 }
 
 /// What a patch makes of an object does not fit its type: that is the patch's fault.

@@ -294,6 +294,31 @@ fn render(call: &Call, meta: Value, objects: &[Arc<Object>]) -> Response<Body> {
     }
 }
 
+/// A list of objects that are not stored, in the shape that was asked for.
+pub fn list_tree(call: &Call, items: &[Value]) -> Value {
+    let resource = &call.resource;
+    match call.format.shape {
+        Shape::Whole => {
+            let plain = items.iter().map(|item| {
+                let mut item = item.clone();
+                // Items of typed lists leave their type out.
+                object::remove(&mut item, &["apiVersion"]);
+                object::remove(&mut item, &["kind"]);
+                item
+            });
+            let items: Vec<Value> = plain.collect();
+            json!({"kind": *resource.list_kind, "apiVersion": resource.api_version(), "metadata": {}, "items": items})
+        }
+        Shape::Metadata => {
+            let version = call.format.meta_version;
+            let items: Vec<Value> = items.iter().map(|own| metadata_only(own, version)).collect();
+            let api_version = format!("meta.k8s.io/{version}");
+            json!({"kind": "PartialObjectMetadataList", "apiVersion": api_version, "metadata": {}, "items": items})
+        }
+        Shape::Table => table::table(call, &items.iter().collect::<Vec<_>>(), json!({}), true),
+    }
+}
+
 fn list_protobuf(call: &Call, meta: &Value, objects: &[Arc<Object>]) -> Option<Vec<u8>> {
     let resource = &call.resource;
     let mut list = protobuf::List::new(&resource.api_version(), &resource.list_kind, meta)?;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::body::{self, DeleteOptions};
 use super::delete::delete_object;
 use super::write::{self, Context, Proposal};
-use super::{Call, patch, read};
+use super::{Call, connect, patch, read};
 use crate::catalog::{Resource, Subresource};
 use crate::respond;
 use crate::server::Body;
@@ -27,9 +27,9 @@ pub async fn dispatch(
         (_, "scale") => scale(&call, verb, body).await,
         ("pods", "eviction") => evict(&call, body).await,
         ("pods", "binding") => bind(&call, body).await,
-        ("pods", "log") => log(&call),
+        ("pods", "log") => connect::log(&call),
         ("pods", "exec" | "attach" | "portforward" | "proxy") | ("services" | "nodes", "proxy") => {
-            Err(simulated(&call, &subresource.name))
+            connect::connect(&call, &subresource.name).await
         }
         ("serviceaccounts", "token") => token::create(&call, body),
         _ => match verb {
@@ -39,31 +39,6 @@ pub async fn dispatch(
             _ => Err(Failure::method_not_allowed()),
         },
     }
-}
-
-fn simulated(call: &Call, what: &str) -> Failure {
-    if call.app.object(&call.resource, call.namespace(), call.name()).is_none() {
-        return call.not_found();
-    }
-    Failure::new(
-        501,
-        "NotImplemented",
-        format!(
-            "{} {:?} is simulated: no container runs here, so there is nothing to {what}",
-            call.resource.name,
-            call.name()
-        ),
-    )
-}
-
-fn log(call: &Call) -> Result<Response<Body>, Failure> {
-    let pod = patch::current(call).ok_or_else(|| call.not_found())?;
-    let text = format!(
-        "landfall: pod {}/{} is simulated; no container runs and nothing is logged\n",
-        call.namespace(),
-        meta::name(&pod)
-    );
-    Ok(respond::bytes(StatusCode::OK, "text/plain", text))
 }
 
 /// Where a resource keeps its scale.

@@ -69,7 +69,11 @@ struct Watch {
 /// Starts a watch.
 pub fn watch(call: &Call) -> Result<Response<Body>, Failure> {
     let selection = Selection::of(call)?;
-    let asked = revision_parameter(call)?;
+    let asked = revision_parameter(call).map_err(|failure| {
+        // Those who watch are told so with another code.
+        let text = failure.message().trim_start_matches("invalid resource version: ").to_owned();
+        Failure::new(500, "", text)
+    })?;
     let initial = initial_events(call)?;
     let store = &call.app.store;
     // Subscribing comes first, so that no wake-up is missed.

@@ -10,6 +10,7 @@ use rand::Rng;
 use serde_json::{Value, json};
 
 use super::body::{self, DeleteOptions, FieldValidation};
+use super::connect::Place;
 use super::{Call, read};
 use crate::app::{App, now};
 use crate::auth::User;
@@ -20,7 +21,9 @@ use crate::respond;
 use crate::server::Body;
 use crate::status::{Cause, Failure};
 use crate::store::{Durable, Expect, Object, Write};
-use crate::{admission, certificates, crd, fields, metadata, rbac, strategy, types, warnings as about};
+use crate::{
+    admission, automatic, certificates, crd, fields, metadata, rbac, strategy, types, warnings as about,
+};
 
 /// How often a write without a required revision is tried against concurrent ones.
 const ATTEMPTS: usize = 64;
@@ -40,6 +43,8 @@ pub struct Context {
     pub subresource: String,
     /// The request's options as webhooks see them.
     pub options: Value,
+    /// What is connected to, when nothing is written.
+    pub place: Option<Place>,
 }
 
 impl Context {
@@ -51,6 +56,7 @@ impl Context {
             dry_run: call.dry_run()?,
             subresource: call.subresource().to_owned(),
             options: if call.app.hooks.any() { options(call) } else { Value::Null },
+            place: None,
         })
     }
 
@@ -82,6 +88,7 @@ impl Context {
             dry_run: false,
             subresource: String::new(),
             options: Value::Null,
+            place: None,
         }
     }
 }
@@ -300,6 +307,9 @@ async fn try_create(
     match app.store.commit(&resource.table, &key, Expect::Absent, Write::Put(draft)) {
         Ok((object, durable)) => {
             reserved.keep();
+            if &*resource.table == "services" {
+                automatic::service(app, None, Some(&object.value()));
+            }
             after_write(app, resource, &object);
             Ok(Written::Stored(object, Some(durable)))
         }
@@ -439,6 +449,9 @@ pub async fn modify(
         match app.store.commit(&resource.table, &key, expect, Write::Put(draft)) {
             Ok((object, durable)) => {
                 reserved.keep();
+                if &*resource.table == "services" {
+                    automatic::service(app, Some(&live), Some(&object.value()));
+                }
                 after_write(app, resource, &object);
                 return Ok(Written::Stored(object, Some(durable)));
             }
@@ -579,8 +592,12 @@ pub fn after_remove(app: &Arc<App>, resource: &Resource, object: &Arc<Object>) {
         crd::TABLE => crd::changed(app, object),
         rbac::ROLES if app.options.service_accounts => rbac::aggregate(app),
         table if admission::webhooks::is_configuration(table) => admission::webhooks::reload(app),
-        "services" => app.allocator.lock().release(&object.value()),
-        _ => {}
+        "services" => {
+            let last = object.value();
+            app.allocator.lock().release(&last);
+            automatic::service(app, Some(&last), None);
+        }
+        table => automatic::after_remove(app, table, object),
     }
 }
 

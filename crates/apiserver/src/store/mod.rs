@@ -105,6 +105,17 @@ impl Durable {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Compacted(pub u64);
 
+/// A table in numbers.
+#[derive(Debug, Clone)]
+pub struct TableSize {
+    /// Its name.
+    pub name: String,
+    /// The objects in it.
+    pub objects: usize,
+    /// Who watches it.
+    pub watchers: usize,
+}
+
 #[derive(Debug)]
 struct Table {
     objects: BTreeMap<Arc<str>, Arc<Object>>,
@@ -283,6 +294,19 @@ impl Store {
         let state = self.state.read();
         let objects = state.tables.get(table).map(|t| range(&t.objects, prefix));
         (state.revision, objects.unwrap_or_default())
+    }
+
+    /// What every table is in numbers.
+    pub fn tables(&self) -> Vec<TableSize> {
+        let state = self.state.read();
+        let sizes = state.tables.iter().map(|(name, table)| TableSize {
+            name: name.to_string(),
+            objects: table.objects.len(),
+            watchers: table.wake.receiver_count(),
+        });
+        let mut sizes: Vec<TableSize> = sizes.collect();
+        sizes.sort_by(|a, b| a.name.cmp(&b.name));
+        sizes
     }
 
     /// How many objects a table has under a prefix.

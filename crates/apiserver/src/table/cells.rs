@@ -48,6 +48,18 @@ pub fn cells(table: &str, object: &Value) -> Vec<Value> {
         all
     };
     match table {
+        "componentstatuses" => {
+            let list = object::get(object, &["conditions"]).and_then(Value::as_array);
+            let is_health = |own: &&Value| object::get_str(own, &["type"]) == Some("Healthy");
+            let own = list.into_iter().flatten().find(is_health);
+            let text = |field: &str| own.and_then(|own| own.get(field)).cloned().unwrap_or_else(|| "".into());
+            let status = match text("status").as_str() {
+                Some("True") => "Healthy",
+                Some("False") => "Unhealthy",
+                _ => "Unknown",
+            };
+            vec![name, status.into(), text("message"), text("error")]
+        }
         "configmaps" => aged(vec![(size(object, "data") + size(object, "binaryData")).into()]),
         "secrets" => aged(vec![cell(object, &["type"]), size(object, "data").into()]),
         "serviceaccounts" => aged(vec![size(object, "secrets").into()]),

@@ -48,11 +48,17 @@ pub(super) fn v3(builtin: &Builtin, path: &str) -> Option<Value> {
 
 pub(super) fn v2(builtin: &Builtin) -> Value {
     let definitions = builtin.definitions();
+    let served: BTreeSet<String> =
+        builtin.resources.iter().map(|own| format!("{}/{}/", own.group, own.version)).collect();
+    let kinds = definitions.by_kind.iter().filter(|(kind, _)| {
+        let version = kind.rfind('/').and_then(|end| kind.get(..=end));
+        version.is_some_and(|version| served.contains(version))
+    });
     let mut schemas = Map::new();
-    for name in definitions.by_name.keys() {
-        if let Some(mut schema) = published(definitions, name) {
+    for name in closure(definitions, kinds.map(|(_, name)| name.clone()).collect()) {
+        if let Some(mut schema) = published(definitions, &name) {
             to_v2(&mut schema);
-            schemas.insert(name.clone(), schema);
+            schemas.insert(name, schema);
         }
     }
     let mut paths = Map::new();
@@ -73,6 +79,8 @@ fn published(definitions: &Definitions, name: &str) -> Option<Value> {
     let map = schema.as_object_mut()?;
     map.remove("x-zero");
     map.remove("x-go");
+    add_values(name, &mut schema);
+    let map = schema.as_object_mut()?;
     let mut kinds: Vec<&String> =
         definitions.by_kind.iter().filter(|(_, known)| *known == name).map(|(kind, _)| kind).collect();
     kinds.sort();
@@ -88,6 +96,19 @@ fn published(definitions: &Definitions, name: &str) -> Option<Value> {
         map.insert("x-kubernetes-group-version-kind".to_owned(), Value::Array(kinds));
     }
     Some(schema)
+}
+
+/// The values that a field may have, where these are few: a line for each with definition, place and values.
+const VALUES: &str = include_str!("../../data/enums.tsv");
+
+fn add_values(name: &str, schema: &mut Value) {
+    // The lines are sorted, and few.
+    let lines = VALUES.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('\t'));
+    for (place, values) in lines.filter_map(|line| line.split_once('\t')) {
+        if let Some(Value::Object(field)) = schema.pointer_mut(place) {
+            field.insert("enum".to_owned(), values.split(' ').collect());
+        }
+    }
 }
 
 /// All definitions that are reached from `open`.

@@ -91,12 +91,24 @@ pub fn decode(ty: &TypeRef, value: &mut Value) -> Result<(), String> {
     decode_at(ty, value, "")
 }
 
+/// As [`decode`], with the words for a tree that a strategic patch made: it becomes an object without being text before.
+///
+/// # Errors
+/// What does not fit.
+pub fn restore(ty: &TypeRef, value: &mut Value) -> Result<(), String> {
+    let place = Place { path: "", owner: "", go_type: None };
+    Decoder { schema: ty.schema(), restores: true }.visit(ty.id(), value, &place, 0)
+}
+
 pub(super) fn decode_at(ty: &TypeRef, value: &mut Value, path: &str) -> Result<(), String> {
-    Decoder { schema: ty.schema() }.visit(ty.id(), value, &Place { path, owner: "", go_type: None }, 0)
+    let place = Place { path, owner: "", go_type: None };
+    Decoder { schema: ty.schema(), restores: false }.visit(ty.id(), value, &place, 0)
 }
 
 struct Decoder<'a> {
     schema: &'a Schema,
+    /// From a tree, not from text.
+    restores: bool,
 }
 
 /// Where a value stands, for messages.
@@ -242,6 +254,16 @@ impl Decoder<'_> {
             }
             _ => go_kind(node),
         };
+        if self.restores {
+            // What reads itself reads text that is this value alone.
+            return match () {
+                () if node.int_or_string => {
+                    format!("json: cannot unmarshal {found} into Go value of type int32")
+                }
+                () if node.time => format!("json: cannot unmarshal {found} into Go value of type string"),
+                () => cannot_restore(found, &wanted, node),
+            };
+        }
         if path.is_empty() || owner.is_empty() {
             return format!("json: cannot unmarshal {found} into Go value of type {wanted}");
         }
@@ -297,8 +319,36 @@ impl Decoder<'_> {
             (Some(Scalar::Integer), Value::Number(number)) => {
                 Err(self.mismatch(&format!("number {number}"), place, node))
             }
+            (_, Value::Number(number)) if self.restores => {
+                Err(self.mismatch(&format!("number {number}"), place, node))
+            }
             _ => Err(self.mismatch(found, place, node)),
         }
+    }
+}
+
+/// What is said of a tree's value that does not fit.
+fn cannot_restore(found: &str, wanted: &str, node: &Node) -> String {
+    let number = found.strip_prefix("number ").unwrap_or_default();
+    let is_float = number.contains(['.', 'e', 'E']);
+    let kind = match found.split(' ').next().unwrap_or_default() {
+        "object" => "map",
+        "array" => "slice",
+        "number" if is_float => "float64",
+        "number" => "int64",
+        other => other,
+    };
+    match (&node.map, &node.list, node.scalar) {
+        (Some(map), _, None) if !map.name.is_empty() => format!("cannot restore struct from: {kind}"),
+        (Some(_), _, None) => format!("cannot restore map from {kind}"),
+        (_, Some(_), None) => format!("cannot restore slice from {kind}"),
+        // Go turns whole numbers into text, and numbers into each other.
+        (_, _, Some(Scalar::String)) if kind == "int64" => format!("cannot convert {kind} to {wanted}"),
+        (_, _, Some(Scalar::Integer | Scalar::Number)) if kind == "int64" || kind == "float64" => {
+            format!("cannot convert {kind} to {wanted}")
+        }
+        (_, _, Some(Scalar::String)) => "unrecognized type: string".to_owned(),
+        _ => format!("unrecognized type: {wanted}"),
     }
 }
 

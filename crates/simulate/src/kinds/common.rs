@@ -1,9 +1,11 @@
 //! What controllers share: conditions, pods of a template, adoption.
 
+use super::volume::Volumes;
 use crate::SIMULATED;
 use crate::error::{Result, UnlessGone};
 use crate::graph::owners;
 use crate::kind::{self, Kind};
+use crate::names;
 use crate::placement;
 use crate::world::World;
 use object::{LabelSelector, Map, Value, get, get_i64, get_str, meta};
@@ -195,7 +197,9 @@ pub(crate) fn name_pod(world: &World, pod: &mut Value, stem: &str, owner: &Value
 pub(crate) async fn create_pod(world: &World, mut pod: Value) -> Result<()> {
     let name = placement::name_of(&pod);
     if placement::is_ours(&pod)
-        && let Some(node) = placement::choose(world, &pod).ok().or_else(|| super::node::any(world, &pod))
+        && let Some(volumes) = Volumes::at_once(world, &pod)
+        && let Some(node) =
+            placement::choose(world, &pod, &volumes).ok().or_else(|| super::node::any(world, &pod))
     {
         object::set(&mut pod, &["spec", "nodeName"], node.into());
     }
@@ -219,5 +223,33 @@ pub(crate) fn scaled(value: Option<&Value>, total: i64, up: bool, default: i64) 
             Err(_) => default,
         },
         _ => default,
+    }
+}
+
+/// Tells people what happened to an object.
+pub(crate) async fn event(
+    world: &World,
+    of: Kind,
+    object: &Value,
+    component: &str,
+    (severity, reason): (&str, &str),
+    message: &str,
+) -> Result<()> {
+    let now = world.stamp();
+    let namespace = meta::namespace(object).unwrap_or("default");
+    let suffix = names::letters(&format!("{}{}{now}", meta::uid(object), world.next()), 16);
+    let event = json!({
+        "metadata": {"name": names::join(meta::name(object), &suffix), "namespace": namespace},
+        "involvedObject": {
+            "apiVersion": of.api_version(), "kind": of.kind, "namespace": namespace, "name": meta::name(object),
+            "uid": meta::uid(object), "resourceVersion": meta::resource_version(object),
+        },
+        "type": severity, "reason": reason, "message": message,
+        "source": {"component": component}, "reportingComponent": component,
+        "firstTimestamp": now, "lastTimestamp": now, "count": 1,
+    });
+    match world.create(kind::EVENT, event).await {
+        Err(error) if error.is_ending() => Ok(()),
+        other => other.unless_gone().map(drop),
     }
 }

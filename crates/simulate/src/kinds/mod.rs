@@ -19,11 +19,14 @@ mod scheduler;
 mod service;
 mod shell;
 mod stateful_set;
+mod taints;
 mod volume;
 
 pub(crate) use common::is_active;
 pub(crate) use ending::End;
 pub(crate) use namespace::ROOT_CA;
+pub(crate) use taints::driving;
+pub(crate) use volume::{Volumes, mounts};
 
 use crate::error::Result;
 use crate::kind::{self, Kind};

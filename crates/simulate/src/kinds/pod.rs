@@ -23,10 +23,14 @@ pub(crate) async fn reconcile(world: &World, pod: &Value) -> Result<()> {
         // There is no container to wait for.
         return world.delete(kind::POD, pod, Policy::Background).await;
     }
+    let placed = !get_str(pod, &["spec", "nodeName"]).unwrap_or_default().is_empty();
+    if placed && super::taints::evicts(world, pod).await? {
+        return Ok(());
+    }
     if matches!(phase(pod), "Succeeded" | "Failed") {
         return Ok(());
     }
-    if get_str(pod, &["spec", "nodeName"]).unwrap_or_default().is_empty() {
+    if !placed {
         return super::scheduler::reconcile(world, pod).await;
     }
     if world.options.strict

@@ -1,12 +1,12 @@
 //! Pods that wait for a node: bound to the best one, or told why there is none, at the cost of lesser pods if need be.
 
-use super::common::{condition, conditions, set_condition};
+use super::common::{self, condition, conditions, set_condition};
 use super::node;
+use super::volume::Volumes;
 use crate::SIMULATED;
 use crate::api::Policy;
 use crate::error::{Result, UnlessGone};
 use crate::kind;
-use crate::names;
 use crate::placement::{self, Refusal, Share, Victims, name_of};
 use crate::world::World;
 use object::{Value, get, get_i64, get_str, meta};
@@ -29,13 +29,28 @@ pub(crate) async fn reconcile(world: &World, pod: &Value) -> Result<()> {
     }
     // Noted before looking: room that comes in the meantime is not missed.
     world.state().loads.waiting.insert(name_of(pod));
-    let node = match placement::choose(world, pod) {
+    let volumes = match Volumes::of(world, pod) {
+        Ok(volumes) => volumes,
+        Err(reason) if world.options.strict => {
+            return refused(world, pod, &Refusal::of_pod(world, reason)).await;
+        }
+        // What else there is on the real cluster is not known.
+        Err(_) => Volumes::default(),
+    };
+    let node = match placement::choose(world, pod, &volumes) {
         Ok(node) => node,
         Err(refusal) => match node::any(world, pod) {
             Some(node) => node,
             None => return refused(world, pod, &refusal).await,
         },
     };
+    if !volumes.unbound.is_empty() {
+        // The pod comes back when they are bound.
+        for claim in &volumes.unbound {
+            super::volume::select(world, claim, &node).await?;
+        }
+        return Ok(());
+    }
     let bound = bind(world, pod, &node).await;
     if bound.is_err() {
         world.state().loads.give_up(&name_of(pod));
@@ -58,7 +73,8 @@ async fn bind(world: &World, pod: &Value, node: &str) -> Result<()> {
 
 /// No node takes the pod: lesser pods make room, or it waits.
 async fn refused(world: &World, pod: &Value, refusal: &Refusal) -> Result<()> {
-    let room = if is_making_room(world, pod) { None } else { placement::victims(world, pod) };
+    let room =
+        if refusal.is_of_pod() || is_making_room(world, pod) { None } else { placement::victims(world, pod) };
     let kept = world.state().loads.held(&name_of(pod)).cloned();
     let message = match (&room, &kept) {
         (None, None) => refusal.without_victims(),
@@ -130,22 +146,7 @@ async fn pending(
     world.set_status(kind::POD, pod, status).await
 }
 
+/// What the scheduler has to say of a pod.
 async fn event(world: &World, pod: &Value, severity: &str, reason: &str, message: &str) -> Result<()> {
-    let now = world.stamp();
-    let namespace = meta::namespace(pod).unwrap_or_default();
-    let suffix = names::letters(&format!("{}{}{now}", meta::uid(pod), world.next()), 16);
-    let event = json!({
-        "metadata": {"name": names::join(meta::name(pod), &suffix), "namespace": namespace},
-        "involvedObject": {
-            "apiVersion": "v1", "kind": "Pod", "namespace": namespace, "name": meta::name(pod), "uid": meta::uid(pod),
-            "resourceVersion": meta::resource_version(pod),
-        },
-        "type": severity, "reason": reason, "message": message,
-        "source": {"component": "default-scheduler"}, "reportingComponent": "default-scheduler",
-        "firstTimestamp": now, "lastTimestamp": now, "count": 1,
-    });
-    match world.create(kind::EVENT, event).await {
-        Err(error) if error.is_ending() => Ok(()),
-        other => other.unless_gone().map(drop),
-    }
+    common::event(world, kind::POD, pod, "default-scheduler", (severity, reason), message).await
 }

@@ -1,9 +1,11 @@
 //! Claims and volumes: every claim finds or gets one.
 
+use super::common::event;
 use crate::SIMULATED;
 use crate::api::Policy;
 use crate::error::{Result, UnlessGone};
 use crate::kind;
+use crate::placement::term_matches;
 use crate::world::World;
 use object::{Quantity, Value, get, get_str, meta};
 use serde_json::json;
@@ -11,6 +13,8 @@ use std::sync::Arc;
 
 const DEFAULT: &str = "storageclass.kubernetes.io/is-default-class";
 const PROVISIONER: &str = "landfall.dev/simulated";
+/// The node of the pod that a claim waited for.
+const SELECTED: &str = "volume.kubernetes.io/selected-node";
 /// Held by claims that a pod may use, and by volumes that a claim may be bound to.
 const CLAIM_HELD: &str = "kubernetes.io/pvc-protection";
 const VOLUME_HELD: &str = "kubernetes.io/pv-protection";
@@ -41,17 +45,120 @@ fn default_class(world: &World) -> Option<String> {
     defaults.first().map(|class| meta::name(class).to_string())
 }
 
+/// The names of the claims that a pod mounts.
+fn mounted(pod: &Value) -> impl Iterator<Item = &str> {
+    let volumes = get(pod, &["spec", "volumes"]).and_then(Value::as_array);
+    volumes
+        .into_iter()
+        .flatten()
+        .filter_map(|volume| get_str(volume, &["persistentVolumeClaim", "claimName"]))
+}
+
+/// Whether a pod mounts the claim of this name.
+pub(crate) fn mounts(pod: &Value, claim: &str) -> bool {
+    mounted(pod).any(|own| own == claim)
+}
+
 /// Whether a pod that has not ended mounts a claim.
 fn in_use(world: &World, claim: &Value) -> bool {
     let namespace = meta::namespace(claim).unwrap_or_default();
     world.list(kind::POD, namespace).iter().any(|pod| {
         let ended = matches!(super::common::phase(pod), "Succeeded" | "Failed");
-        let volumes = get(pod, &["spec", "volumes"]).and_then(Value::as_array);
-        !ended
-            && volumes.into_iter().flatten().any(|volume| {
-                get_str(volume, &["persistentVolumeClaim", "claimName"]) == Some(meta::name(claim))
-            })
+        !ended && mounts(pod, meta::name(claim))
     })
+}
+
+/// The class of a claim, or the one for claims that name none.
+fn class_of(world: &World, claim: &Value) -> Option<String> {
+    get_str(claim, &["spec", "storageClassName"]).map(String::from).or_else(|| default_class(world))
+}
+
+/// Whether a claim is bound when a pod that mounts it has found its node.
+fn waits_for_pod(world: &World, claim: &Value) -> bool {
+    let class = class_of(world, claim).and_then(|class| world.get(kind::STORAGE_CLASS, "", &class));
+    class.is_some_and(|class| get_str(&class, &["volumeBindingMode"]) == Some("WaitForFirstConsumer"))
+}
+
+fn is_bound(claim: &Value) -> bool {
+    get_str(claim, &["spec", "volumeName"]).is_some_and(|name| !name.is_empty())
+        && get_str(claim, &["status", "phase"]) == Some("Bound")
+}
+
+/// What the volumes of a pod mean for its place.
+#[derive(Debug, Default)]
+pub(crate) struct Volumes {
+    /// Claims that get their volume when the pod has its node.
+    pub(crate) unbound: Vec<Arc<Value>>,
+    /// Where the volumes are that are there.
+    places: Vec<Arc<Value>>,
+}
+
+impl Volumes {
+    /// Of a pod; the error says what is missing before any node can take it.
+    pub(crate) fn of(world: &World, pod: &Value) -> std::result::Result<Volumes, String> {
+        let namespace = meta::namespace(pod).unwrap_or_default();
+        let mut all = Volumes::default();
+        let mut unbound = false;
+        for name in mounted(pod) {
+            let Some(claim) = world.get(kind::CLAIM, namespace, name) else {
+                return Err(format!("persistentvolumeclaim {name:?} not found"));
+            };
+            if meta::deletion_timestamp(&claim).is_some() {
+                return Err(format!("persistentvolumeclaim {name:?} is being deleted"));
+            }
+            if is_bound(&claim) {
+                let volume = get_str(&claim, &["spec", "volumeName"]).unwrap_or_default();
+                all.places.extend(world.get(kind::VOLUME, "", volume));
+            } else if waits_for_pod(world, &claim) {
+                all.unbound.push(claim);
+            } else {
+                unbound = true;
+            }
+        }
+        if unbound {
+            return Err("pod has unbound immediate PersistentVolumeClaims".to_owned());
+        }
+        Ok(all)
+    }
+
+    /// Of a pod that can be given a node now; nothing where it has to wait for its volumes first.
+    pub(crate) fn at_once(world: &World, pod: &Value) -> Option<Volumes> {
+        match Volumes::of(world, pod) {
+            Ok(volumes) => volumes.unbound.is_empty().then_some(volumes),
+            Err(_) => (!world.options.strict).then(Volumes::default),
+        }
+    }
+
+    /// Whether the volumes can be had on a node.
+    pub(crate) fn reach(&self, node: &Value) -> bool {
+        self.places.iter().all(|volume| {
+            let Some(required) = get(volume, &["spec", "nodeAffinity", "required"]) else { return true };
+            let terms = get(required, &["nodeSelectorTerms"]).and_then(Value::as_array);
+            terms.into_iter().flatten().any(|term| term_matches(term, node))
+        })
+    }
+}
+
+/// Says on which node the pod of a claim will be, so that the claim gets a volume there.
+pub(crate) async fn select(world: &World, claim: &Value, node: &str) -> Result<()> {
+    if meta::annotation(claim, SELECTED) == Some(node) {
+        return Ok(());
+    }
+    let patch = json!({"metadata": {"annotations": {SELECTED: node}}});
+    world.patch(kind::CLAIM, claim, "", patch).await.unless_gone()?;
+    Ok(())
+}
+
+/// A claim of a class that waits stays as it is until somebody mounts it.
+async fn wait_for_pod(world: &World, claim: &Value) -> Result<()> {
+    world.set_status(kind::CLAIM, claim, json!({"phase": "Pending"})).await?;
+    let news = world.state().told.insert(meta::uid(claim).to_owned());
+    if news {
+        let text = "waiting for first consumer to be created before binding";
+        let of = ("Normal", "WaitForFirstConsumer");
+        event(world, kind::CLAIM, claim, "persistentvolume-controller", of, text).await?;
+    }
+    Ok(())
 }
 
 /// Lets a deleted object go, as far as this finalizer holds it.
@@ -76,10 +183,12 @@ pub(crate) async fn claim(world: &World, claim: &Value) -> Result<()> {
         }
         return Ok(());
     }
-    let class = get_str(claim, &["spec", "storageClassName"]).map(String::from);
-    let class = class.or_else(|| default_class(world));
+    let class = class_of(world, claim);
     let name = match get_str(claim, &["spec", "volumeName"]) {
         Some(name) if !name.is_empty() => name.to_string(),
+        _ if meta::annotation(claim, SELECTED).is_none() && waits_for_pod(world, claim) => {
+            return wait_for_pod(world, claim).await;
+        }
         _ => {
             let chosen = find(world, claim, class.as_deref().unwrap_or_default());
             let name = match (chosen, class.as_deref()) {

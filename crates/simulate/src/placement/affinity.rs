@@ -32,12 +32,12 @@ pub(crate) fn preference(pod: &Value, node: &Value) -> i64 {
     let liked: i64 = liked.filter_map(|wish| get_i64(wish, &["weight"])).sum();
     let shunned = array(node, &["spec", "taints"])
         .iter()
-        .filter(|taint| get_str(taint, &["effect"]) == Some("PreferNoSchedule") && !tolerated(pod, taint));
+        .filter(|taint| get_str(taint, &["effect"]) == Some("PreferNoSchedule") && !is_tolerated(pod, taint));
     liked - i64::try_from(shunned.count()).unwrap_or(0) * 100
 }
 
 /// A term without requirements matches nothing.
-fn term_matches(term: &Value, node: &Value) -> bool {
+pub(crate) fn term_matches(term: &Value, node: &Value) -> bool {
     let expressions = array(term, &["matchExpressions"]);
     let fields = array(term, &["matchFields"]);
     let of_label = |own: &Value| {
@@ -71,26 +71,29 @@ pub(crate) fn repelled(pod: &Value, node: &Value) -> Option<String> {
     let taints = array(node, &["spec", "taints"]).iter();
     let mut strict =
         taints.filter(|taint| matches!(get_str(taint, &["effect"]), Some("NoSchedule" | "NoExecute")));
-    let taint = strict.find(|taint| !tolerated(pod, taint))?;
+    let taint = strict.find(|taint| !is_tolerated(pod, taint))?;
     let text = |field: &str| get_str(taint, &[field]).unwrap_or_default();
     Some(format!("{{{}: {}}}", text("key"), text("value")))
 }
 
-fn tolerated(pod: &Value, taint: &Value) -> bool {
-    array(pod, &["spec", "tolerations"]).iter().any(|own| {
-        let text = |object: &Value, field: &str| get_str(object, &[field]).unwrap_or_default().to_owned();
-        let (effect, key) = (text(own, "effect"), text(own, "key"));
-        let exists = text(own, "operator") == "Exists";
-        (effect.is_empty() || effect == text(taint, "effect"))
-            && (key == text(taint, "key") || (key.is_empty() && exists))
-            && (exists || text(own, "value") == text(taint, "value"))
-    })
+fn is_tolerated(pod: &Value, taint: &Value) -> bool {
+    array(pod, &["spec", "tolerations"]).iter().any(|own| tolerated(own, taint))
+}
+
+/// Whether a toleration is for this taint.
+pub(crate) fn tolerated(own: &Value, taint: &Value) -> bool {
+    let text = |object: &Value, field: &str| get_str(object, &[field]).unwrap_or_default().to_owned();
+    let (effect, key) = (text(own, "effect"), text(own, "key"));
+    let exists = text(own, "operator") == "Exists";
+    (effect.is_empty() || effect == text(taint, "effect"))
+        && (key == text(taint, "key") || (key.is_empty() && exists))
+        && (exists || text(own, "value") == text(taint, "value"))
 }
 
 /// Whether the node takes no new pods, and this one does not put up with that.
 pub(crate) fn closed(pod: &Value, node: &Value) -> bool {
     let taint = serde_json::json!({"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"});
-    get_bool(node, &["spec", "unschedulable"]).unwrap_or(false) && !tolerated(pod, &taint)
+    get_bool(node, &["spec", "unschedulable"]).unwrap_or(false) && !is_tolerated(pod, &taint)
 }
 
 /// The company a pod wants or shuns, with the pods it is judged by.

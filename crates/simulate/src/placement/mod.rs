@@ -4,11 +4,12 @@ mod affinity;
 mod load;
 mod preemption;
 
-pub(crate) use affinity::{closed, repelled, selects};
+pub(crate) use affinity::{closed, repelled, selects, term_matches, tolerated};
 pub(crate) use load::{Loads, Name, Share};
 pub(crate) use preemption::{Victims, victims};
 
 use crate::kind;
+use crate::kinds::Volumes;
 use crate::world::World;
 use affinity::Company;
 use object::{Quantity, Value, get, get_str, meta};
@@ -46,9 +47,22 @@ pub(crate) struct Refusal {
     reasons: BTreeMap<String, usize>,
     /// Nodes that would refuse the pod however empty they were.
     never: usize,
+    /// What is wrong with the pod itself, whatever the nodes are.
+    own: Option<String>,
 }
 
 impl Refusal {
+    /// No node can take the pod, for a reason of its own.
+    pub(crate) fn of_pod(world: &World, reason: String) -> Refusal {
+        let nodes = world.list(kind::NODE, "").len();
+        Refusal { nodes, never: nodes, own: Some(reason), ..Refusal::default() }
+    }
+
+    /// Whether other nodes, or emptier ones, would be no help.
+    pub(crate) fn is_of_pod(&self) -> bool {
+        self.own.is_some()
+    }
+
     fn count(&mut self, reason: impl Into<String>) {
         *self.reasons.entry(reason.into()).or_default() += 1;
     }
@@ -57,6 +71,9 @@ impl Refusal {
     pub(crate) fn message(&self) -> String {
         if self.nodes == 0 {
             return "no nodes available to schedule pods".to_owned();
+        }
+        if let Some(reason) = &self.own {
+            return format!("0/{} nodes are available: {reason}.", self.nodes);
         }
         let mut reasons: Vec<String> =
             self.reasons.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
@@ -101,7 +118,7 @@ fn by_itself(pod: &Value, node: &Value) -> Result<(), String> {
 }
 
 /// Finds the best node for a pod and keeps room for it there, or says why there is none.
-pub(crate) fn choose(world: &World, pod: &Value) -> Result<String, Refusal> {
+pub(crate) fn choose(world: &World, pod: &Value, volumes: &Volumes) -> Result<String, Refusal> {
     let nodes = world.list(kind::NODE, "");
     let company = Company::of(world, pod);
     let (name, share) = (name_of(pod), Share::of(pod));
@@ -112,6 +129,10 @@ pub(crate) fn choose(world: &World, pod: &Value) -> Result<String, Refusal> {
         match by_itself(pod, &node) {
             Err(reason) => {
                 refusal.count(reason);
+                refusal.never += 1;
+            }
+            Ok(()) if !volumes.reach(&node) => {
+                refusal.count("node(s) didn't match PersistentVolume's node affinity");
                 refusal.never += 1;
             }
             Ok(()) => match company.as_ref().and_then(|own| own.refuses(pod, &node)) {
