@@ -40,6 +40,6 @@ pub use revision::Revision;
 pub use scan::StatCache;
 pub use transport::client as http_client;
 pub use tree::{Entry, File, Skipped, Tree};
-pub use version::best as best_version;
+pub use version::{best as best_version, newest_first};
 pub use watch::Watcher;
 pub use working::{Snapshot, WorkingCopy};

@@ -23,7 +23,7 @@ pub fn best<'a>(range: &str, texts: impl Iterator<Item = &'a str>) -> Result<Opt
 }
 
 /// Orders version texts, newest first, those that are none last.
-pub(crate) fn newest_first(a: &str, b: &str) -> Ordering {
+pub fn newest_first(a: &str, b: &str) -> Ordering {
     match (Version::parse(a), Version::parse(b)) {
         (Some(a), Some(b)) => b.cmp(&a),
         (Some(_), None) => Ordering::Less,

@@ -1,10 +1,14 @@
 //! `fluxcd.controlplane.io`: flux-operator's kinds. A ResourceSet renders its templates once for each of its inputs
 //! and applies the result; providers export inputs; a FluxInstance is taken for what it syncs.
 
+mod configs;
+mod filter;
+mod forges;
 mod inputs;
 mod instance;
 mod provider;
 mod resourceset;
+mod schedule;
 mod template;
 
 use std::sync::Arc;

@@ -12,7 +12,7 @@ use plan::{Action, Marks, ObjectRef};
 use serde_json::json;
 
 use super::template::Step;
-use super::{GROUP, MANAGER, every, gvk, inputs, is_disabled, template};
+use super::{GROUP, MANAGER, configs, every, gvk, inputs, is_disabled, template};
 use crate::apply::{self, Applier, Desired};
 use crate::common::{
     self, Pass, format_duration, is_true, namespace_of, observed, parse_duration, sha256, str_at, string_map,
@@ -65,7 +65,7 @@ impl Kind for ResourceSets {
 }
 
 /// A pass that did not succeed.
-enum Stop {
+pub(super) enum Stop {
     Api(cluster::Error),
     Preempted,
     Failed(&'static str, String, Cause),
@@ -232,6 +232,8 @@ impl ResourceSets {
                     let selector = object::selector::LabelSelector::from_object(selector)
                         .map_err(|error| Stop::Stalled("InvalidSelector", error.to_string()))?;
                     pass.context.watch(&gvk).await?;
+                    // One that is made later may be meant, too.
+                    pass.context.any(&gvk.group, &gvk.kind);
                     let options =
                         ListOptions { namespace: pass.namespace().to_owned(), ..ListOptions::default() };
                     for one in pass.context.cluster.list(&gvk, &options).await? {
@@ -270,9 +272,9 @@ impl ResourceSets {
         let marks = marks(&pass.object);
         let labels = string_map(&pass.object, &["spec", "commonMetadata", "labels"]);
         let annotations = string_map(&pass.object, &["spec", "commonMetadata", "annotations"]);
-        for object in steps.iter_mut().flat_map(|step| &mut step.objects) {
-            self.copy_data(pass, object).await?;
-            self.sum_up(pass, object).await?;
+        let mut objects: Vec<&mut Value> = steps.iter_mut().flat_map(|step| &mut step.objects).collect();
+        configs::fill(pass, &mut objects).await?;
+        for object in objects {
             marks.claim(object);
             labels.iter().for_each(|(key, value)| meta::set_label(object, key, value));
             annotations.iter().for_each(|(key, value)| meta::set_annotation(object, key, value));
@@ -429,65 +431,6 @@ impl ResourceSets {
         }
         pass.context.progress("pruned");
         Ok(report.lines())
-    }
-
-    /// `copyFrom`: the data of a ConfigMap or Secret is another's.
-    async fn copy_data(&self, pass: &Pass, object: &mut Value) -> Result<(), Stop> {
-        let Some(from) = meta::annotation(object, &format!("{GROUP}/copyFrom")).map(str::to_owned) else {
-            return Ok(());
-        };
-        let kind = meta::kind(object).to_owned();
-        if !matches!(kind.as_str(), "ConfigMap" | "Secret") || meta::api_version(object) != "v1" {
-            return Ok(());
-        }
-        let (namespace, name) = from.split_once('/').ok_or_else(|| {
-            Stop::Stalled("BuildFailed", format!("invalid copyFrom annotation value '{from}'"))
-        })?;
-        let gvk = Gvk::new("", "v1", kind.as_str());
-        let found = pass.context.read(&gvk, namespace, name, aspect::content, true).await?;
-        let Some(found) = found else {
-            let why = format!("failed to copy data from {kind}/{namespace}/{name}: not found");
-            return Err(Stop::Waiting(why.clone(), Cause::new(why)));
-        };
-        for field in ["data", "binaryData", "type"] {
-            if let Some(value) = found.get(field) {
-                object::set(object, &[field], value.clone());
-            }
-        }
-        Ok(())
-    }
-
-    /// `checksumFrom`: where the annotation stands (at the object or its pods), another tells what the named ConfigMaps
-    /// and Secrets hold, so that pods are made anew when that changes.
-    async fn sum_up(&self, pass: &Pass, object: &mut Value) -> Result<(), Stop> {
-        for place in [&["metadata", "annotations"][..], &["spec", "template", "metadata", "annotations"]] {
-            let named = get(object, place).and_then(|found| found.get(format!("{GROUP}/checksumFrom")));
-            let Some(named) = named.and_then(Value::as_str).map(str::to_owned) else { continue };
-            let mut sum = String::new();
-            for name in named.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-                let mut parts = name.split('/');
-                let (Some(kind @ ("ConfigMap" | "Secret")), Some(namespace), Some(name), None) =
-                    (parts.next(), parts.next(), parts.next(), parts.next())
-                else {
-                    let why = format!("invalid checksumFrom annotation value '{named}'");
-                    return Err(Stop::Stalled("BuildFailed", why));
-                };
-                let gvk = Gvk::new("", "v1", kind);
-                let found = pass.context.read(&gvk, namespace, name, aspect::content, true).await?;
-                let Some(found) = found else {
-                    let why = format!("failed to compute checksum of {kind}/{namespace}/{name}: not found");
-                    return Err(Stop::Waiting(why.clone(), Cause::new(why)));
-                };
-                for field in ["data", "binaryData"] {
-                    sum.push_str(&found.get(field).map(Value::to_string).unwrap_or_default());
-                    sum.push('\n');
-                }
-            }
-            let key = format!("{GROUP}/checksum");
-            let path: Vec<&str> = place.iter().copied().chain([key.as_str()]).collect();
-            object::set(object, &path, common::sha256(sum).into());
-        }
-        Ok(())
     }
 
     async fn finalize(&self, pass: &mut Pass) -> Result<Outcome, cluster::Error> {
