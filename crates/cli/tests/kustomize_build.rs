@@ -51,8 +51,17 @@ fn build(case: &Value) -> Result<String, String> {
     if output.status.success() {
         Ok(told(&output.stdout))
     } else {
-        Err(told(&output.stderr).trim().to_owned())
+        Err(without_place(&told(&output.stderr)).to_owned())
     }
+}
+
+/// Kustomize's words, without the line that says where to look.
+fn without_place(words: &str) -> &str {
+    let words = words.trim();
+    words
+        .rsplit_once('\n')
+        .filter(|(_, last)| last.starts_with("  in "))
+        .map_or(words, |(words, _)| words.trim())
 }
 
 /// The files of a localized copy; `None` where nothing is copied.
@@ -131,6 +140,25 @@ fn what_the_real_tool_refuses() {
         let words = build(&case).expect_err("it is refused");
         assert!(words.contains("Error: ") && words.len() > 12, "{}: {words}", case["name"]);
     }
+}
+
+#[test]
+fn the_last_line_of_an_error_says_where_to_look() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = std::fs::canonicalize(folder.path()).expect("a folder");
+    std::fs::create_dir(root.join("base")).expect("a folder");
+    std::fs::write(root.join("kustomization.yaml"), "resources: [base]\n").expect("written");
+    let base = "resources: [a.yaml]\npatches:\n- target: {kind: ConfigMap}\n  patch: |-\n    - {op: remove, path: /data}\n";
+    std::fs::write(root.join("base/kustomization.yaml"), base).expect("written");
+    std::fs::write(root.join("base/a.yaml"), "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n")
+        .expect("written");
+    let output = landfall(&["kustomize", "build"]).arg(&root).output().expect("runs");
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    let last = format!(
+        "  in {}/base/kustomization.yaml, field patches, resource ConfigMap.v1.[noGrp]/a.[noNs]",
+        root.display()
+    );
+    assert_eq!(words.lines().last(), Some(last.as_str()), "{words}");
 }
 
 #[test]

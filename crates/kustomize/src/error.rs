@@ -8,6 +8,8 @@ pub struct Error {
     pub message: String,
     /// The file that is at fault: a kustomization, a resource file or a patch; "" when unknown.
     pub file: String,
+    /// The kustomization whose build failed, the innermost of several; "" when unknown.
+    pub kustomization: String,
     /// The field of the kustomization; "" when unknown.
     pub field: String,
     /// The resource, as `kind.version.group/name.namespace`; "" when unknown.
@@ -17,7 +19,31 @@ pub struct Error {
 impl Error {
     /// An error that only has words.
     pub fn new(message: impl Into<String>) -> Self {
-        Error { message: message.into(), file: String::new(), field: String::new(), resource: String::new() }
+        Error {
+            message: message.into(),
+            file: String::new(),
+            kustomization: String::new(),
+            field: String::new(),
+            resource: String::new(),
+        }
+    }
+
+    /// Where to look, as far as it is known and the message does not say it: the file, the
+    /// kustomization that names it, the field, the resource.
+    pub fn place(&self) -> Option<String> {
+        let kustomization = if self.kustomization == self.file { "" } else { &self.kustomization };
+        let parts = [
+            ("", self.file.as_str()),
+            ("", kustomization),
+            ("field ", &self.field),
+            ("resource ", &self.resource),
+        ];
+        let known: Vec<String> = parts
+            .iter()
+            .filter(|(_, text)| !text.is_empty() && !self.message.contains(text))
+            .map(|(what, text)| format!("{what}{text}"))
+            .collect();
+        (!known.is_empty()).then(|| known.join(", "))
     }
 
     /// The same error behind `prefix: `.
@@ -34,6 +60,16 @@ impl Error {
             self.file = file.into();
         }
         self
+    }
+
+    /// The same error, with the kustomization named when none is yet: the file at fault unless another one is.
+    #[must_use]
+    pub fn in_kustomization(mut self, file: impl Into<String>) -> Self {
+        if self.kustomization.is_empty() {
+            self.kustomization = file.into();
+        }
+        let file = self.kustomization.clone();
+        self.in_file(file)
     }
 
     /// The same error, with the field named when none is yet.

@@ -112,7 +112,7 @@ impl<'w> Target<'w> {
         let (file_name, text) = read_file(&loader)?;
         let file = crate::world::join(loader.root(), &file_name);
         let kustomization = Kustomization::parse(&text, loader.root(), &mut context.warnings)
-            .map_err(|error| error.in_file(file))?;
+            .map_err(|error| error.in_kustomization(file))?;
         Ok(Target { kustomization, file_name, loader, origin: None, helm_namespace: String::new() })
     }
 
@@ -124,7 +124,7 @@ impl<'w> Target<'w> {
     /// Takes the OpenAPI choice of this kustomization, unless one was made before.
     pub fn choose_schema(&self, context: &mut Context<'_>, first: bool) -> Result<(), Error> {
         let openapi = &self.kustomization.openapi;
-        let at = |error: Error| error.in_file(self.file()).in_field("openapi");
+        let at = |error: Error| error.in_kustomization(self.file()).in_field("openapi");
         let text = match openapi.get("path") {
             Some(path) => Some(self.loader.load_text(path).map_err(Error::from).map_err(at)?),
             None => None,
@@ -156,7 +156,7 @@ impl<'w> Target<'w> {
 
     /// Does all that this kustomization says to what has been gathered.
     pub fn accumulate(&self, context: &mut Context<'_>, acc: &mut Accumulator) -> Result<(), Error> {
-        let at = |error: Error| error.in_file(self.file());
+        let at = |error: Error| error.in_kustomization(self.file());
         self.expect_remote(context);
         self.accumulate_resources(context, acc, &self.kustomization.resources)
             .map_err(|error| at(error.wrap("accumulating resources").in_field("resources")))?;
@@ -320,12 +320,11 @@ impl<'w> Target<'w> {
                 "expected kind '{COMPONENT}' for path '{root}' but got '{}'",
                 sub.kustomization.kind
             ))
-            .in_file(sub.file()));
+            .in_kustomization(sub.file()));
         }
         if !component && is_component {
-            return Err(
-                Error::new(format!("expected kind != '{COMPONENT}' for path '{root}'")).in_file(sub.file())
-            );
+            return Err(Error::new(format!("expected kind != '{COMPONENT}' for path '{root}'"))
+                .in_kustomization(sub.file()));
         }
         context.depth += 1;
         let done = if component {

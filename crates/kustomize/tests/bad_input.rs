@@ -15,7 +15,7 @@ fn fails(files: &[(&str, &str)]) -> Error {
 
 fn says(files: &[(&str, &str)], words: &[&str]) {
     let error = fails(files);
-    let told = format!("{} {} {} {}", error.message, error.file, error.field, error.resource);
+    let told = format!("{}\n  in {}", error.message, error.place().unwrap_or_default());
     for word in words {
         assert!(told.contains(word), "{told:?} does not say {word:?}");
     }
@@ -32,6 +32,21 @@ fn cycles_are_named() {
     );
     says(&[("/top/kustomization.yaml", "resources: [.]\n")], &["cycle detected", "/top"]);
     says(&[("/top/kustomization.yaml", "components: [.]\n")], &["cycle detected"]);
+}
+
+#[test]
+fn the_kustomization_that_asks_is_named_beside_what_it_asks_for() {
+    let top = ("/top/kustomization.yaml", "resources: [../base]\n");
+    let patch = "resources: [a.yaml]\npatches: [{path: p.yaml}]\n";
+    let base = [top, ("/base/kustomization.yaml", patch), ("/base/a.yaml", MAP)];
+    says(&base, &["p.yaml", "/base/kustomization.yaml, field patches"]);
+    let wrong = "- {op: remove, path: /data/x}\n";
+    let remove = "resources: [a.yaml]\npatches: [{path: p.yaml, target: {kind: ConfigMap}}]\n";
+    let base = [top, ("/base/kustomization.yaml", remove), ("/base/a.yaml", MAP), ("/base/p.yaml", wrong)];
+    says(
+        &base,
+        &["/data/x", "/base/kustomization.yaml, field patches, resource ConfigMap.v1.[noGrp]/a.[noNs]"],
+    );
 }
 
 #[test]

@@ -83,6 +83,15 @@ fn version(output: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Why a build failed, and where to look.
+pub(super) fn told(error: &kustomize::Error) -> anyhow::Error {
+    let message = error.message.trim_end();
+    match error.place() {
+        Some(place) => anyhow::anyhow!("{message}\n  in {place}"),
+        None => anyhow::anyhow!("{message}"),
+    }
+}
+
 /// A path from the root of the disk.
 fn absolute(path: &str) -> anyhow::Result<String> {
     Ok(std::path::absolute(path)?.to_string_lossy().into_owned())

@@ -142,7 +142,8 @@ fn build(tree: &Tree, folder: &str) -> anyhow::Result<Vec<Value>> {
     }
     let options =
         kustomize::Options { load_restrictions: kustomize::LoadRestrictions::None, ..Default::default() };
-    Ok(kustomize::build(&world, &dir, &options)?.into_values())
+    let built = kustomize::build(&world, &dir, &options).map_err(|error| super::kustomize::told(&error))?;
+    Ok(built.into_values())
 }
 
 /// Renders every delivery object of a file from the repository that holds the file.

@@ -152,7 +152,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     for warning in warnings {
         eprintln!("{warning}");
     }
-    let built = built.map_err(|error| anyhow::anyhow!("{error}"))?;
+    let built = built.map_err(|error| super::told(&error))?;
     match &args.output {
         Some(path) if path.is_dir() => write_each(path, &built.to_values()),
         Some(path) => std::fs::write(path, built.to_yaml()).with_context(|| path.display().to_string()),
