@@ -121,10 +121,10 @@ impl Function {
 
     fn call(&self, items: Vec<Node>, world: &dyn World) -> Result<Vec<Resource>, Error> {
         let input = Node::Map(vec![
-            ("apiVersion".to_owned(), Node::string("config.kubernetes.io/v1")),
-            ("kind".to_owned(), Node::string("ResourceList")),
-            ("items".to_owned(), Node::Seq(items)),
-            ("functionConfig".to_owned(), self.settings()?),
+            ("apiVersion".into(), Node::string("config.kubernetes.io/v1")),
+            ("kind".into(), Node::string("ResourceList")),
+            ("items".into(), Node::Seq(items)),
+            ("functionConfig".into(), self.settings()?),
         ]);
         let output =
             world.exec(&self.dir, &self.program, &[], tree::to_text(&input).as_bytes()).map_err(|error| {

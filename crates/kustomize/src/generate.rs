@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::kustomization::{GeneratorArgs, GeneratorOptions};
 use crate::loader::Loader;
 use crate::resource::{Behavior, Resource};
-use crate::tree::{self, Node, Tag};
+use crate::tree::{self, Key, Node, Tag};
 use base64::Engine;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -44,19 +44,19 @@ pub(crate) fn generate(
     if args.name.is_empty() {
         return Err(Error::new("a configmap must have a name"));
     }
-    let mut meta = vec![("name".to_owned(), Node::plain(&args.name))];
+    let mut meta = vec![("name".into(), Node::plain(&args.name))];
     guard(&mut meta);
     if !args.namespace.is_empty() {
-        meta.push(("namespace".to_owned(), Node::string(&args.namespace)));
+        meta.push(("namespace".into(), Node::string(&args.namespace)));
     }
     let name = match kind {
         Generated::ConfigMap => "ConfigMap",
         Generated::Secret => "Secret",
     };
     let mut node = Node::Map(vec![
-        ("apiVersion".to_owned(), Node::string("v1")),
-        ("kind".to_owned(), Node::string(name)),
-        ("metadata".to_owned(), Node::Map(meta)),
+        ("apiVersion".into(), Node::string("v1")),
+        ("kind".into(), Node::string(name)),
+        ("metadata".into(), Node::Map(meta)),
     ]);
     if kind == Generated::Secret {
         let secret_type = if args.secret_type.is_empty() { "Opaque" } else { &args.secret_type };
@@ -66,8 +66,10 @@ pub(crate) fn generate(
     match kind {
         Generated::ConfigMap => put_config_map_data(&mut node, &data),
         Generated::Secret => {
-            let fields =
-                data.iter().map(|(key, value)| (key.clone(), Node::value(encode_base64(value)))).collect();
+            let fields = data
+                .iter()
+                .map(|(key, value)| (key.as_str().into(), Node::value(encode_base64(value))))
+                .collect();
             node.put("data", Node::Map(fields));
         }
     }
@@ -76,7 +78,7 @@ pub(crate) fn generate(
             if map.is_empty() {
                 continue;
             }
-            let fields = map.iter().map(|(key, value)| (key.clone(), Node::value(value))).collect();
+            let fields = map.iter().map(|(key, value)| (key.as_str().into(), Node::value(value))).collect();
             if let Some(meta) = node.get_mut("metadata") {
                 meta.put(field, Node::Map(fields));
             }
@@ -92,7 +94,7 @@ pub(crate) fn generate(
     Ok(resource)
 }
 
-fn guard(meta: &mut [(String, Node)]) {
+fn guard(meta: &mut [(Key, Node)]) {
     for (_, node) in meta {
         if let Node::Scalar(scalar) = node {
             scalar.tag = Tag::Str;
@@ -104,8 +106,8 @@ fn put_config_map_data(node: &mut Node, data: &BTreeMap<String, Vec<u8>>) {
     let (mut text, mut binary) = (Vec::new(), Vec::new());
     for (key, value) in data {
         match std::str::from_utf8(value) {
-            Ok(value) => text.push((key.clone(), Node::value(value))),
-            Err(_) => binary.push((key.clone(), Node::value(encode_base64(value)))),
+            Ok(value) => text.push((key.as_str().into(), Node::value(value))),
+            Err(_) => binary.push((key.as_str().into(), Node::value(encode_base64(value)))),
         }
     }
     if !text.is_empty() {
@@ -120,7 +122,10 @@ fn put_config_map_data(node: &mut Node, data: &BTreeMap<String, Vec<u8>>) {
 pub(crate) fn set_data_map(node: &mut Node, map: BTreeMap<String, String>) {
     node.remove("data");
     if !map.is_empty() {
-        node.put("data", Node::Map(map.into_iter().map(|(key, value)| (key, Node::string(value))).collect()));
+        node.put(
+            "data",
+            Node::Map(map.into_iter().map(|(key, value)| (key.into(), Node::string(value))).collect()),
+        );
     }
 }
 
@@ -130,7 +135,7 @@ pub(crate) fn set_binary_data_map(node: &mut Node, map: BTreeMap<String, String>
     if !map.is_empty() {
         node.put(
             "binaryData",
-            Node::Map(map.into_iter().map(|(key, value)| (key, Node::string(value))).collect()),
+            Node::Map(map.into_iter().map(|(key, value)| (key.into(), Node::string(value))).collect()),
         );
     }
 }
@@ -356,7 +361,7 @@ fn yaml_node_json(node: &Node) -> Value {
         Node::Map(fields) => {
             let mut content = Vec::new();
             for (key, value) in fields {
-                content.push(yaml_node_json(&Node::string(key)));
+                content.push(yaml_node_json(&Node::string(key.as_str())));
                 content.push(yaml_node_json(value));
             }
             (4, "!!map", "", content)

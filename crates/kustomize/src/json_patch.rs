@@ -47,8 +47,8 @@ impl JsonPatch {
     /// Applies all operations, or none.
     pub fn apply(&self, node: &mut Node) -> Result<(), Error> {
         // The original reads the object as JSON first, which settles the types of its scalars.
-        let value = tree::to_value(node).map_err(Error::new)?;
-        let mut document = value;
+        let mut document = tree::to_value(node).map_err(Error::new)?;
+        tree::check_keys_are_strings(node).map_err(Error::new)?;
         for operation in &self.operations {
             apply_one(&mut document, operation).map_err(Error::new)?;
         }

@@ -227,7 +227,9 @@ fn finish(
     for mut resource in map.into_list() {
         resource.finish_annotations(origins, transformers);
         tree::check(&resource.node)
-            .map_err(|error| unreadable(error).of_resource(fieldspec::describe(&resource.node)))?;
+            .map_err(unreadable)
+            .and_then(|()| tree::check_keys_are_strings(&resource.node).map_err(Error::new))
+            .map_err(|error| error.of_resource(fieldspec::describe(&resource.node)))?;
         objects.push(resource.node);
     }
     Ok(Built { objects, warnings: Vec::new() })

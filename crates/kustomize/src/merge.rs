@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::schema::{Place, Schema};
-use crate::tree::{Link, Node, Scalar, Tag, Written, guard_text, is_non_string_1_1, wrong_kind};
+use crate::tree::{Key, Link, Node, Scalar, Tag, Written, guard_text, is_non_string_1_1, wrong_kind};
 
 /// How lists grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,7 +127,7 @@ impl<'s> Merger<'s> {
                 Directive::Merge => {}
             }
         }
-        let mut changes: Vec<Option<(String, Node)>> = match patch {
+        let mut changes: Vec<Option<(Key, Node)>> = match patch {
             Some(Node::Map(changes)) => changes.into_iter().map(Some).collect(),
             _ => Vec::new(),
         };
@@ -150,7 +150,7 @@ impl<'s> Merger<'s> {
         for (key, change) in changes.into_iter().flatten() {
             let merged = self.walk_field(&key, None, Some(change), place, path)?;
             if let Some(merged) = merged.filter(|node| !node.is_null()) {
-                merged_fields.push((key, merged));
+                merged_fields.push((key.copied(), merged));
             }
         }
         Ok(Some(Node::Map(merged_fields)))
@@ -207,7 +207,7 @@ impl<'s> Merger<'s> {
                     if matches!(value, Node::Map(_)) && take_directive(&mut value)? == Directive::Delete {
                         continue;
                     }
-                    path.push(key.clone());
+                    path.push(key.as_str().to_owned());
                     let value = self.settle(value, field_place, path)?;
                     path.pop();
                     if let Some(mut value) = value.filter(|value| !value.is_null()) {

@@ -78,7 +78,7 @@ impl Origin {
         let mut fields = Vec::new();
         let mut push = |key: &str, value: &str| {
             if !value.is_empty() {
-                fields.push((key.to_owned(), Node::string(value)));
+                fields.push((key.into(), Node::string(value)));
             }
         };
         push("path", &self.path);
@@ -91,9 +91,9 @@ impl Origin {
                 .iter()
                 .zip(by)
                 .filter(|(_, value)| !value.is_empty())
-                .map(|(name, value)| ((*name).to_owned(), Node::string(value)))
+                .map(|(name, value)| ((*name).into(), Node::string(value)))
                 .collect();
-            fields.push(("configuredBy".to_owned(), Node::Map(by)));
+            fields.push(("configuredBy".into(), Node::Map(by)));
         }
         Node::Map(fields)
     }

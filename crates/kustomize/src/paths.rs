@@ -123,7 +123,7 @@ pub(crate) fn lookup_create<'a>(
                 let fresh = fresh_for(next, leaf);
                 match here {
                     Node::Map(fields) => {
-                        fields.push(((*part).to_owned(), fresh));
+                        fields.push(((*part).into(), fresh));
                         fields.len() - 1
                     }
                     Node::Seq(items) if is_list_index(part) => {
@@ -144,7 +144,7 @@ pub(crate) fn lookup_create<'a>(
 }
 
 fn element(key: &str, value: &str) -> Node {
-    if key.is_empty() { Node::plain(value) } else { Node::Map(vec![(key.to_owned(), Node::plain(value))]) }
+    if key.is_empty() { Node::plain(value) } else { Node::Map(vec![(key.into(), Node::plain(value))]) }
 }
 
 /// What is made for a part: what the next one needs.
@@ -223,7 +223,7 @@ fn find_field(
                 Node::Map(_) => Node::map(),
                 Node::Seq(_) => Node::Seq(Vec::new()),
             };
-            fields.push((part.to_owned(), fresh));
+            fields.push((part.into(), fresh));
             fields.len() - 1
         }
     };

@@ -284,7 +284,7 @@ fn go_behavior(behavior: Behavior) -> &'static str {
 
 fn data_map(resource: &Resource, field: &str) -> std::collections::BTreeMap<String, String> {
     let fields = resource.node.get(field).map_or(&[][..], Node::fields);
-    fields.iter().map(|(key, value)| (key.clone(), value.value_text().to_owned())).collect()
+    fields.iter().map(|(key, value)| (key.as_str().to_owned(), value.value_text().to_owned())).collect()
 }
 
 fn add_string_data(
@@ -296,7 +296,7 @@ fn add_string_data(
         if !matches!(value, Node::Scalar(_)) {
             return Err(format!("read stringData: stringData value for key {key:?} must be a scalar"));
         }
-        data.insert(key.clone(), crate::generate::encode_base64(value.value_text().as_bytes()));
+        data.insert(key.as_str().to_owned(), crate::generate::encode_base64(value.value_text().as_bytes()));
     }
     Ok(())
 }

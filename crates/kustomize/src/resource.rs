@@ -302,7 +302,7 @@ impl Resource {
         let mut map = BTreeMap::new();
         if let Some(values) = self.node.get("metadata").and_then(|meta| meta.get(field)) {
             for (key, value) in values.fields() {
-                map.insert(key.clone(), value.text().to_owned());
+                map.insert(key.as_str().to_owned(), value.text().to_owned());
             }
         }
         map
@@ -315,7 +315,7 @@ impl Resource {
         if map.is_empty() {
             return;
         }
-        let fields = map.into_iter().map(|(key, value)| (key, Node::value(value))).collect();
+        let fields = map.into_iter().map(|(key, value)| (key.into(), Node::value(value))).collect();
         meta.put(field, Node::Map(fields));
     }
 

@@ -4,14 +4,16 @@
 //! output. Text, tag and quoting of scalars do: a reference that is replaced keeps the quoting of the field
 //! it stands in, and that decides whether `"123"` stays a string.
 
-use serde_json::{Map, Number, Value};
+mod key;
+mod read;
+mod write;
+
+pub(crate) use key::{Key, KeyKind};
+pub(crate) use read::{from_value, parse_documents, parse_one};
+pub(crate) use write::{check, check_keys_are_strings, resolved_tag, to_text, to_value, to_yaml};
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
-
-/// How deep a document may nest.
-const MAX_DEPTH: usize = 400;
-/// How many nodes a document may have after its aliases are written out.
-const MAX_NODES: usize = 2_000_000;
 
 /// The type of a scalar, as YAML tags it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,7 +132,7 @@ impl Link {
 }
 
 /// A mapping's fields, in the order written.
-pub(crate) type Fields = Vec<(String, Node)>;
+pub(crate) type Fields = Vec<(Key, Node)>;
 
 /// One node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -247,7 +249,7 @@ impl Node {
         path.iter().try_fold(self, |node, key| node.get(key))
     }
 
-    pub fn fields(&self) -> &[(String, Node)] {
+    pub fn fields(&self) -> &[(Key, Node)] {
         match self {
             Node::Map(fields) => fields,
             _ => &[],
@@ -273,7 +275,7 @@ impl Node {
         let index = match fields.iter().position(|(name, _)| name == key) {
             Some(index) => index,
             None => {
-                fields.push((key.to_owned(), Node::map()));
+                fields.push((key.into(), Node::map()));
                 fields.len() - 1
             }
         };
@@ -298,7 +300,7 @@ impl Node {
                 take_style(&mut value, old);
                 *old = value;
             }
-            None => fields.push((key.to_owned(), value)),
+            None => fields.push((key.into(), value)),
         }
     }
 
@@ -366,7 +368,7 @@ impl Node {
         let Node::Map(fields) = self else { return };
         match fields.iter_mut().find(|(name, _)| name == key) {
             Some((_, old)) => *old = value,
-            None => fields.push((key.to_owned(), value)),
+            None => fields.push((key.into(), value)),
         }
     }
 }
@@ -434,476 +436,4 @@ fn surely_string(text: &str) -> bool {
         return false;
     }
     !matches!(first, b'y' | b'Y' | b'n' | b'N' | b't' | b'T' | b'f' | b'F' | b'o' | b'O') || text.len() > 5
-}
-
-// ---------------------------------------------------------------------------------------------------
-// From and to YAML
-
-/// The documents of a text as Kustomize splits and reads them: nulls left out, anchors written out.
-pub(crate) fn parse_documents(text: &str) -> Result<Vec<Node>, String> {
-    let clean;
-    let text = if text.contains('\r') {
-        clean = text.replace("\r\n", "\n");
-        &clean
-    } else {
-        text
-    };
-    let parts = split_documents(text)?;
-    let mut documents = Vec::with_capacity(parts.len());
-    for part in parts {
-        if let Some(node) = parse_one(part).map_err(|error| format!("MalformedYAMLError: {error}"))? {
-            documents.push(node);
-        }
-    }
-    Ok(documents)
-}
-
-/// The first document of a text; `None` when it is empty or null.
-pub(crate) fn parse_one(text: &str) -> Result<Option<Node>, String> {
-    let node = match yaml::build_first(text, &mut Plain).map_err(|error| error.to_string())? {
-        yaml::First::Nothing => return Ok(None),
-        yaml::First::Tree(node) => node,
-        yaml::First::NeedsNodes => return parse_with_anchors(text),
-    };
-    Ok((!node.is_null()).then_some(node))
-}
-
-/// Builds documents that have no anchors.
-struct Plain;
-
-impl yaml::Build for Plain {
-    type Node = Node;
-
-    fn scalar(&mut self, text: std::borrow::Cow<'_, str>, tag: &'static str, style: yaml::Style) -> Node {
-        Node::Scalar(Scalar {
-            text: text.into_owned(),
-            tag: Tag::of(tag),
-            written: style.into(),
-            link: Link::default(),
-        })
-    }
-
-    fn sequence(&mut self, mut items: Vec<Node>) -> Node {
-        // Most collections are small, and lists grow to more places than those need.
-        items.shrink_to_fit();
-        Node::Seq(items)
-    }
-
-    fn mapping(&mut self, mut fields: Vec<(String, Node)>) -> Node {
-        fields.shrink_to_fit();
-        Node::Map(fields)
-    }
-}
-
-fn parse_with_anchors(text: &str) -> Result<Option<Node>, String> {
-    let first = yaml::parse_first_node(text).map_err(|error| error.to_string())?;
-    let Some(first) = first else { return Ok(None) };
-    let node = from_yaml(first)?;
-    Ok((!node.is_null()).then_some(node))
-}
-
-/// Splits at `---` lines, as kyaml does before it parses.
-fn split_documents(text: &str) -> Result<Vec<&str>, String> {
-    let mut parts = Vec::new();
-    let (mut start, mut from) = (0, 0);
-    while let Some(found) = text.get(from..).and_then(|rest| rest.find("\n---")) {
-        let at = from + found;
-        let line_end = match text.get(at + 4..).and_then(|rest| rest.find('\n')) {
-            Some(end) => at + 4 + end,
-            None => break,
-        };
-        let after = text.get(at + 4..line_end).unwrap_or("");
-        let trimmed = after.trim();
-        if !trimmed.is_empty() && !trimmed.starts_with('#') {
-            let line = text.get(at..line_end).unwrap_or("").trim();
-            return Err(format!("invalid document separator: {line}"));
-        }
-        // The newline that ends the part belongs to it; the one that ends the separator may start the next.
-        parts.push(text.get(start..=at).unwrap_or(""));
-        start = line_end + 1;
-        from = start;
-    }
-    parts.push(text.get(start..).unwrap_or(""));
-    Ok(parts)
-}
-
-/// A tree from yaml's: aliases and merge keys written out.
-pub(crate) fn from_yaml(document: yaml::Node) -> Result<Node, String> {
-    let root = document.into_root();
-    if has_alias_or_merge(&root) {
-        let mut reader = Reader { anchors: Default::default(), nodes: 0 };
-        reader.collect(&root, 0)?;
-        return reader.convert(&root, 0);
-    }
-    convert_plain(root, 0)
-}
-
-fn has_alias_or_merge(node: &yaml::Node) -> bool {
-    node.kind == yaml::Kind::Alias
-        || node.tag == "!!merge"
-        || (node.kind == yaml::Kind::Scalar && node.value == "<<")
-        || node.content.iter().any(has_alias_or_merge)
-}
-
-fn convert_plain(node: yaml::Node, depth: usize) -> Result<Node, String> {
-    if depth > MAX_DEPTH {
-        return Err(format!("line {}: nested deeper than {MAX_DEPTH} levels", node.line));
-    }
-    match node.kind {
-        yaml::Kind::Mapping => {
-            let mut fields = Vec::with_capacity(node.content.len() / 2);
-            let mut content = node.content.into_iter();
-            while let (Some(key), Some(value)) = (content.next(), content.next()) {
-                fields.push((key.value, convert_plain(value, depth + 1)?));
-            }
-            Ok(Node::Map(fields))
-        }
-        yaml::Kind::Sequence | yaml::Kind::Document => {
-            let mut items = Vec::with_capacity(node.content.len());
-            for item in node.content {
-                items.push(convert_plain(item, depth + 1)?);
-            }
-            Ok(Node::Seq(items))
-        }
-        yaml::Kind::Scalar | yaml::Kind::Alias => Ok(scalar_of(node)),
-    }
-}
-
-fn scalar_of(node: yaml::Node) -> Node {
-    let quoted = !matches!(node.style, yaml::Style::Plain | yaml::Style::Flow);
-    let tag = if node.tag.is_empty() {
-        if quoted { Tag::Str } else { Tag::of(node.resolved_tag()) }
-    } else {
-        Tag::of(&node.tag)
-    };
-    Node::Scalar(Scalar { text: node.value, tag, written: node.style.into(), link: Link::default() })
-}
-
-/// Writes anchors out.
-struct Reader<'a> {
-    anchors: std::collections::HashMap<&'a str, &'a yaml::Node>,
-    nodes: usize,
-}
-
-impl<'a> Reader<'a> {
-    fn collect(&mut self, node: &'a yaml::Node, depth: usize) -> Result<(), String> {
-        if depth > MAX_DEPTH {
-            return Err(format!("line {}: nested deeper than {MAX_DEPTH} levels", node.line));
-        }
-        if !node.anchor.is_empty() && node.kind != yaml::Kind::Alias {
-            self.anchors.insert(&node.anchor, node);
-        }
-        node.content.iter().try_for_each(|child| self.collect(child, depth + 1))
-    }
-
-    fn target(&self, alias: &yaml::Node) -> Result<&'a yaml::Node, String> {
-        self.anchors
-            .get(alias.value.as_str())
-            .copied()
-            .ok_or_else(|| format!("yaml: unknown anchor '{}' referenced", alias.value))
-    }
-
-    fn convert(&mut self, node: &'a yaml::Node, depth: usize) -> Result<Node, String> {
-        self.nodes += 1;
-        if depth > MAX_DEPTH || self.nodes > MAX_NODES {
-            return Err("yaml: document contains excessive aliasing".to_owned());
-        }
-        match node.kind {
-            yaml::Kind::Mapping => self.mapping(node, depth),
-            yaml::Kind::Sequence | yaml::Kind::Document => {
-                let items: Result<Vec<Node>, String> =
-                    node.content.iter().map(|item| self.convert(item, depth + 1)).collect();
-                Ok(Node::Seq(items?))
-            }
-            yaml::Kind::Alias => {
-                let target = self.target(node)?;
-                self.convert(target, depth + 1)
-            }
-            yaml::Kind::Scalar => Ok(scalar_of(node.clone())),
-        }
-    }
-
-    /// A mapping with its merge keys resolved: own fields win, and come after the merged ones.
-    fn mapping(&mut self, node: &'a yaml::Node, depth: usize) -> Result<Node, String> {
-        let mut merged: Vec<&'a yaml::Node> = Vec::new();
-        let mut seen = false;
-        for pair in node.content.chunks_exact(2) {
-            let [key, value] = pair else { continue };
-            if !is_merge(key) {
-                continue;
-            }
-            if seen {
-                return Err("duplicate merge key".to_owned());
-            }
-            seen = true;
-            merged = self.merge_values(value)?;
-        }
-        let mut fields: Fields = Vec::new();
-        let mut own: Fields = Vec::new();
-        for pair in node.content.chunks_exact(2) {
-            let [key, value] = pair else { continue };
-            if is_merge(key) {
-                continue;
-            }
-            let name = if key.kind == yaml::Kind::Alias {
-                self.target(key)?.value.clone()
-            } else {
-                key.value.clone()
-            };
-            own.push((name, self.convert(value, depth + 1)?));
-        }
-        if merged.is_empty() {
-            return Ok(Node::Map(own));
-        }
-        for source in merged {
-            if let Node::Map(more) = self.convert(source, depth + 1)? {
-                for (name, value) in more {
-                    put_field(&mut fields, name, value);
-                }
-            }
-        }
-        for (name, value) in own {
-            put_field(&mut fields, name, value);
-        }
-        Ok(Node::Map(fields))
-    }
-
-    fn merge_values(&self, value: &'a yaml::Node) -> Result<Vec<&'a yaml::Node>, String> {
-        match value.kind {
-            yaml::Kind::Mapping => Ok(vec![value]),
-            yaml::Kind::Alias => {
-                let target = self.target(value)?;
-                if target.kind != yaml::Kind::Mapping {
-                    return Err("invalid map merge: received alias for a non-map value".to_owned());
-                }
-                Ok(vec![target])
-            }
-            yaml::Kind::Sequence => {
-                let mut all = Vec::new();
-                for item in &value.content {
-                    if item.kind == yaml::Kind::Sequence {
-                        return Err("invalid map merge: received a nested sequence".to_owned());
-                    }
-                    // Earlier ones win: they are written last.
-                    let mut more = self.merge_values(item)?;
-                    more.append(&mut all);
-                    all = more;
-                }
-                Ok(all)
-            }
-            _ => Err("map merge requires map or sequence of maps as the value".to_owned()),
-        }
-    }
-}
-
-fn is_merge(key: &yaml::Node) -> bool {
-    key.kind == yaml::Kind::Scalar
-        && (key.tag == "!!merge"
-            || (key.value == "<<" && key.tag.is_empty() && key.style == yaml::Style::Plain))
-}
-
-fn put_field(fields: &mut Fields, name: String, value: Node) {
-    match fields.iter_mut().find(|(key, _)| *key == name) {
-        Some((_, old)) => *old = value,
-        None => fields.push((name, value)),
-    }
-}
-
-/// The tree of a JSON value.
-pub(crate) fn from_value(value: &Value) -> Node {
-    match value {
-        Value::Null => Node::null(),
-        Value::Bool(flag) => Node::tagged(flag.to_string(), Tag::Bool),
-        Value::Number(number) if number.is_f64() => {
-            // As Go writes it: a zero is an integer then, whatever its sign.
-            let text = yaml::to_string(value).trim_end().to_owned();
-            let tag = Tag::of(&resolved_tag(&text));
-            Node::tagged(text, tag)
-        }
-        Value::Number(number) => Node::tagged(number.to_string(), Tag::Int),
-        Value::String(text) => {
-            // As if it had been printed and read: in quotes where it needs them.
-            let quoted = text.contains('\n')
-                || is_non_string_1_1(text)
-                || resolved_tag(text) != "!!str"
-                || (!surely_string(text) && yaml::to_string(value).starts_with(['\'', '"']));
-            let written = match quoted {
-                false => Written::Plain,
-                true if text.contains('\n') => Written::Literal,
-                true => Written::Double,
-            };
-            Node::Scalar(Scalar { text: text.clone(), tag: Tag::Str, written, link: Link::default() })
-        }
-        Value::Array(items) => Node::Seq(items.iter().map(from_value).collect()),
-        Value::Object(fields) => {
-            Node::Map(fields.iter().map(|(key, value)| (key.clone(), from_value(value))).collect())
-        }
-    }
-}
-
-/// The JSON value of a tree, as printing it and reading it back (yaml.v3) would make it.
-pub(crate) fn to_value(node: &Node) -> Result<Value, String> {
-    Ok(match node {
-        Node::Map(fields) => {
-            let mut map = Map::new();
-            for (key, value) in fields {
-                if map.insert(key.clone(), to_value(value)?).is_some() {
-                    return Err(format!("yaml: unmarshal errors:\n  mapping key {key:?} already defined"));
-                }
-            }
-            Value::Object(map)
-        }
-        Node::Seq(items) => Value::Array(items.iter().map(to_value).collect::<Result<_, _>>()?),
-        Node::Scalar(scalar) => scalar_value(scalar)?,
-    })
-}
-
-/// Says why [`to_value`] would fail.
-pub(crate) fn check(node: &Node) -> Result<(), String> {
-    match node {
-        Node::Map(fields) => {
-            check_keys(fields)?;
-            fields.iter().try_for_each(|(_, value)| check(value))
-        }
-        Node::Seq(items) => items.iter().try_for_each(check),
-        Node::Scalar(Scalar { tag: Tag::Str, written, .. }) if *written != Written::Folded => Ok(()),
-        Node::Scalar(scalar) => scalar_value(scalar).map(drop),
-    }
-}
-
-fn check_keys(fields: &Fields) -> Result<(), String> {
-    let mut seen = std::collections::HashSet::new();
-    for (at, (key, _)) in fields.iter().enumerate() {
-        let again = if fields.len() <= 16 {
-            fields.iter().take(at).any(|(other, _)| other == key)
-        } else {
-            !seen.insert(key.as_str())
-        };
-        if again {
-            return Err(format!("yaml: unmarshal errors:\n  mapping key {key:?} already defined"));
-        }
-    }
-    Ok(())
-}
-
-/// A folded text as it comes back from being printed and read.
-fn refold(text: &str) -> Result<Value, String> {
-    let mut node = yaml::Node::string(text);
-    node.style = yaml::Style::Folded;
-    let printed = yaml::emit(&yaml::Node::mapping_of([("text", node)]));
-    let read = yaml::parse_first_node(&printed).map_err(|error| error.to_string())?;
-    let text = read.as_ref().and_then(|node| node.get_str("text")).unwrap_or_default();
-    Ok(Value::String(text.to_owned()))
-}
-
-fn scalar_value(scalar: &Scalar) -> Result<Value, String> {
-    let text = &scalar.text;
-    if scalar.written == Written::Folded && matches!(scalar.tag, Tag::Str | Tag::None) {
-        return refold(text);
-    }
-    match scalar.tag {
-        Tag::Str => return Ok(Value::String(text.clone())),
-        Tag::None if scalar.quoted() => return Ok(Value::String(text.clone())),
-        Tag::None => return resolve_plain(text),
-        _ => {}
-    }
-    if let (Tag::Int, false) = (&scalar.tag, scalar.quoted())
-        && let Some(value) = decimal(text)
-    {
-        return Ok(value);
-    }
-    let resolved = resolved_tag(text);
-    if resolved == scalar.tag.text() {
-        // The tag goes without saying; what is left is the text as it is written.
-        return if scalar.quoted() { Ok(Value::String(text.clone())) } else { resolve_plain(text) };
-    }
-    let mut node = yaml::Node::scalar(text.clone());
-    node.tag = scalar.tag.text().to_owned();
-    node.tagged = true;
-    if scalar.quoted() {
-        node.style = yaml::Style::DoubleQuoted;
-    }
-    node.to_value().map_err(|error| error.to_string())
-}
-
-/// What yaml.v3 takes a plain text for.
-pub(crate) fn resolved_tag(text: &str) -> String {
-    if plain_is_string(text) {
-        "!!str".to_owned()
-    } else {
-        yaml::Node::scalar(text).resolved_tag().to_owned()
-    }
-}
-
-fn plain_is_string(text: &str) -> bool {
-    match text.as_bytes().first() {
-        None => false,
-        Some(byte) => !matches!(
-            byte,
-            b'0'..=b'9' | b'+' | b'-' | b'.' | b'~' | b't' | b'T' | b'f' | b'F' | b'n' | b'N' | b'<' | b'='
-        ),
-    }
-}
-
-fn resolve_plain(text: &str) -> Result<Value, String> {
-    if plain_is_string(text) || text.contains('\n') {
-        return Ok(Value::String(text.to_owned()));
-    }
-    if let Some(value) = decimal(text) {
-        return Ok(value);
-    }
-    let value = yaml::Node::scalar(text).to_value().map_err(|error| error.to_string())?;
-    Ok(json_number(value))
-}
-
-/// A float without a fraction is printed by JSON as an integer, and read back as one.
-fn json_number(value: Value) -> Value {
-    if let Value::Number(number) = &value
-        && !number.is_i64()
-        && !number.is_u64()
-        && let Some(float) = number.as_f64()
-        && float.fract() == 0.0
-        && float.abs() < 9.0e18
-        // A hash sees the sign of a zero.
-        && !(float == 0.0 && float.is_sign_negative())
-    {
-        return Value::Number(Number::from(float as i64));
-    }
-    value
-}
-
-fn decimal(text: &str) -> Option<Value> {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    let plain = !digits.is_empty()
-        && digits.len() <= 18
-        && digits.bytes().all(|b| b.is_ascii_digit())
-        && (digits == "0" || !digits.starts_with('0'));
-    if plain { text.parse::<i64>().ok().map(Value::from) } else { None }
-}
-
-/// The tree as yaml's, for printing.
-pub(crate) fn to_yaml(node: &Node) -> yaml::Node {
-    match node {
-        Node::Map(fields) => {
-            yaml::Node::mapping_of(fields.iter().map(|(key, value)| (key.clone(), to_yaml(value))))
-        }
-        Node::Seq(items) => yaml::Node::sequence_of(items.iter().map(to_yaml)),
-        Node::Scalar(scalar) => {
-            let mut node = yaml::Node::scalar(scalar.text.clone());
-            node.tag = scalar.tag.text().to_owned();
-            if scalar.text.contains('\n') {
-                node.style = yaml::Style::Literal;
-            } else if scalar.written == Written::Single {
-                node.style = yaml::Style::SingleQuoted;
-            } else if scalar.quoted() {
-                node.style = yaml::Style::DoubleQuoted;
-            }
-            node
-        }
-    }
-}
-
-/// The tree as kyaml prints it.
-pub(crate) fn to_text(node: &Node) -> String {
-    yaml::emit(&to_yaml(node))
 }

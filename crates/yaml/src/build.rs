@@ -14,12 +14,16 @@ use crate::{Error, text::Mark};
 pub trait Build {
     /// A node of the tree.
     type Node;
+    /// A name of a field.
+    type Key;
     /// A scalar with the tag its text resolves to (`!!str` when it is quoted).
     fn scalar(&mut self, text: Cow<'_, str>, tag: &'static str, style: Style) -> Self::Node;
+    /// A name as it is written.
+    fn key(&mut self, text: Cow<'_, str>, style: Style) -> Self::Key;
     /// A sequence.
     fn sequence(&mut self, items: Vec<Self::Node>) -> Self::Node;
     /// A mapping, keys as they are written, twice what is there twice.
-    fn mapping(&mut self, fields: Vec<(String, Self::Node)>) -> Self::Node;
+    fn mapping(&mut self, fields: Vec<(Self::Key, Self::Node)>) -> Self::Node;
 }
 
 /// What there is of a text's first document.
@@ -34,9 +38,9 @@ pub enum First<N> {
     NeedsNodes,
 }
 
-enum Open<N> {
+enum Open<K, N> {
     Sequence(Vec<N>),
-    Mapping(Vec<(String, N)>, Option<String>),
+    Mapping(Vec<(K, N)>, Option<K>),
 }
 
 /// Builds the first document of `text`.
@@ -46,7 +50,7 @@ pub fn build_first<B: Build>(text: &str, build: &mut B) -> Result<First<B::Node>
     if let EventKind::StreamEnd = event()?.kind {
         return Ok(First::Nothing);
     }
-    let mut open: Vec<Open<B::Node>> = Vec::new();
+    let mut open: Vec<Open<B::Key, B::Node>> = Vec::new();
     let mut root = None;
     loop {
         let event = event()?;
@@ -59,16 +63,11 @@ pub fn build_first<B: Build>(text: &str, build: &mut B) -> Result<First<B::Node>
                     if style == ScalarStyle::Plain && value == "<<" {
                         return Ok(First::NeedsNodes);
                     }
-                    *key = Some(value.into_owned());
+                    *key = Some(build.key(value, style.into()));
                     continue;
                 }
-                let (tag, style) = match style {
-                    ScalarStyle::Plain => (resolve(&value, Rules::V3).tag(), Style::Plain),
-                    ScalarStyle::Single => ("!!str", Style::SingleQuoted),
-                    ScalarStyle::Double => ("!!str", Style::DoubleQuoted),
-                    ScalarStyle::Literal => ("!!str", Style::Literal),
-                    ScalarStyle::Folded => ("!!str", Style::Folded),
-                };
+                let style = Style::from(style);
+                let tag = if style == Style::Plain { resolve(&value, Rules::V3).tag() } else { "!!str" };
                 if tag == "!!merge" {
                     return Ok(First::NeedsNodes);
                 }
@@ -101,7 +100,7 @@ pub fn build_first<B: Build>(text: &str, build: &mut B) -> Result<First<B::Node>
         };
         match open.last_mut() {
             Some(Open::Sequence(items)) => items.push(done),
-            Some(Open::Mapping(fields, key)) => fields.push((key.take().unwrap_or_default(), done)),
+            Some(Open::Mapping(fields, key)) => fields.extend(key.take().map(|key| (key, done))),
             None => root = Some(done),
         }
     }
@@ -111,7 +110,7 @@ fn is_special(properties: &Properties<'_>) -> bool {
     properties.anchor.is_some() || properties.tag.is_some()
 }
 
-fn begin<N>(open: &mut Vec<Open<N>>, collection: Open<N>, start: Mark) -> Result<(), Error> {
+fn begin<K, N>(open: &mut Vec<Open<K, N>>, collection: Open<K, N>, start: Mark) -> Result<(), Error> {
     if open.len() >= MAX_DEPTH {
         return Err(too_deep(start));
     }
@@ -120,6 +119,6 @@ fn begin<N>(open: &mut Vec<Open<N>>, collection: Open<N>, start: Mark) -> Result
 }
 
 /// Does the collection that was just opened stand where a key is due?
-fn is_key<N>(open: &[Open<N>]) -> bool {
+fn is_key<K, N>(open: &[Open<K, N>]) -> bool {
     matches!(open.iter().rev().nth(1), Some(Open::Mapping(_, None)))
 }

@@ -121,13 +121,7 @@ impl<'a> Composer<'a> {
                 };
                 self.decorate(&mut scalar, properties, default);
                 scalar.value = value.into_owned();
-                scalar.style = match style {
-                    ScalarStyle::Plain => Style::Plain,
-                    ScalarStyle::Single => Style::SingleQuoted,
-                    ScalarStyle::Double => Style::DoubleQuoted,
-                    ScalarStyle::Literal => Style::Literal,
-                    ScalarStyle::Folded => Style::Folded,
-                };
+                scalar.style = style.into();
                 Ok(scalar)
             }
             _ => Ok(Node::null()),

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 
 use crate::Error;
 use crate::comments::Comment;
+use crate::node::Style;
 use crate::text::{Mark, break_len, find_forbidden, is_blankz, is_break, is_document_marker, width};
 
 /// Which library's rules hold.
@@ -60,6 +61,18 @@ pub(crate) enum ScalarStyle {
     Double,
     Literal,
     Folded,
+}
+
+impl From<ScalarStyle> for Style {
+    fn from(style: ScalarStyle) -> Style {
+        match style {
+            ScalarStyle::Plain => Style::Plain,
+            ScalarStyle::Single => Style::SingleQuoted,
+            ScalarStyle::Double => Style::DoubleQuoted,
+            ScalarStyle::Literal => Style::Literal,
+            ScalarStyle::Folded => Style::Folded,
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
