@@ -136,6 +136,7 @@ impl Value {
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Value::Str(Str::Text(text)) => Some(text),
+            Value::Str(Str::Long(text)) => Some(text),
             _ => None,
         }
     }

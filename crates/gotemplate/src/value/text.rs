@@ -6,6 +6,9 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+/// From how many bytes on a text is not copied once more to be shared.
+const LONG: usize = 1 << 16;
+
 /// A Go string. Cloning is a reference count, an atomic one: parsed templates hold strings and are made on
 /// several threads.
 ///
@@ -15,6 +18,8 @@ use std::sync::Arc;
 pub enum Str {
     /// Valid UTF-8.
     Text(Arc<str>),
+    /// The same, of a length at which a copy is dear: the text as it was made.
+    Long(Arc<String>),
     /// Bytes that are not valid UTF-8.
     Raw(Arc<[u8]>),
 }
@@ -24,6 +29,7 @@ impl Str {
     pub fn as_bytes(&self) -> &[u8] {
         match self {
             Str::Text(text) => text.as_bytes(),
+            Str::Long(text) => text.as_bytes(),
             Str::Raw(bytes) => bytes,
         }
     }
@@ -32,6 +38,7 @@ impl Str {
     pub fn to_text(&self) -> Cow<'_, str> {
         match self {
             Str::Text(text) => Cow::Borrowed(text),
+            Str::Long(text) => Cow::Borrowed(text),
             Str::Raw(bytes) => String::from_utf8_lossy(bytes),
         }
     }
@@ -55,7 +62,7 @@ impl From<&str> for Str {
 
 impl From<String> for Str {
     fn from(text: String) -> Self {
-        Str::Text(Arc::from(text))
+        if text.len() < LONG { Str::Text(Arc::from(text)) } else { Str::Long(Arc::new(text)) }
     }
 }
 
@@ -83,7 +90,7 @@ impl From<&[u8]> for Str {
 impl From<Vec<u8>> for Str {
     fn from(bytes: Vec<u8>) -> Self {
         match String::from_utf8(bytes) {
-            Ok(text) => Str::Text(Arc::from(text)),
+            Ok(text) => text.into(),
             Err(error) => Str::Raw(Arc::from(error.into_bytes())),
         }
     }
