@@ -8,6 +8,8 @@ pub struct Error {
     pub message: String,
     /// The file that is at fault: a kustomization, a resource file or a patch; "" when unknown.
     pub file: String,
+    /// The line of the file; 0 when unknown.
+    pub line: usize,
     /// The kustomization whose build failed, the innermost of several; "" when unknown.
     pub kustomization: String,
     /// The field of the kustomization; "" when unknown.
@@ -22,6 +24,7 @@ impl Error {
         Error {
             message: message.into(),
             file: String::new(),
+            line: 0,
             kustomization: String::new(),
             field: String::new(),
             resource: String::new(),
@@ -32,8 +35,9 @@ impl Error {
     /// kustomization that names it, the field, the resource.
     pub fn place(&self) -> Option<String> {
         let kustomization = if self.kustomization == self.file { "" } else { &self.kustomization };
+        let file = if self.line > 0 { &format!("{}:{}", self.file, self.line) } else { &self.file };
         let parts = [
-            ("", self.file.as_str()),
+            ("", file.as_str()),
             ("", kustomization),
             ("field ", &self.field),
             ("resource ", &self.resource),

@@ -5,6 +5,7 @@
 //! a kustomization without writing it to disk (as Flux does) puts an [`Overlay`] over its world.
 
 mod ahead;
+mod blame;
 mod crds;
 mod decode;
 pub mod edit;
@@ -186,13 +187,14 @@ fn run(world: &dyn World, dir: &str, context: &mut target::Context<'_>) -> Resul
     if let Some(warning) = vars::resolve(&mut acc)? {
         context.warnings.push(warning);
     }
-    finish(acc.map, &target.kustomization, context)
+    finish(acc.map, &target.kustomization, target.loader.world(), context)
 }
 
 /// The last steps: what is local goes, order, marks.
 fn finish(
     mut map: resmap::ResMap,
     kustomization: &kustomization::Kustomization,
+    world: &dyn World,
     context: &mut target::Context<'_>,
 ) -> Result<Built, Error> {
     for resource in map.list() {
@@ -229,7 +231,8 @@ fn finish(
         tree::check(&resource.node)
             .map_err(unreadable)
             .and_then(|()| tree::check_keys_are_strings(&resource.node).map_err(Error::new))
-            .map_err(|error| error.of_resource(fieldspec::describe(&resource.node)))?;
+            .map_err(|error| error.of_resource(fieldspec::describe(&resource.node)))
+            .map_err(|error| blame::key(error, resource.file.as_deref(), world))?;
         objects.push(resource.node);
     }
     Ok(Built { objects, warnings: Vec::new() })

@@ -5,6 +5,7 @@ use crate::ids::{Gvk, ResId};
 use crate::schema::Schema;
 use crate::tree::{self, Node};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// What a generator may do with an object of the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -62,6 +63,8 @@ pub(crate) struct Resource {
     pub var_names: Vec<String>,
     /// A patch deleted it.
     pub deleted: bool,
+    /// The file it was read from.
+    pub file: Option<Rc<str>>,
 }
 
 /// The annotation that says where an object comes from.
@@ -106,6 +109,7 @@ impl Resource {
             helm_generated: false,
             var_names: Vec::new(),
             deleted: false,
+            file: None,
         };
         resource.read_build_annotations();
         resource

@@ -262,6 +262,8 @@ impl<'w> Target<'w> {
         let parsed = parsed.and_then(|list| unique(list, acc.map.schema()));
         let mut resources =
             parsed.map_err(|error| plain(error.wrap(format!("accumulating resources from '{path}'"))))?;
+        let file: Rc<str> = crate::world::join(self.loader.root(), path).into();
+        resources.iter_mut().for_each(|resource| resource.file = Some(file.clone()));
         let strange = |resource: &Resource| !Schema::knows_scope(resource.api_version(), resource.kind());
         if context.known == Known::Nothing && !context.schema_chosen && resources.iter().any(strange) {
             // The built-in document had to be asked for the scope of a kind.

@@ -50,6 +50,16 @@ fn the_kustomization_that_asks_is_named_beside_what_it_asks_for() {
 }
 
 #[test]
+fn a_key_that_is_wrong_is_named_with_its_line() {
+    let top = ("/top/kustomization.yaml", "resources: [a.yaml]\n");
+    let twice = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  x: a\n  y: a\n  x: b\n";
+    let words = ["line 7: mapping key \"x\" already defined at line 5", "/top/a.yaml:7, resource ConfigMap"];
+    says(&[top, ("/top/a.yaml", twice)], &words);
+    let number = "---\n5: top\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  5: a\n";
+    says(&[top, ("/top/a.yaml", number)], &["the key \"5\" of data is a number", "/top/a.yaml:7"]);
+}
+
+#[test]
 fn missing_files_are_named() {
     says(&[("/top/x", "")], &["unable to find one of 'kustomization.yaml'", "/top"]);
     says(&[("/top/kustomization.yaml", "resources: [no.yaml]\n")], &["no.yaml", "no such file"]);

@@ -163,5 +163,5 @@ fn options(input: &Input, now: jiff::Timestamp) -> Result<Options, Failure> {
 fn failed(error: &::kustomize::Error) -> Failure {
     let failure = Failure::new(format!("kustomize build failed: {}", error.message.trim_end()));
     let file = error.file.trim_start_matches('/');
-    if file.is_empty() { failure } else { failure.at(file, 0) }
+    if file.is_empty() { failure } else { failure.at(file, error.line) }
 }

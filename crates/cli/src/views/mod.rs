@@ -50,11 +50,12 @@ pub fn mark(state: controller::Phase, colours: bool) -> String {
     if colours { format!("\x1b[{colour}m{sign}\x1b[0m") } else { sign.to_owned() }
 }
 
-/// The first line of a text, cut to `width` characters.
+/// A text in one line, cut to `width` characters: what its first line announces may stand in the second.
 pub fn one_line(text: &str, width: usize) -> String {
-    let line = text.lines().next().unwrap_or_default();
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let line = lines.join(" ");
     if line.chars().count() <= width {
-        return line.to_owned();
+        return line;
     }
     let kept: String = line.chars().take(width.saturating_sub(1)).collect();
     format!("{kept}…")
@@ -102,6 +103,7 @@ mod tests {
     #[test]
     fn long_lines_are_cut_with_a_mark() {
         assert_eq!(one_line("abcdef\nx", 4), "abc…");
+        assert_eq!(one_line("faults:\n  line 5: twice\n", 40), "faults: line 5: twice");
         assert_eq!(one_line("abc", 4), "abc");
     }
 }

@@ -293,6 +293,9 @@ fn failed(tree: &Tree, error: kustomize::Error) -> Failure {
 
 /// The line of the fault: of the YAML itself, or else of the field or the text that the message quotes.
 fn line_in(tree: &Tree, file: &str, error: &kustomize::Error) -> Option<usize> {
+    if error.line > 0 {
+        return Some(error.line);
+    }
     let bytes = tree.read(file).ok()?;
     let text = String::from_utf8_lossy(&bytes).into_owned();
     if let Err(fault) = yaml::parse_nodes(&text)

@@ -36,6 +36,24 @@ impl Key {
         Key::new(text, KeyKind::Quoted)
     }
 
+    /// The name that a node of yaml's is.
+    pub fn of(node: &yaml::Node) -> Key {
+        let quoted = !matches!(node.style, yaml::Style::Plain | yaml::Style::Flow);
+        let kind = match node.tag.as_str() {
+            _ if node.kind != yaml::Kind::Scalar => KeyKind::Collection,
+            "" | "!!str" if quoted => KeyKind::Quoted,
+            tag if node.tagged => {
+                if tag == "!!str" {
+                    KeyKind::Tagged
+                } else {
+                    KeyKind::Other
+                }
+            }
+            _ => KeyKind::Plain,
+        };
+        Key::new(node.value.as_str(), kind)
+    }
+
     pub fn as_str(&self) -> &str {
         &self.text
     }

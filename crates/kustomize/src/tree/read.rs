@@ -130,7 +130,7 @@ fn convert_plain(node: yaml::Node, depth: usize) -> Result<Node, String> {
             let mut fields = Vec::with_capacity(node.content.len() / 2);
             let mut content = node.content.into_iter();
             while let (Some(key), Some(value)) = (content.next(), content.next()) {
-                fields.push((key_of(&key), convert_plain(value, depth + 1)?));
+                fields.push((Key::of(&key), convert_plain(value, depth + 1)?));
             }
             Ok(Node::Map(fields))
         }
@@ -143,23 +143,6 @@ fn convert_plain(node: yaml::Node, depth: usize) -> Result<Node, String> {
         }
         yaml::Kind::Scalar | yaml::Kind::Alias => Ok(scalar_of(node)),
     }
-}
-
-fn key_of(node: &yaml::Node) -> Key {
-    let quoted = !matches!(node.style, yaml::Style::Plain | yaml::Style::Flow);
-    let kind = match node.tag.as_str() {
-        _ if node.kind != yaml::Kind::Scalar => KeyKind::Collection,
-        "" | "!!str" if quoted => KeyKind::Quoted,
-        tag if node.tagged => {
-            if tag == "!!str" {
-                KeyKind::Tagged
-            } else {
-                KeyKind::Other
-            }
-        }
-        _ => KeyKind::Plain,
-    };
-    Key::new(node.value.as_str(), kind)
 }
 
 fn scalar_of(node: yaml::Node) -> Node {
@@ -239,7 +222,7 @@ impl<'a> Reader<'a> {
                 continue;
             }
             let key = if key.kind == yaml::Kind::Alias { self.target(key)? } else { key };
-            own.push((key_of(key), self.convert(value, depth + 1)?));
+            own.push((Key::of(key), self.convert(value, depth + 1)?));
         }
         if merged.is_empty() {
             return Ok(Node::Map(own));
