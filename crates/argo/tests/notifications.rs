@@ -157,7 +157,7 @@ async fn a_sync_is_told_once() {
     let site = Site::start(schema::crds::argo(), &[("app/a.yaml", map)], true).await;
     let kinds = argo::kinds(argo::Options::new(site.fetcher()));
     Engine::start(site.cluster.clone(), kinds, Default::default(), site.cancel.clone());
-    argo::notifications::start(&site.cluster, "argocd", site.cancel.clone());
+    argo::notifications::start(&site.cluster, site.fetcher(), "argocd", site.cancel.clone());
     for object in yaml::documents(&OBJECTS.replace("BASE", &server.url())).unwrap() {
         site.cluster.apply(&object, &Apply::forced("somebody")).await.unwrap();
     }

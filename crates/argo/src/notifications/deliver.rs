@@ -7,8 +7,10 @@ use cluster::{Cluster, ErrorKind, PatchKind, PatchOptions};
 use delivery::fields::secret_data;
 use object::{Gvk, Key, Value, get_str, meta};
 use serde_json::json;
+use source::Fetcher;
 use tokio_util::sync::CancellationToken;
 
+use super::exchanges::Exchange;
 use super::services::{Call, calls};
 use super::{Config, Due, STATE};
 use crate::names;
@@ -29,8 +31,8 @@ const SETTINGS: &str = "argocd-notifications-cm";
 const SECRETS: &str = "argocd-notifications-secret";
 
 /// Starts to tell what happens to Applications, as the ConfigMap in `home` says, until `cancel` fires.
-pub fn start(cluster: &Cluster, home: &str, cancel: CancellationToken) {
-    let teller = Teller { cluster: cluster.clone(), home: home.to_owned() };
+pub fn start(cluster: &Cluster, fetcher: Fetcher, home: &str, cancel: CancellationToken) {
+    let teller = Teller { cluster: cluster.clone(), fetcher, home: home.to_owned() };
     tokio::spawn(async move {
         tokio::select! {
             () = teller.run() => {}
@@ -41,6 +43,8 @@ pub fn start(cluster: &Cluster, home: &str, cancel: CancellationToken) {
 
 struct Teller {
     cluster: Cluster,
+    /// Who asks for tokens of apps.
+    fetcher: Fetcher,
     home: String,
 }
 
@@ -127,7 +131,7 @@ impl Teller {
             tracing::warn!(application = %key, failure, "a notification cannot be made");
         }
         for due in &verdict.due {
-            if let Err(why) = send(config, secrets, due).await {
+            if let Err(why) = send(&self.fetcher, config, secrets, due, &application).await {
                 tracing::warn!(application = %key, trigger = due.trigger, service = due.service, why, "not delivered");
                 verdict.state.remove(&due.key);
             }
@@ -148,8 +152,17 @@ impl Teller {
     }
 }
 
-/// Sends one notification.
-async fn send(config: &Config, secrets: &HashMap<String, String>, due: &Due) -> Result<(), String> {
+/// Sends one notification about an Application, as `config` says, with what `$keys` stand for.
+///
+/// # Errors
+/// For people, without what is secret.
+pub async fn send(
+    fetcher: &Fetcher,
+    config: &Config,
+    secrets: &HashMap<String, String>,
+    due: &Due,
+    application: &Value,
+) -> Result<(), String> {
     let text = config.services.get(&due.service);
     let text = text.ok_or_else(|| format!("service {} is not configured", due.service))?;
     let kind = config.kinds.get(&due.service).map_or(due.service.as_str(), String::as_str);
@@ -162,6 +175,19 @@ async fn send(config: &Config, secrets: &HashMap<String, String>, due: &Due) -> 
         ..source::Credentials::default()
     };
     let client = source::http_client(&given, TIMEOUT).map_err(|error| error.to_string())?;
+    let exchange = Exchange { client: &client, fetcher, service: &service, due, application };
+    let done = match kind {
+        "email" => Some(super::mail::send(&service, due).await),
+        "nats" => Some(super::nats::send(&service, due).await),
+        "rocketchat" => Some(exchange.rocketchat().await),
+        "awssqs" => Some(exchange.awssqs().await),
+        "gcppubsub" => Some(exchange.pubsub().await),
+        "github" => Some(exchange.github().await),
+        _ => None,
+    };
+    if let Some(done) = done {
+        return done.map_err(|why| format!("service {}: {why}", due.service));
+    }
     for call in calls(kind, &due.service, &service, &due.recipient, &due.notification)? {
         one(&client, &call).await?;
     }

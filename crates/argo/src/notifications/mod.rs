@@ -5,10 +5,13 @@
 //! annotation [`STATE`]) and gives what is to be told now, with the annotation as it becomes.
 
 mod deliver;
+mod exchanges;
 pub mod expr;
+mod mail;
+mod nats;
 pub mod services;
 
-pub use deliver::start;
+pub use deliver::{send, start};
 
 use std::collections::{BTreeMap, BTreeSet};
 

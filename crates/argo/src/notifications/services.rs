@@ -84,8 +84,9 @@ pub fn calls(
         "alertmanager" => letter.alertmanager(),
         other => {
             return Err(format!(
-                "services of type {other} are not served: use a webhook, or one of slack, teams, teams-workflows, \
-                 googlechat, mattermost, telegram, pushover, opsgenie, pagerduty, pagerdutyv2, grafana, newrelic, webex, alertmanager"
+                "services of type {other} are not served: use a webhook, or one of alertmanager, awssqs, email, gcppubsub, \
+                 github, googlechat, grafana, mattermost, nats, newrelic, opsgenie, pagerduty, pagerdutyv2, pushover, \
+                 rocketchat, slack, teams, teams-workflows, telegram, webex"
             ));
         }
     })

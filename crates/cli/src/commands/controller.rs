@@ -326,7 +326,7 @@ async fn turn(
     };
     flux::notification::start(cluster, notification.clone(), cancel.child_token());
     let sources = fetcher(args)?;
-    argo::notifications::start(cluster, "argocd", cancel.child_token());
+    argo::notifications::start(cluster, sources.clone(), "argocd", cancel.child_token());
     argo::images::start(cluster, sources.clone(), "argocd", cancel.child_token());
     if let Some(address) = args.webhooks {
         let listener = tokio::net::TcpListener::bind(address).await.context("cannot listen for webhooks")?;

@@ -173,7 +173,7 @@ async fn deliver(
         ..flux::Options::new(sources.clone())
     }));
     if outward {
-        argo::notifications::start(cluster, "argocd", cancel.child_token());
+        argo::notifications::start(cluster, sources.clone(), "argocd", cancel.child_token());
         argo::images::start(cluster, sources.clone(), "argocd", cancel.child_token());
         flux::notification::start(cluster, flux::notification::Options::default(), cancel.child_token());
     }
