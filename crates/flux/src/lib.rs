@@ -10,6 +10,7 @@ pub mod cel;
 pub mod common;
 mod health;
 pub mod helmrelease;
+mod identity;
 mod ignored;
 pub mod image;
 pub mod kustomization;

@@ -4,7 +4,7 @@ use crate::cache::Cache;
 use crate::helm_repo::Index;
 use crate::{Limits, Maps, Result, Tree, WorkingCopy};
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -41,8 +41,10 @@ pub(crate) struct Inner {
     pub(crate) verdicts: Mutex<HashMap<String, (String, String)>>,
     /// What every bucket held last.
     pub(crate) buckets: Mutex<HashMap<String, crate::bucket::Known>>,
-    /// Tokens of GitHub Apps with their ends, by what they were asked with.
+    /// Tokens of GitHub Apps with their ends, by what they were asked with, and of clouds.
     pub(crate) tokens: Mutex<HashMap<String, (String, i64)>>,
+    /// The environment that clouds are asked in.
+    pub(crate) variables: Mutex<Arc<BTreeMap<String, String>>>,
 }
 
 impl Inner {
@@ -82,6 +84,7 @@ impl Fetcher {
                 verdicts: Mutex::default(),
                 buckets: Mutex::default(),
                 tokens: Mutex::default(),
+                variables: Mutex::new(Arc::new(crate::cloud::environment())),
             }),
         })
     }

@@ -10,6 +10,7 @@ mod artifact;
 mod auth;
 pub mod bucket;
 mod cache;
+pub mod cloud;
 mod compose;
 mod error;
 mod fetcher;

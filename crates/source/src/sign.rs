@@ -92,11 +92,7 @@ pub fn aws(request: &AwsRequest<'_>, keys: &AwsKeys) -> Vec<(String, String)> {
     let scope = format!("{date}/{}/{}/aws4_request", request.region, request.service);
     let text =
         format!("AWS4-HMAC-SHA256\n{}\n{scope}\n{}", request.time, hex::encode(Sha256::digest(canonical)));
-    let mut key = format!("AWS4{}", keys.secret).into_bytes();
-    for part in [date, request.region, request.service, "aws4_request"] {
-        key = hmac_sha256(&key, part.as_bytes());
-    }
-    let signed = hex::encode(hmac_sha256(&key, text.as_bytes()));
+    let signed = aws_signature(keys, date, request.region, request.service, &text);
     headers.retain(|(name, _)| name != "host");
     headers.push((
         "authorization".into(),
@@ -106,6 +102,47 @@ pub fn aws(request: &AwsRequest<'_>, keys: &AwsKeys) -> Vec<(String, String)> {
         ),
     ));
     headers
+}
+
+/// The signature of a text that names what is signed, in hexadecimal.
+pub(crate) fn aws_signature(keys: &AwsKeys, date: &str, region: &str, service: &str, text: &str) -> String {
+    let mut key = format!("AWS4{}", keys.secret).into_bytes();
+    for part in [date, region, service, "aws4_request"] {
+        key = hmac_sha256(&key, part.as_bytes());
+    }
+    hex::encode(hmac_sha256(&key, text.as_bytes()))
+}
+
+/// An address that is signed itself: a `GET` of `https://HOST/` for fifteen minutes, with these headers.
+pub(crate) fn presigned(
+    (host, region, service): (&str, &str, &str),
+    query: &[(&str, &str)],
+    headers: &[(&str, &str)],
+    keys: &AwsKeys,
+    time: &str,
+) -> String {
+    let date = time.get(..8).unwrap_or_default();
+    let scope = format!("{date}/{region}/{service}/aws4_request");
+    let credential = format!("{}/{scope}", keys.access);
+    let mut signed = vec![("host", host)];
+    signed.extend_from_slice(headers);
+    signed.sort_unstable();
+    let names = signed.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(";");
+    let mut pairs = query.to_vec();
+    pairs.extend([
+        ("X-Amz-Algorithm", "AWS4-HMAC-SHA256"),
+        ("X-Amz-Credential", credential.as_str()),
+        ("X-Amz-Date", time),
+        ("X-Amz-Expires", "900"),
+        ("X-Amz-SignedHeaders", names.as_str()),
+    ]);
+    pairs.extend(keys.session.as_deref().map(|session| ("X-Amz-Security-Token", session)));
+    let query = self::query(&pairs);
+    let lines: String = signed.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
+    let empty = hex::encode(Sha256::digest(b""));
+    let canonical = format!("GET\n/\n{query}\n{lines}\n{names}\n{empty}");
+    let text = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", hex::encode(Sha256::digest(canonical)));
+    format!("https://{host}/?{query}&X-Amz-Signature={}", aws_signature(keys, date, region, service, &text))
 }
 
 /// A signed JSON web token: RS256 with a PEM key of PKCS#1 or PKCS#8.

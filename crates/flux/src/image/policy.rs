@@ -14,7 +14,7 @@ use source::oci::Request;
 use super::{GROUP, Tags, address, gvk, reference, scan_input};
 use crate::common::{self, Pass, bool_at, interval, is_true, str_at, string_map};
 use crate::options::Shared;
-use crate::sources::credentials;
+use crate::sources::of_registry;
 
 pub(crate) struct ImagePolicies {
     pub shared: Arc<Shared>,
@@ -196,7 +196,9 @@ impl ImagePolicies {
         let address = address(image).map_err(failed)?;
         let mut request = Request::new(format!("oci://{address}"));
         let holder = Pass::new(pass.context.clone(), repository.clone(), "image-reflector-controller");
-        request.credentials = credentials(&holder).await.map_err(|failure| failed(failure.message))?;
+        request.credentials = of_registry(&self.shared, &holder, &request.url)
+            .await
+            .map_err(|failure| failed(failure.message))?;
         request.insecure = bool_at(repository, &["spec", "insecure"]);
         request.reference.tag = Some(tag.to_owned());
         self.shared.options.fetcher.oci_digest(&request).await.map_err(|error| failed(error.to_string()))

@@ -14,7 +14,7 @@ use source::oci::Request;
 use super::{Failure, Tags, address, canonical, gvk, scan_input};
 use crate::common::{self, Pass, bool_at, duration_at, interval, str_at, strings_at};
 use crate::options::Shared;
-use crate::sources::credentials;
+use crate::sources::of_registry;
 
 pub(crate) struct ImageRepositories {
     pub shared: Arc<Shared>,
@@ -96,7 +96,7 @@ impl ImageRepositories {
             excluded.push(compiled);
         }
         let mut request = Request::new(format!("oci://{address}"));
-        request.credentials = credentials(pass)
+        request.credentials = of_registry(&self.shared, pass, &request.url)
             .await
             .map_err(|failure| Failure("AuthenticationFailed", failure.message, false))?;
         request.insecure = bool_at(&pass.object, &["spec", "insecure"]);

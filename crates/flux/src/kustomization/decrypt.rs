@@ -11,7 +11,7 @@ use sha2::Digest as _;
 use sops::age::Identity;
 use sops::{Format, Keys, MasterKey};
 
-use super::kms::Remote;
+use super::kms::{Remote, Workload};
 use crate::common::{str_at, strings_at};
 
 /// On an object: it stays as it is.
@@ -66,6 +66,17 @@ impl Keyring {
         let remote = Remote::of_secret(data)
             .map_err(|why| format!("failed to import data from sops decryption Secret '{secret}': {why}"))?;
         Ok(Keyring { ages, pgp, remote, digest: hex::encode(hasher.finalize()) })
+    }
+
+    /// The same, with an identity in the clouds for keys that no entry is for.
+    pub fn with_identity(mut self, identity: Workload) -> Keyring {
+        // Another account may open other keys.
+        if let Some(account) = &identity.account {
+            self.digest =
+                format!("{} {}/{} {:?}", self.digest, account.namespace, account.name, account.annotations);
+        }
+        self.remote = self.remote.with_identity(identity);
+        self
     }
 
     /// No keys: what is encrypted fails with the keys it would need.

@@ -11,7 +11,9 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use object::Value;
 use serde_json::json;
 use sops::MasterKey;
-use source::sign::{self, AwsKeys, AwsRequest};
+use source::cloud::{Account, VAULT};
+use source::sign::{self, AwsKeys};
+use source::{Credentials, Fetcher};
 
 use crate::common::str_at;
 
@@ -27,6 +29,17 @@ pub struct Remote {
     gcp: Option<Value>,
     /// Azure's application: tenant, client, secret, authority.
     azure: Option<Value>,
+    /// Who asks where no credentials were given.
+    identity: Option<Workload>,
+}
+
+/// An identity in the clouds: of an account, or of this process.
+#[derive(Clone)]
+pub struct Workload {
+    /// Asks the clouds.
+    pub fetcher: Fetcher,
+    /// The account.
+    pub account: Option<Account>,
 }
 
 type Pairs<'a> = &'a [(&'a str, &'a str)];
@@ -49,7 +62,18 @@ impl Remote {
             aws,
             gcp: structured("sops.gcp-kms")?,
             azure: structured("sops.azure-kv")?,
+            identity: None,
         })
+    }
+
+    /// The same, with an identity where there are no credentials.
+    pub fn with_identity(mut self, identity: Workload) -> Remote {
+        self.identity = Some(identity);
+        self
+    }
+
+    fn identity(&self, missing: &str) -> Result<&Workload, String> {
+        self.identity.as_ref().ok_or_else(|| format!("there is no {missing}"))
     }
 
     /// The data key that `key` protects.
@@ -86,84 +110,94 @@ impl Remote {
         context: &BTreeMap<String, String>,
         enc: &str,
     ) -> Result<Vec<u8>, String> {
-        let keys = self.aws.as_ref().ok_or("there is no sops.aws-kms")?;
         if !role.is_empty() {
             return Err("roles cannot be assumed; use a key that the credentials may use".into());
         }
         let region =
             arn.split(':').nth(3).filter(|region| !region.is_empty()).ok_or("its ARN has no region")?;
-        let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-        let host = format!("kms.{region}.{domain}");
+        let none = Credentials::default();
+        let identity = self.identity("sops.aws-kms")?;
+        let keys = match &self.aws {
+            Some(keys) => keys.clone(),
+            None => {
+                let keys = identity.fetcher.aws_keys(identity.account.as_ref(), region, None, &none).await;
+                keys.map_err(|error| error.to_string())?
+            }
+        };
         let mut body = json!({"CiphertextBlob": enc, "KeyId": arn});
         if !context.is_empty() {
             body["EncryptionContext"] = json!(context);
         }
-        let body = body.to_string();
-        let time = sign::aws_time();
-        let headers =
-            [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", "TrentService.Decrypt")];
-        let request = AwsRequest {
-            method: "POST",
-            host: &host,
-            path: "/",
-            query: &[],
-            headers: &headers,
-            body: body.as_bytes(),
-            region,
-            service: "kms",
-            time: &time,
-        };
-        let mut call = client()?.post(format!("https://{host}/"));
-        for (name, value) in sign::aws(&request, keys) {
-            call = call.header(name, value);
-        }
-        let answer = ask(call.body(body)).await?;
+        let call =
+            identity.fetcher.aws_call(("kms", "kms"), region, "TrentService.Decrypt", &body, &keys, &none);
+        let answer = call.await.map_err(|error| error.to_string())?;
         STANDARD.decode(str_at(&answer, &["Plaintext"])).map_err(|_| no_key())
     }
 
     async fn gcp(&self, resource: &str, enc: &str) -> Result<Vec<u8>, String> {
-        let account = self.gcp.as_ref().ok_or("there is no sops.gcp-kms")?;
-        let uri = match str_at(account, &["token_uri"]) {
-            "" => "https://oauth2.googleapis.com/token",
-            given => given,
+        let token = match &self.gcp {
+            Some(account) => google_token(account).await?,
+            None => {
+                let identity = self.identity("sops.gcp-kms")?;
+                let none = Credentials::default();
+                let token = identity.fetcher.google_token(identity.account.as_ref(), &none).await;
+                token.map_err(|error| error.to_string())?
+            }
         };
-        let now = jiff::Timestamp::now().as_second();
-        let claims = json!({
-            "iss": str_at(account, &["client_email"]), "scope": "https://www.googleapis.com/auth/cloudkms",
-            "aud": uri, "iat": now, "exp": now + 3600,
-        });
-        let assertion = sign::jwt(&claims, str_at(account, &["private_key"]).as_bytes())
-            .map_err(|error| error.to_string())?;
-        let grant = "urn:ietf:params:oauth:grant-type:jwt-bearer";
-        let token = token(uri, &[("assertion", &assertion), ("grant_type", grant)]).await?;
         let url = format!("https://cloudkms.googleapis.com/v1/{resource}:decrypt");
         let answer = ask(client()?.post(url).bearer_auth(token).json(&json!({"ciphertext": enc}))).await?;
         STANDARD.decode(str_at(&answer, &["plaintext"])).map_err(|_| no_key())
     }
 
     async fn azure(&self, vault: &str, name: &str, version: &str, enc: &str) -> Result<Vec<u8>, String> {
-        let account = self.azure.as_ref().ok_or("there is no sops.azure-kv")?;
-        let field = |name: &str| str_at(account, &[name]).to_owned();
-        let authority = match field("authorityHost") {
-            given if given.is_empty() => "https://login.microsoftonline.com".to_owned(),
-            given => given.trim_end_matches('/').to_owned(),
+        let token = match &self.azure {
+            Some(account) => azure_token(account).await?,
+            None => {
+                let identity = self.identity("sops.azure-kv")?;
+                let none = Credentials::default();
+                let token = identity.fetcher.azure_token(identity.account.as_ref(), VAULT, &none).await;
+                token.map_err(|error| error.to_string())?
+            }
         };
-        let (id, secret) = (field("clientId"), field("clientSecret"));
-        let token = token(
-            &format!("{authority}/{}/oauth2/v2.0/token", field("tenantId")),
-            &[
-                ("client_id", &id),
-                ("client_secret", &secret),
-                ("grant_type", "client_credentials"),
-                ("scope", "https://vault.azure.net/.default"),
-            ],
-        )
-        .await?;
         let url = format!("{}/keys/{name}/{version}/decrypt?api-version=7.4", vault.trim_end_matches('/'));
         let body = json!({"alg": "RSA-OAEP-256", "value": enc});
         let answer = ask(client()?.post(url).bearer_auth(token).json(&body)).await?;
         URL_SAFE_NO_PAD.decode(str_at(&answer, &["value"]).trim_end_matches('=')).map_err(|_| no_key())
     }
+}
+
+/// A token for a service account's key.
+async fn google_token(account: &Value) -> Result<String, String> {
+    let uri = match str_at(account, &["token_uri"]) {
+        "" => "https://oauth2.googleapis.com/token",
+        given => given,
+    };
+    let now = jiff::Timestamp::now().as_second();
+    let claims = json!({
+        "iss": str_at(account, &["client_email"]), "scope": "https://www.googleapis.com/auth/cloudkms",
+        "aud": uri, "iat": now, "exp": now + 3600,
+    });
+    let assertion = sign::jwt(&claims, str_at(account, &["private_key"]).as_bytes())
+        .map_err(|error| error.to_string())?;
+    let grant = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+    token(uri, &[("assertion", &assertion), ("grant_type", grant)]).await
+}
+
+/// A token for an application's secret.
+async fn azure_token(account: &Value) -> Result<String, String> {
+    let field = |name: &str| str_at(account, &[name]).to_owned();
+    let authority = match field("authorityHost") {
+        given if given.is_empty() => "https://login.microsoftonline.com".to_owned(),
+        given => given.trim_end_matches('/').to_owned(),
+    };
+    let (id, secret) = (field("clientId"), field("clientSecret"));
+    let form = [
+        ("client_id", id.as_str()),
+        ("client_secret", &secret),
+        ("grant_type", "client_credentials"),
+        ("scope", VAULT),
+    ];
+    token(&format!("{authority}/{}/oauth2/v2.0/token", field("tenantId")), &form).await
 }
 
 fn no_key() -> String {
@@ -195,6 +229,53 @@ async fn token(url: &str, form: Pairs<'_>) -> Result<String, String> {
 mod tests {
     use super::*;
     use testkit::http::{Response, Server};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_identity_opens_what_no_credentials_are_for() {
+        let server = Server::start(|request| {
+            let header = |name: &str| request.headers.get(name).cloned().unwrap_or_default();
+            match (request.path.as_str(), header("x-amz-target").as_str()) {
+                ("/", "TrentService.Decrypt") if header("authorization").contains("Credential=ENV/") => {
+                    Response::new(200, r#"{"Plaintext": "a2V5"}"#)
+                }
+                ("/metadata/identity/oauth2/token", _) => {
+                    Response::new(200, r#"{"access_token": "managed", "expires_in": 3600}"#)
+                }
+                ("/keys/k/7/decrypt", _) if header("authorization") == "Bearer managed" => {
+                    Response::new(200, r#"{"value": "a2V5"}"#)
+                }
+                _ => Response::new(403, "canary"),
+            }
+        });
+        let fetcher = Fetcher::new(source::Options::default()).unwrap();
+        let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        fetcher.set_environment(BTreeMap::from([
+            variable("AWS_ACCESS_KEY_ID", "ENV"),
+            variable("AWS_SECRET_ACCESS_KEY", "x"),
+            variable("AWS_ENDPOINT_URL_KMS", &server.url()),
+            variable("AZURE_POD_IDENTITY_AUTHORITY_HOST", &server.url()),
+        ]));
+        let remote = Remote::default().with_identity(Workload { fetcher, account: None });
+        let aws = MasterKey::AwsKms {
+            arn: "arn:aws:kms:eu-west-1:1:key/k".into(),
+            role: String::new(),
+            context: BTreeMap::new(),
+            enc: "x".into(),
+        };
+        let azure = MasterKey::AzureKv {
+            vault: server.url(),
+            name: "k".into(),
+            version: "7".into(),
+            enc: "x".into(),
+        };
+        tokio::task::spawn_blocking(move || {
+            assert_eq!(remote.open(&aws).as_deref(), Ok(&b"key"[..]));
+            assert_eq!(remote.open(&azure).as_deref(), Ok(&b"key"[..]));
+            drop(server);
+        })
+        .await
+        .unwrap();
+    }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn servers_open_keys() {

@@ -14,12 +14,14 @@ use serde_json::json;
 use super::build::{self, Input};
 use super::decrypt::Keyring;
 use super::history;
+use super::kms::Workload;
 use super::prune::prune;
 use super::{Kustomizations, MANAGER, depends, every, finalize, marks, retry, timeout, world};
 use crate::apply::{self, Applier, Change, Desired, Report};
 use crate::artifacts::Offered;
 use crate::common::{Pass, bool_at, format_duration, reference, str_at, string_map};
 use crate::health;
+use crate::identity;
 use crate::ignored;
 use crate::options::resumes;
 use crate::sources::{secret_data, source_gvk, source_key};
@@ -296,9 +298,18 @@ async fn keys(kind: &Kustomizations, pass: &Pass) -> Result<Option<Arc<Keyring>>
     if str_at(decryption, &["provider"]) != "sops" {
         return Ok(None);
     }
+    let name = str_at(decryption, &["serviceAccountName"]);
+    let account = match name {
+        // The default account is for what is applied.
+        "" => None,
+        name => {
+            identity::account(&kind.shared, pass, name).await.map_err(|why| failed("BuildFailed", why))?
+        }
+    };
+    let identity = Workload { fetcher: kind.shared.options.fetcher.clone(), account };
     let fallback = kind.shared.options.sops_age_secret.as_ref();
     let (namespace, name) = match (str_at(decryption, &["secretRef", "name"]), fallback) {
-        ("", None) => return Ok(Some(Arc::new(Keyring::empty()))),
+        ("", None) => return Ok(Some(Arc::new(Keyring::empty().with_identity(identity)))),
         ("", Some((namespace, name))) => (namespace.as_str(), name.as_str()),
         (name, _) => (pass.namespace(), name),
     };
@@ -311,7 +322,7 @@ async fn keys(kind: &Kustomizations, pass: &Pass) -> Result<Option<Arc<Keyring>>
         return Err(Stop::Failed("BuildFailed", message, cause));
     };
     Keyring::of_secret(&secret_data(&found), &format!("{namespace}/{name}"))
-        .map(|keys| Some(Arc::new(keys)))
+        .map(|keys| Some(Arc::new(keys.with_identity(identity))))
         .map_err(|why| failed("BuildFailed", why))
 }
 

@@ -11,6 +11,7 @@ use object::selector::LabelSelector;
 use object::{Gvk, Value, get, meta};
 use serde_json::{Map, json};
 use source::Credentials;
+use source::cloud::Cloud;
 use source::oci::Request;
 
 use super::filter::{self, Filter};
@@ -18,6 +19,7 @@ use super::forges::{Forge, Repository};
 use super::schedule::{Scheduler, until};
 use super::{every, gvk, inputs, is_disabled};
 use crate::common::{self, FORCE_AT, Pass, REQUESTED_AT, bool_at, sha256, str_at};
+use crate::identity;
 use crate::options::Shared;
 use crate::sources::{credentials, secret_data, source_gvk};
 
@@ -160,7 +162,9 @@ impl Providers {
         let filter = Filter::new(spec).map_err(invalid)?;
         let mut found = match kind.as_str() {
             "Static" => vec![id_of(&inputs::id(meta::uid(&pass.object)))],
-            "OCIArtifactTag" => self.tags(pass, spec, &filter).await?,
+            "OCIArtifactTag" | "ACRArtifactTag" | "ECRArtifactTag" | "GARArtifactTag" => {
+                self.tags(pass, spec, &filter).await?
+            }
             "ExternalService" => external(pass, spec, &filter).await?,
             "ExternalArtifact" => self.artifacts(pass, spec, &filter).await?,
             _ => match Forge::of(&kind) {
@@ -189,7 +193,15 @@ impl Providers {
             return Err(invalid(format!("spec.url '{url}' must be oci://HOST/REPOSITORY")));
         }
         let mut request = Request::new(url);
-        request.credentials = credentials(pass).await.map_err(|failure| passing(failure.message))?;
+        let cloud = match str_at(spec, &["type"]) {
+            "ACRArtifactTag" => Some(Cloud::Azure),
+            "ECRArtifactTag" => Some(Cloud::Aws),
+            "GARArtifactTag" => Some(Cloud::Google),
+            _ => None,
+        };
+        let given = credentials(pass).await.map_err(|failure| passing(failure.message))?;
+        let login = identity::registry(&self.shared, pass, cloud, url, given).await;
+        request.credentials = login.map_err(passing)?;
         request.insecure = bool_at(spec, &["insecure"]);
         let fetcher = &self.shared.options.fetcher;
         let mut found = Vec::new();
@@ -222,7 +234,14 @@ impl Providers {
         let mut given = credentials(pass).await.map_err(|failure| passing(failure.message))?;
         let name = str_at(spec, &["secretRef", "name"]);
         if name.is_empty() {
-            return Ok(given);
+            let fetcher = &self.shared.options.fetcher;
+            if forge != Forge::AzureDevOps {
+                return Ok(given);
+            }
+            let account = str_at(spec, &["serviceAccountName"]);
+            let account = identity::account(&self.shared, pass, account).await.map_err(passing)?;
+            let url = str_at(spec, &["url"]);
+            return fetcher.git_login(Cloud::Azure, url, account.as_ref(), &given).await.map_err(passing);
         }
         let secret = Gvk::new("", "v1", "Secret");
         let found = pass.context.read(&secret, pass.namespace(), name, aspect::content, true).await;

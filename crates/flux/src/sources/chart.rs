@@ -124,7 +124,7 @@ impl HelmCharts {
         let name = str_at(object, &["spec", "chart"]).to_owned();
         let version = str_at(object, &["spec", "version"]).to_owned();
         let holder = Pass::new(pass.context.clone(), repository, "source-controller");
-        let mut request = helm_repository::request(&holder).await?;
+        let mut request = helm_repository::request(&self.shared, &holder).await?;
         request.verify = verification::cosign(pass).await?;
         super::follow(&self.shared, pass, &request.url);
         let pulled = self.shared.options.fetcher.helm_chart(&request, &name, &version).await;
@@ -249,7 +249,7 @@ impl HelmCharts {
                 )));
             }
             let version = locked(name).unwrap_or_else(|| str_at(dependency, &["version"]).to_owned());
-            let request = repository_of(pass, repository).await?;
+            let request = repository_of(&self.shared, pass, repository).await?;
             let pulled = self.shared.options.fetcher.helm_chart(&request, name, &version).await;
             let pulled = pulled.map_err(|error| build_failed(format!("dependency {name}: {error}")))?;
             if pulled.archive.len() as u64 > limits.download_bytes {
@@ -263,7 +263,11 @@ impl HelmCharts {
 
 /// The repository of a dependency: the HelmRepository of this namespace with that address, with its credentials, or
 /// the address as it is. `@name` and `alias:name` are names of HelmRepositories.
-async fn repository_of(pass: &Pass, address: &str) -> Result<source::helm_repo::Request, Failure> {
+async fn repository_of(
+    shared: &Shared,
+    pass: &Pass,
+    address: &str,
+) -> Result<source::helm_repo::Request, Failure> {
     let gvk = source_gvk("HelmRepository");
     let name = address.strip_prefix('@').or_else(|| address.strip_prefix("alias:"));
     pass.context.watch(&gvk).await.map_err(build_failed)?;
@@ -277,7 +281,7 @@ async fn repository_of(pass: &Pass, address: &str) -> Result<source::helm_repo::
     match (found, name) {
         (Some(found), _) => {
             let holder = Pass::new(pass.context.clone(), found, "source-controller");
-            helm_repository::request(&holder).await
+            helm_repository::request(shared, &holder).await
         }
         (None, Some(name)) => {
             Err(build_failed(format!("no HelmRepository is called {name}, as a dependency wants")))

@@ -8,11 +8,13 @@ use controller::{Context, Description, Kind, Outcome, Relation, aspect};
 use futures::future::BoxFuture;
 use object::{Gvk, Value, get, meta};
 use serde_json::json;
+use source::cloud::Cloud;
 use source::git::{Mode, Reference, Request, Verify};
 use source::{Artifact, Copy, Credentials};
 
 use super::{Failure, Fetch, Fetched, secrets, source_gvk, source_key, verification};
 use crate::common::{self, Pass, bool_at, duration_at, str_at, strings_at};
+use crate::identity;
 use crate::options::Shared;
 
 pub(crate) struct GitRepositories {
@@ -128,9 +130,19 @@ pub(crate) async fn git_credentials(shared: &Shared, pass: &Pass) -> Result<Cred
             let token = shared.options.fetcher.github_app(&data, &given).await;
             token.map_err(|error| denied(format!("failed to get a token of the GitHub App: {error}")))
         }
-        other => Err(denied(format!(
-            "spec.provider {other}: workload identity is not available here; use spec.secretRef"
-        ))),
+        provider => {
+            let cloud = Cloud::of(provider);
+            let cloud = cloud.ok_or_else(|| denied(format!("spec.provider '{provider}' is not known")))?;
+            // A Secret says more than the environment, and what is served from disk needs neither.
+            let url = str_at(&pass.object, &["spec", "url"]);
+            if given.password.is_some() || shared.options.fetcher.maps().find(url).is_some() {
+                return Ok(given);
+            }
+            let name = str_at(&pass.object, &["spec", "serviceAccountName"]);
+            let account = identity::account(shared, pass, name).await.map_err(denied)?;
+            let login = shared.options.fetcher.git_login(cloud, url, account.as_ref(), &given).await;
+            login.map_err(|error| denied(format!("failed to get credentials from the cloud: {error}")))
+        }
     }
 }
 

@@ -65,10 +65,13 @@ async fn rest(pass: &mut Pass) -> Result<(), cluster::Error> {
 }
 
 /// How a repository is asked; the credentials are read in the namespace of `pass`, which is its own.
-pub(crate) async fn request(pass: &Pass) -> Result<Request, Failure> {
+pub(crate) async fn request(shared: &Shared, pass: &Pass) -> Result<Request, Failure> {
     let object = &pass.object;
     let mut request = Request::new(str_at(object, &["spec", "url"]));
-    request.credentials = secrets::credentials(pass).await?;
+    request.credentials = match request.url.starts_with("oci://") {
+        true => secrets::of_registry(shared, pass, &request.url).await?,
+        false => secrets::credentials(pass).await?,
+    };
     request.pass_credentials = bool_at(object, &["spec", "passCredentials"]);
     request.insecure = bool_at(object, &["spec", "insecure"]);
     request.timeout = duration_at(object, &["spec", "timeout"]).unwrap_or(Duration::from_secs(60));
@@ -82,7 +85,7 @@ impl Fetch for HelmRepositories {
 
     fn fetch<'a>(&'a self, pass: &'a mut Pass) -> BoxFuture<'a, Result<Fetched, Failure>> {
         Box::pin(async move {
-            let request = request(pass).await?;
+            let request = request(&self.shared, pass).await?;
             super::follow(&self.shared, pass, &request.url);
             let index =
                 self.shared.options.fetcher.helm_index(&request).await.map_err(|error| {

@@ -24,7 +24,7 @@ use crate::common::{Pass, SOURCE_GROUP, interval};
 use crate::options::Shared;
 
 pub(crate) use git::git_credentials;
-pub(crate) use secrets::{credentials, secret_data};
+pub(crate) use secrets::{credentials, of_registry, secret_data};
 
 /// A source fetched too seldom by mistake is harmless; one without interval is fetched this often.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
@@ -188,24 +188,10 @@ async fn publish(
     Ok(Outcome::after(interval(&pass.object, DEFAULT_INTERVAL)))
 }
 
-/// Who is asked without credentials because they were to come from a cloud is told so.
-fn explained(pass: &Pass, mut failure: Failure) -> Failure {
-    let provider = object::get_str(&pass.object, &["spec", "provider"]).unwrap_or_default();
-    let has_secret = object::get(&pass.object, &["spec", "secretRef"]).is_some_and(Value::is_object);
-    if matches!(provider, "aws" | "azure" | "gcp") && !has_secret && failure.reason == "AuthenticationFailed"
-    {
-        let why = format!("; spec.provider {provider} is not supported: name credentials in spec.secretRef");
-        failure.message.push_str(&why);
-        failure.cause.message.push_str(&why);
-    }
-    failure
-}
-
 async fn fail(pass: &mut Pass, failure: Failure) -> Result<Outcome, cluster::Error> {
     if failure.resumes {
         return Ok(Outcome::wait(DEFAULT_INTERVAL, failure.cause));
     }
-    let failure = explained(pass, failure);
     let before = pass.ready_message();
     // All others name a fault.
     let holds = if failure.condition == "SourceVerified" { "False" } else { "True" };

@@ -65,7 +65,7 @@ impl Fetch for OciRepositories {
             };
             let media_type = text(&object, &["spec", "layerSelector", "mediaType"]);
             request.layer = LayerSelector { media_type, operation };
-            request.credentials = secrets::credentials(pass).await?;
+            request.credentials = secrets::of_registry(&self.shared, pass, &url).await?;
             request.insecure = bool_at(&object, &["spec", "insecure"]);
             request.ignore = text(&object, &["spec", "ignore"]);
             request.timeout = duration_at(&object, &["spec", "timeout"]).unwrap_or(Duration::from_secs(60));

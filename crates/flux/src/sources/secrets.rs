@@ -6,9 +6,12 @@ use controller::aspect;
 pub(crate) use delivery::fields::secret_data;
 use object::{Gvk, Value};
 use source::Credentials;
+use source::cloud::Cloud;
 
 use super::Failure;
 use crate::common::{Pass, str_at};
+use crate::identity;
+use crate::options::Shared;
 
 /// The decoded data of the Secret `name` beside the object.
 pub(crate) async fn read(pass: &Pass, name: &str) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
@@ -22,11 +25,23 @@ pub(crate) async fn read(pass: &Pass, name: &str) -> Result<BTreeMap<String, Vec
     }
 }
 
+/// The credentials of something in a registry, those of its cloud included.
+pub(crate) async fn of_registry(shared: &Shared, pass: &Pass, url: &str) -> Result<Credentials, Failure> {
+    let given = credentials(pass).await?;
+    let cloud = Cloud::of(str_at(&pass.object, &["spec", "provider"]));
+    let login = identity::registry(shared, pass, cloud, url, given).await;
+    login.map_err(|why| Failure::new("FetchFailed", "AuthenticationFailed", why))
+}
+
 /// What `secretRef`, `certSecretRef`, `proxySecretRef` and the service account's pull secrets give.
 pub(crate) async fn credentials(pass: &Pass) -> Result<Credentials, Failure> {
     let mut credentials = Credentials::default();
     let account = str_at(&pass.object, &["spec", "serviceAccountName"]);
-    if !account.is_empty() && matches!(pass.gvk().kind.as_str(), "OCIRepository" | "ImageRepository") {
+    let pulls = match pass.gvk().kind.as_str() {
+        "OCIRepository" | "ImageRepository" => true,
+        _ => str_at(&pass.object, &["spec", "type"]) == "OCIArtifactTag",
+    };
+    if !account.is_empty() && pulls {
         let gvk = Gvk::new("", "v1", "ServiceAccount");
         let found = pass.context.read(&gvk, pass.namespace(), account, aspect::version, true).await;
         let found =

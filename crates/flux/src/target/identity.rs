@@ -1,4 +1,4 @@
-//! Signing in to another cluster with the tokens of a service account of this one.
+//! Signing in to another cluster: with the tokens of a service account of this one, or with an identity in its cloud.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +8,8 @@ use controller::Clock;
 use jiff::Timestamp;
 use object::Value;
 use serde_json::json;
+use source::Fetcher;
+use source::cloud::{Account as Workload, Cloud};
 use tokio::sync::Mutex;
 
 use crate::common::str_at;
@@ -51,11 +53,17 @@ fn subject(token: &str) -> Option<String> {
     Some(str_at(&claims, &["sub"]).to_owned()).filter(|subject| !subject.is_empty())
 }
 
-/// Tokens of an account, made when they are needed.
+/// Where tokens come from.
+pub(super) enum Source {
+    /// This cluster makes them for an account.
+    Account { home: Cluster, account: Account, audiences: Vec<String> },
+    /// A cloud gives them for one of its clusters.
+    Cloud { fetcher: Fetcher, cloud: Cloud, resource: String, account: Option<Workload> },
+}
+
+/// Tokens, made when they are needed.
 pub(super) struct Tokens {
-    pub home: Cluster,
-    pub account: Account,
-    pub audiences: Vec<String>,
+    pub source: Source,
     pub clock: Arc<dyn Clock>,
     /// The last one, and until when it is used.
     pub last: Mutex<Option<(String, Timestamp)>>,
@@ -71,25 +79,43 @@ impl Tokens {
         {
             return Ok(token.clone());
         }
-        let Account { namespace, name } = &self.account;
-        let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token");
-        let request = json!({
-            "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
-            "spec": {"audiences": self.audiences},
-        });
-        let about = format!("a token for service account '{namespace}/{name}'");
-        let answer = self.home.raw("POST", &path, Some(&request), "application/json").await;
-        let answer = answer.map_err(|error| error.about(&about))?;
-        let token = str_at(&answer, &["status", "token"]).to_owned();
-        let end: Option<Timestamp> = str_at(&answer, &["status", "expirationTimestamp"]).parse().ok();
-        let (false, Some(end)) = (token.is_empty(), end) else {
-            return Err(Error::new(ErrorKind::Other, "the answer has no token").about(&about));
+        let (token, until) = match &self.source {
+            Source::Account { home, account, audiences } => made(home, account, audiences, now).await?,
+            Source::Cloud { fetcher, cloud, resource, account } => {
+                let given = fetcher.cluster_token(*cloud, resource, account.as_ref()).await;
+                let (token, end) = given.map_err(|error| Error::new(ErrorKind::Other, error.to_string()))?;
+                (token, Timestamp::from_second(end).unwrap_or(now))
+            }
         };
-        let left = Duration::try_from(end.duration_since(now)).unwrap_or_default();
-        let until = now.checked_add(left.mul_f64(USED_UP)).unwrap_or(now);
         *last = Some((token.clone(), until));
         Ok(token)
     }
+}
+
+/// A token of an account, and until when it is used.
+async fn made(
+    home: &Cluster,
+    account: &Account,
+    audiences: &[String],
+    now: Timestamp,
+) -> Result<(String, Timestamp), Error> {
+    let Account { namespace, name } = account;
+    let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token");
+    let request = json!({
+        "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+        "spec": {"audiences": audiences},
+    });
+    let about = format!("a token for service account '{namespace}/{name}'");
+    let answer = home.raw("POST", &path, Some(&request), "application/json").await;
+    let answer = answer.map_err(|error| error.about(&about))?;
+    let token = str_at(&answer, &["status", "token"]).to_owned();
+    let end: Option<Timestamp> = str_at(&answer, &["status", "expirationTimestamp"]).parse().ok();
+    let (false, Some(end)) = (token.is_empty(), end) else {
+        return Err(Error::new(ErrorKind::Other, "the answer has no token").about(&about));
+    };
+    let left = Duration::try_from(end.duration_since(now)).unwrap_or_default();
+    let until = now.checked_add(left.mul_f64(USED_UP)).unwrap_or(now);
+    Ok((token, until))
 }
 
 /// A client whose every request carries a token with some time left.

@@ -15,12 +15,13 @@ use controller::{Cause, Context, aspect};
 use delivery::connect;
 use object::{Gvk, Key, Value, get, meta};
 use serde_json::json;
+use source::cloud::Cloud;
 
 use crate::common::{Pass, sha256, str_at, string_map};
 use crate::memory::Memory;
 use crate::options::{Options, Shared};
 use crate::sources::secret_data;
-use identity::{Account, Tokens};
+use identity::{Account, Source, Tokens};
 pub use kubeconfig::Trust;
 
 /// For how long a cluster may leave the question unanswered whether it is there.
@@ -76,8 +77,8 @@ impl NoTarget {
 enum Described {
     /// By a kubeconfig.
     Kubeconfig(Value),
-    /// By its address, certificate and an account whose tokens it takes.
-    Tokens { cluster: Value, account: Account, audiences: Vec<String> },
+    /// By its address, certificate and whose tokens it takes; `who` tells the source of tokens from others.
+    Tokens { cluster: Value, who: String, source: Source },
 }
 
 impl Described {
@@ -85,9 +86,7 @@ impl Described {
     fn digest(&self) -> String {
         sha256(match self {
             Described::Kubeconfig(config) => config.to_string(),
-            Described::Tokens { cluster, account, audiences } => {
-                format!("{cluster} {account:?} {audiences:?}")
-            }
+            Described::Tokens { cluster, who, .. } => format!("{cluster} {who}"),
         })
     }
 }
@@ -164,11 +163,10 @@ async fn connected(
 ) -> Result<Far, String> {
     let client = match described {
         Described::Kubeconfig(config) => connect::client(connect::config(&config).await?)?,
-        Described::Tokens { cluster, account, audiences } => {
+        Described::Tokens { cluster, source, .. } => {
             let config = connect::config(&kubeconfig::whole(cluster, json!({}))).await?;
-            let (home, clock) = (context.cluster.clone(), context.clock().clone());
-            let last = tokio::sync::Mutex::default();
-            identity::client(config, Arc::new(Tokens { home, account, audiences, clock, last }))?
+            let (clock, last) = (context.clock().clone(), tokio::sync::Mutex::default());
+            identity::client(config, Arc::new(Tokens { source, clock, last }))?
         }
     };
     let client = match &options.door {
@@ -284,10 +282,11 @@ async fn by_config_map(
     };
     match text("provider") {
         "generic" => {}
-        cloud @ ("aws" | "azure" | "gcp") => {
-            return unusable(format!(
-                "provider '{cloud}' is not supported: use 'generic', or a kubeconfig in a Secret"
-            ));
+        "aws" | "azure" | "gcp" => {
+            return match by_cloud(shared, pass, &data).await {
+                Ok(described) => Ok(Ok(described)),
+                Err(why) => unusable(why),
+            };
         }
         other => return unusable(format!("provider '{other}' is none of aws, azure, gcp, generic")),
     }
@@ -296,12 +295,7 @@ async fn by_config_map(
         Ok(server) => server,
         Err(why) => return unusable(why),
     };
-    let mut cluster = json!({"server": server});
-    if !text("ca.crt").is_empty() {
-        use base64::Engine as _;
-        let encoded = base64::engine::general_purpose::STANDARD.encode(text("ca.crt"));
-        object::set(&mut cluster, &["certificate-authority-data"], json!(encoded));
-    }
+    let cluster = endpoint(&server, text("ca.crt"));
     let audiences = match text("audiences") {
         "" => vec![address.to_owned()],
         list => match yaml::from_str(list).map(serde_json::from_value::<Vec<String>>) {
@@ -323,5 +317,55 @@ async fn by_config_map(
         return unusable(format!("service account '{}/{}' not found", account.namespace, account.name));
     };
     tracing::debug!(account = meta::uid(&found), "signs in to another cluster");
-    Ok(Ok(Described::Tokens { cluster, account, audiences }))
+    let who = format!("{account:?} {audiences:?}");
+    let source = Source::Account { home: pass.context.cluster.clone(), account, audiences };
+    Ok(Ok(Described::Tokens { cluster, who, source }))
+}
+
+/// A cluster as a kubeconfig has it.
+fn endpoint(server: &str, authority: &str) -> Value {
+    let mut cluster = json!({"server": server});
+    if !authority.is_empty() {
+        use base64::Engine as _;
+        let encoded = base64::engine::general_purpose::STANDARD.encode(authority);
+        object::set(&mut cluster, &["certificate-authority-data"], json!(encoded));
+    }
+    cluster
+}
+
+/// A cluster of a cloud: where it is, unless that is said, and an identity that it knows.
+async fn by_cloud(
+    shared: &Shared,
+    pass: &Pass,
+    data: &std::collections::BTreeMap<String, String>,
+) -> Result<Described, String> {
+    let text = |key: &str| data.get(key).map(String::as_str).unwrap_or_default();
+    let provider = text("provider");
+    let cloud = Cloud::of(provider).ok_or_else(|| format!("provider '{provider}' is no cloud"))?;
+    let resource = text("cluster");
+    let known = !text("address").is_empty() && !text("ca.crt").is_empty();
+    if resource.is_empty() && (cloud == Cloud::Aws || !known) {
+        return Err(format!("provider '{provider}' needs the cluster's name in 'cluster'"));
+    }
+    let account = crate::identity::account(shared, pass, text("serviceAccountName")).await?;
+    let fetcher = shared.options.fetcher.clone();
+    let (mut address, mut authority) = (text("address").to_owned(), text("ca.crt").to_owned());
+    if !known {
+        let described = fetcher.cluster_of(cloud, resource, account.as_ref()).await;
+        let described = described.map_err(|error| format!("failed to describe the cluster: {error}"))?;
+        address = if address.is_empty() { described.address } else { address };
+        authority = if authority.is_empty() { described.authority } else { authority };
+    }
+    let cluster = endpoint(&identity::canonical(&address)?, &authority);
+    let who = match &account {
+        Some(account) => {
+            format!("{provider} {resource} {}/{} {:?}", account.namespace, account.name, account.annotations)
+        }
+        None => format!("{provider} {resource}"),
+    };
+    Ok(Described::Tokens {
+        cluster,
+        who,
+        source: Source::Cloud { fetcher, cloud, resource: resource.to_owned(), account },
+    })
 }

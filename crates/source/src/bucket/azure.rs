@@ -21,6 +21,7 @@ impl Azure {
         let (origin, host) = origin(&url);
         let token = match &request.access {
             Access::Anonymous | Access::AzureKey(_) | Access::AzureSas(_) => None,
+            Access::Bearer(token) => Some(token.clone()),
             Access::AzureClient { tenant, client: id, secret, authority } => {
                 Some(token(client, tenant, id, secret, authority).await?)
             }

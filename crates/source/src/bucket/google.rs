@@ -17,6 +17,7 @@ impl Google {
         let (origin, _) = origin(&address(request)?);
         let token = match &request.access {
             Access::Anonymous => None,
+            Access::Bearer(token) => Some(token.clone()),
             Access::Google(account) => Some(token(client, account).await?),
             _ => return Err(Error::Invalid("the Secret is not one for Google".into())),
         };

@@ -3,7 +3,7 @@
 mod azure;
 mod google;
 mod s3;
-mod xml;
+pub(crate) mod xml;
 
 use crate::sign::AwsKeys;
 use crate::tree::Builder;
@@ -59,6 +59,8 @@ pub enum Access {
     Aws(AwsKeys),
     /// `serviceaccount`: Google's JSON.
     Google(Vec<u8>),
+    /// A token of an identity, at Google or Azure.
+    Bearer(String),
     /// `accountKey`.
     AzureKey(String),
     /// `sasKey`.

@@ -14,7 +14,7 @@ pub(super) fn all<'t>(text: &'t str, name: &str) -> Vec<&'t str> {
 }
 
 /// The first of them, its entities resolved.
-pub(super) fn first(text: &str, name: &str) -> Option<String> {
+pub(crate) fn first(text: &str, name: &str) -> Option<String> {
     all(text, name).first().map(|text| unescape(text))
 }
 

@@ -8,6 +8,8 @@ mod push;
 mod registry;
 mod signatures;
 
+pub(crate) use registry::is_loopback;
+
 pub use cosign::Cosign;
 pub use push::{Blob, Push};
 

@@ -247,7 +247,7 @@ pub(super) fn split(url: &str) -> Result<(String, String)> {
 }
 
 /// Whether the host is this machine, where registries speak plain HTTP.
-fn is_loopback(host: &str) -> bool {
+pub(crate) fn is_loopback(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or(rest),
         None => host.split(':').next().unwrap_or(host),
