@@ -2,7 +2,9 @@
 
 mod definition;
 pub(crate) mod format;
+mod judge;
 mod rules;
+mod schemas;
 mod structural;
 mod validate;
 
@@ -10,7 +12,8 @@ use object::Value;
 
 use crate::FieldError;
 
-pub use definition::{default_definition, validate_definition};
+pub use definition::default_definition;
+pub use judge::validate_definition;
 pub use structural::Structural;
 
 /// A CustomResourceDefinition, read.

@@ -9,6 +9,7 @@ pub mod builtin;
 pub mod crd;
 pub mod crds;
 mod error;
+pub mod expressions;
 pub mod gojson;
 pub mod native;
 pub mod types;

@@ -11,6 +11,7 @@ mod batch;
 mod cluster;
 mod decode;
 mod defaults;
+mod devices;
 mod difference;
 mod flow;
 mod internal;
@@ -66,13 +67,16 @@ pub fn validate_part(gvk: &Gvk, part: &str, object: &Value, old: &Value) -> Vec<
     let mut errors = Vec::new();
     let before = match (gvk.group.as_str(), gvk.kind.as_str(), part) {
         ("", "Pod", "ephemeralcontainers") => pod::with_helpers(object, old, &mut errors),
-        ("", "Pod", "resize") => pod::resized(object, old),
+        ("", "Pod", "resize") => pod::resize::resized(object, old),
         // A binding is judged by who writes it; the original asks for no more.
         ("", "Pod", "binding") => object.clone(),
         _ => old.clone(),
     };
     let mut all = validate(gvk, object, Some(&before));
     all.append(&mut errors);
+    if (gvk.group.as_str(), gvk.kind.as_str(), part) == ("", "Pod", "resize") {
+        pod::resize::judge(object, old, &mut all);
+    }
     all
 }
 

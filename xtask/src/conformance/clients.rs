@@ -3,7 +3,8 @@
 //! `clients/commands.txt` holds the commands, one a line; each runs in bash, first with the kubeconfig of the
 //! original (`$LANDFALL_ORIGINAL`, a new kube-apiserver that nobody else uses), then with one of a new embedded
 //! cluster that serves the API alone. Times, names made up by servers and the like are masked. It needs kubectl,
-//! jq, openssl and Python with its `kubernetes` package; it is not part of `all`, since it changes the original.
+//! jq, openssl, Go (for `clients/runtime`, a program with controller-runtime, whose modules it fetches) and Python with its
+//! `kubernetes` package; it is not part of `all`, since it changes the original.
 
 use super::kubernetes::Cluster;
 use super::{Case, Suite};
@@ -43,12 +44,13 @@ pub fn suites(_: &Path) -> anyhow::Result<Vec<Suite>> {
         .iter()
         .map(|(pattern, word)| Ok((Regex::new(pattern)?, *word)))
         .collect::<anyhow::Result<Vec<_>>>()?;
+    let runtime = build_runtime(scratch.path());
     let mut cases = Vec::new();
     for line in COMMANDS.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         let said = |kubeconfig: &Path, home: &str| -> anyhow::Result<String> {
             let home = scratch.path().join(home);
             std::fs::create_dir_all(&home)?;
-            run(line, kubeconfig, &home, &masks)
+            run(line, kubeconfig, &home, &runtime, &masks)
         };
         let (want, have) = (said(&original, "original")?, said(&own.kubeconfig, "own")?);
         cases.push(Case::same(line.replace('`', "'"), &want, &have));
@@ -56,13 +58,40 @@ pub fn suites(_: &Path) -> anyhow::Result<Vec<Suite>> {
     Ok(vec![Suite { name: "clients".to_owned(), cases }])
 }
 
+fn scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/conformance/clients")
+}
+
+/// The program with controller-runtime, built by Go; where that fails, the command that runs it says so.
+fn build_runtime(scratch: &Path) -> PathBuf {
+    let program = scratch.join("runtime");
+    let built = Command::new("go")
+        .args(["build", "-o"])
+        .arg(&program)
+        .arg(".")
+        .env("GOTOOLCHAIN", "local")
+        .current_dir(scripts().join("runtime"))
+        .status();
+    if !built.as_ref().is_ok_and(std::process::ExitStatus::success) {
+        eprintln!("clients: the program with controller-runtime cannot be built: {built:?}");
+    }
+    program
+}
+
 /// What a command prints, and how it ends.
-fn run(line: &str, kubeconfig: &Path, home: &Path, masks: &[(Regex, &str)]) -> anyhow::Result<String> {
-    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/conformance/clients");
+fn run(
+    line: &str,
+    kubeconfig: &Path,
+    home: &Path,
+    runtime: &Path,
+    masks: &[(Regex, &str)],
+) -> anyhow::Result<String> {
+    let scripts = scripts();
     let output = Command::new("timeout")
         .args(["60", "bash", "-c", &format!("exec 2>&1; {line}")])
         .env("KUBECONFIG", kubeconfig)
         .env("HOME", home)
+        .env("RUNTIME", runtime)
         .current_dir(&scripts)
         .output()
         .context("bash")?;

@@ -27,6 +27,70 @@ pub const TARGETS: &[Target] = &[
     Target { name: "selector", pieces: SELECTOR, check: selector },
     Target { name: "patch", pieces: PATCH, check: patch },
     Target { name: "fields", pieces: FIELDS, check: fields },
+    Target { name: "cel", pieces: CEL, check: cel },
+];
+
+const CEL: &[&str] = &[
+    "self",
+    "oldSelf",
+    ".items",
+    ".name",
+    ".?name",
+    "[0]",
+    "[?0]",
+    "size(",
+    ")",
+    "(",
+    " == ",
+    " != ",
+    " < ",
+    " in ",
+    " && ",
+    " || ",
+    "!",
+    "-",
+    " + ",
+    " * ",
+    " / ",
+    " % ",
+    " ? ",
+    " : ",
+    "[",
+    "]",
+    "{",
+    "}",
+    ", ",
+    "1",
+    "0",
+    "9223372036854775807",
+    "1u",
+    "1.5e300",
+    "'a'",
+    "\"\\u00e9\"",
+    "b'x'",
+    "true",
+    "null",
+    ".all(x, ",
+    ".exists(x, ",
+    ".map(x, ",
+    ".filter(x, ",
+    "x",
+    "has(self.name)",
+    ".matches('a*b')",
+    ".startsWith(",
+    ".orValue(",
+    "quantity('1Gi')",
+    "ip('10.0.0.1')",
+    "duration('1h')",
+    "timestamp('2026-01-01T00:00:00Z')",
+    "int(",
+    "string(",
+    "dyn(",
+    ".sum()",
+    ".split(',')",
+    "//",
+    "\n",
+    "é",
 ];
 
 const SELECTOR: &[&str] = &[
@@ -440,6 +504,33 @@ fn selector(input: &[u8]) -> Result<(), String> {
         Ok(again) if again.to_string() == shown => Ok(()),
         other => Err(format!("{shown} is read as {other:?}")),
     }
+}
+
+/// A rule of a custom resource's schema: whoever writes one may write anything. What cannot be read is told when it is
+/// written, and what can be is asked of objects, old and new.
+fn cel(input: &[u8]) -> Result<(), String> {
+    let rule = String::from_utf8_lossy(input);
+    let schema = serde_json::json!({
+        "type": "object",
+        "properties": {
+            "name": {"type": "string"},
+            "items": {"type": "array", "items": {"type": "integer"}},
+        },
+        "x-kubernetes-validations": [{"rule": rule, "messageExpression": rule}],
+    });
+    let unread = schema::expressions::unreadable(&rule);
+    if unread != schema::expressions::unreadable(&rule) {
+        return Err("it is judged in two ways".to_owned());
+    }
+    let Ok(structural) = schema::crd::Structural::parse(&schema) else { return Ok(()) };
+    let old = serde_json::json!({"name": "a", "items": [1, 2]});
+    let new = serde_json::json!({"name": "b", "items": [1, 2, 3]});
+    let first = structural.validate(&new, Some(&old));
+    if first != structural.validate(&new, Some(&old)) && !rule.contains("timestamp") {
+        return Err("the same objects are judged in two ways".to_owned());
+    }
+    structural.validate(&old, None);
+    Ok(())
 }
 
 /// A document and a patch, a line each.

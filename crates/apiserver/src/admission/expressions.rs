@@ -28,7 +28,7 @@ impl Programs {
         // The parser may not survive everything people type.
         let compiled = match std::panic::catch_unwind(|| Program::compile(expression)) {
             Ok(Ok(program)) => Ok(program),
-            Ok(Err(error)) => Err(error.to_string()),
+            Ok(Err(error)) => Err(schema::expressions::original(&error.to_string())),
             Err(_) => Err("the expression cannot be parsed".to_owned()),
         };
         let compiled = Arc::new(compiled);

@@ -54,7 +54,11 @@ impl NameRule {
 pub(super) fn any_finalizer(gvk: &Gvk) -> bool {
     matches!(
         gvk.group.as_str(),
-        "apiregistration.k8s.io" | "coordination.k8s.io" | "admissionregistration.k8s.io" | "node.k8s.io"
+        "apiextensions.k8s.io"
+            | "apiregistration.k8s.io"
+            | "coordination.k8s.io"
+            | "admissionregistration.k8s.io"
+            | "node.k8s.io"
     ) || gvk.kind == "Event"
 }
 

@@ -5,8 +5,8 @@ use object::{Gvk, Value, get, get_str};
 use super::at::{At, Errors};
 use super::metadata::{NameRule, any_finalizer, any_metadata, labels, metadata};
 use super::{
-    admission, apps, autoscaling, batch, cluster, flow, names, networking, persistent, plumbing, pod,
-    service, small, storage,
+    admission, apps, autoscaling, batch, cluster, devices, flow, names, networking, persistent, plumbing,
+    pod, service, small, storage,
 };
 use crate::FieldError;
 
@@ -80,6 +80,8 @@ fn judged_twice(gvk: &Gvk) -> bool {
             | "VolumeAttributesClass"
             | "RuntimeClass"
             | "IPAddress"
+            | "ResourceClaim"
+            | "ResourceClaimTemplate"
     )
 }
 
@@ -124,6 +126,7 @@ fn own_rules(gvk: &Gvk, object: &Value, old: Option<&Value>, errors: &mut Errors
         _ => {
             storage::validate(gvk, object, old, errors);
             plumbing::validate(gvk, object, errors);
+            devices::validate(gvk, object, old, errors);
             small::validate(gvk, object, old, errors);
         }
     }

@@ -3,6 +3,7 @@
 mod containers;
 mod placement;
 mod probes;
+pub(super) mod resize;
 mod resources;
 mod security;
 mod volumes;
@@ -313,26 +314,6 @@ pub(super) fn with_helpers(object: &Value, old: &Value, errors: &mut Errors) -> 
         true => object::set(&mut with, &["spec", "ephemeralContainers"], own.value.clone()),
         false => {
             object::remove(&mut with, &["spec", "ephemeralContainers"]);
-        }
-    }
-    with
-}
-
-/// The pod as it was, with the resources that its containers have now.
-pub(super) fn resized(object: &Value, old: &Value) -> Value {
-    let mut with = old.clone();
-    let own = At::new(object, "").get("spec");
-    for field in ["containers", "initContainers"] {
-        let list = with.get_mut("spec").and_then(|spec| spec.get_mut(field)).and_then(Value::as_array_mut);
-        for (before, now) in list.into_iter().flatten().zip(own.get(field).items()) {
-            for part in ["resources", "resizePolicy"] {
-                let now = now.get(part);
-                if now.some() {
-                    object::set(before, &[part], now.value.clone());
-                } else {
-                    object::remove(before, &[part]);
-                }
-            }
         }
     }
     with
