@@ -25,12 +25,7 @@ impl Programs {
         if let Some(found) = self.0.lock().get(expression) {
             return found.clone();
         }
-        // The parser may not survive everything people type.
-        let compiled = match std::panic::catch_unwind(|| Program::compile(expression)) {
-            Ok(Ok(program)) => Ok(program),
-            Ok(Err(error)) => Err(schema::expressions::original(&error.to_string())),
-            Err(_) => Err("the expression cannot be parsed".to_owned()),
-        };
+        let compiled = schema::expressions::parsed(expression);
         let compiled = Arc::new(compiled);
         let mut all = self.0.lock();
         if all.len() >= MOST_PROGRAMS {
