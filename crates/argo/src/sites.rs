@@ -65,7 +65,7 @@ impl Site {
             place: Some(place),
             namespaces: declared.namespaces.clone(),
             cluster_resources: declared.cluster_resources,
-            ..Site::own(connect::cluster(client))
+            ..Site::own(connect::cluster_within(client, declared.limits()))
         }
     }
 
@@ -157,6 +157,41 @@ fn identity(secrets: &[Value]) -> String {
         [metadata("name"), metadata("labels"), metadata("annotations"), part(&["data"])].join(" ")
     });
     digest(&parts.collect::<Vec<_>>().join("\n"))
+}
+
+/// The cluster of a destination, as Secrets in `home` describe it now; for who looks from outside the engine.
+///
+/// # Errors
+/// With the line for people.
+pub async fn connect(
+    cluster: &cluster::Cluster,
+    home: &str,
+    destination: &spec::Destination,
+) -> Result<cluster::Cluster, String> {
+    if destination.is_in_cluster() {
+        return Ok(cluster.clone());
+    }
+    let options = cluster::ListOptions {
+        namespace: home.to_owned(),
+        labels: format!("{}=cluster", crate::names::SECRET_TYPE),
+        ..cluster::ListOptions::default()
+    };
+    let secrets = cluster.list(&Gvk::new("", "v1", "Secret"), &options).await;
+    let secrets = secrets.map_err(|error| error.to_string())?;
+    let (server, name) = (destination.server.trim_end_matches('/'), destination.name.as_str());
+    let fits = |one: &settings::Cluster| match server {
+        "" => one.name == name,
+        server => one.server == server,
+    };
+    let mut declared = secrets.iter().filter_map(settings::Cluster::from_secret).flatten().filter(fits);
+    let declared = declared.next().ok_or_else(|| {
+        format!("no Secret in {home} describes the cluster {}", if server.is_empty() { name } else { server })
+    })?;
+    if declared.is_local() {
+        return Ok(cluster.clone());
+    }
+    let config = connect::config(&declared.kubeconfig()?).await?;
+    Ok(connect::cluster_within(connect::client(config)?, declared.limits()))
 }
 
 impl Sites {
@@ -265,7 +300,10 @@ impl Sites {
     /// A declared cluster; the connection is made once, and anew when it is declared otherwise.
     async fn other(&self, context: &Context, declared: &settings::Cluster) -> Result<Arc<Site>, String> {
         let kubeconfig = declared.kubeconfig()?;
-        let how = digest(&format!("{kubeconfig} {:?} {}", declared.namespaces, declared.project));
+        let how = digest(&format!(
+            "{kubeconfig} {:?} {} {}",
+            declared.namespaces, declared.cluster_resources, declared.project
+        ));
         let known = |others: &HashMap<String, (String, Arc<Site>)>| {
             others.get(&declared.server).filter(|(then, _)| *then == how).map(|(_, site)| site.clone())
         };

@@ -19,11 +19,34 @@ pub struct Options {
     pub max_in_flight: usize,
     /// How often a request is repeated when the server is busy or away.
     pub retries: u32,
+    /// What alone is watched.
+    pub watched: Limits,
+}
+
+/// The part of a cluster that is watched; what is outside of it is not known to the store.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// The only namespaces; empty for the whole cluster.
+    pub namespaces: Vec<String>,
+    /// Although namespaces are named: objects in no namespace, too?
+    pub cluster_scoped: bool,
+}
+
+impl Limits {
+    /// The namespaces in which a kind is watched, an empty name for all together.
+    pub(crate) fn places(&self, namespaced: bool) -> Vec<String> {
+        match (self.namespaces.is_empty(), namespaced) {
+            (true, _) => vec![String::new()],
+            (false, true) => self.namespaces.clone(),
+            (false, false) if self.cluster_scoped => vec![String::new()],
+            (false, false) => Vec::new(),
+        }
+    }
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { max_in_flight: 64, retries: 5 }
+        Options { max_in_flight: 64, retries: 5, watched: Limits::default() }
     }
 }
 
@@ -174,6 +197,11 @@ impl Cluster {
     /// Starts (once) to watch the kind and waits for its first complete list.
     pub async fn watch(&self, gvk: &Gvk) -> Result<(), Error> {
         crate::watch::ensure(self, gvk).await
+    }
+
+    /// What alone is watched.
+    pub(crate) fn watched(&self) -> &Limits {
+        &self.inner.options.watched
     }
 
     /// Are requests of ours under way? Watches do not count.

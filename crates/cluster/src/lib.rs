@@ -13,7 +13,9 @@ pub mod events;
 pub mod store;
 mod watch;
 
-pub use client::{Apply, Cluster, Delete, ListOptions, Options, PatchKind, PatchOptions, Propagation};
+pub use client::{
+    Apply, Cluster, Delete, Limits, ListOptions, Options, PatchKind, PatchOptions, Propagation,
+};
 pub use discovery::Resource;
 pub use error::{Error, ErrorKind};
 pub use events::{EventNote, EventType};

@@ -35,8 +35,29 @@ struct KindStore {
     synced: bool,
     /// Everything up to this resource version has been seen: what is older and not here was deleted.
     seen: u64,
+    /// The same of namespaces that are watched each by itself.
+    seen_in: HashMap<String, u64>,
+    /// Are those the only ones that are watched?
+    limited: bool,
     /// Why the kind cannot be watched now.
     trouble: Option<String>,
+}
+
+impl KindStore {
+    /// Up to where objects of a namespace have been seen.
+    fn seen(&self, namespace: &str) -> u64 {
+        self.seen_in.get(namespace).copied().unwrap_or(self.seen)
+    }
+
+    fn see(&mut self, namespace: &str, version: u64) {
+        let seen = self.seen_in.get_mut(namespace).unwrap_or(&mut self.seen);
+        *seen = (*seen).max(version);
+    }
+
+    /// Will the watch ever tell of an object there?
+    fn is_watched(&self, namespace: &str) -> bool {
+        !self.limited || self.seen_in.contains_key(namespace)
+    }
 }
 
 #[derive(Default)]
@@ -190,13 +211,16 @@ impl Store {
         let mut state = lock(&self.state);
         // Only kinds that are watched are kept: nobody would ever correct the others.
         let Some(kind) = state.kinds.get_mut(&(key.group.clone(), key.kind.clone())) else { return };
+        if !kind.is_watched(&key.namespace) {
+            return;
+        }
         let name = (key.namespace.clone(), key.name.clone());
         let outdated = match kind.objects.get(&name) {
             Some(known) => known.version >= version,
-            None => !watched && kind.seen >= version,
+            None => !watched && kind.seen(&key.namespace) >= version,
         };
         if watched {
-            kind.seen = kind.seen.max(version);
+            kind.see(&key.namespace, version);
         }
         if outdated {
             return;
@@ -208,7 +232,7 @@ impl Store {
     pub(crate) fn gone(&self, key: Key, version: u64, uid: &str) {
         let mut state = lock(&self.state);
         let Some(kind) = state.kinds.get_mut(&(key.group.clone(), key.kind.clone())) else { return };
-        kind.seen = kind.seen.max(version);
+        kind.see(&key.namespace, version);
         let name = (key.namespace.clone(), key.name.clone());
         // An object of the same name may have been created since.
         if kind.objects.get(&name).is_some_and(|known| uid.is_empty() || known.uid.as_ref() == uid) {
@@ -223,7 +247,7 @@ impl Store {
         group: &str,
         kind_name: &str,
         list: Vec<(Key, Vec<u8>, u64, String)>,
-        list_version: u64,
+        versions: &[(String, u64)],
     ) {
         let mut state = lock(&self.state);
         let kind = state.kinds.entry((group.to_owned(), kind_name.to_owned())).or_default();
@@ -244,7 +268,8 @@ impl Store {
         }
         for (name, entry) in old {
             // Written by us after the list was taken: newer than the list, so not gone.
-            if entry.version > list_version {
+            let listed = versions.iter().find(|(place, _)| place.is_empty() || *place == name.0);
+            if listed.is_some_and(|(_, version)| entry.version > *version) {
                 kind.objects.insert(name, entry);
                 continue;
             }
@@ -253,7 +278,9 @@ impl Store {
             changes.push(Change { key, gone: true });
         }
         kind.synced = true;
-        kind.seen = list_version;
+        kind.seen = versions.iter().find(|(place, _)| place.is_empty()).map_or(0, |(_, version)| *version);
+        kind.limited = !versions.iter().any(|(place, _)| place.is_empty());
+        kind.seen_in = versions.iter().filter(|(place, _)| !place.is_empty()).cloned().collect();
         kind.trouble = None;
         for change in changes {
             tell(&mut state, change);
@@ -351,7 +378,7 @@ mod tests {
         let key = Key::new("", "ConfigMap", "apps", "one");
         let store = Store::new();
         store.open("", "ConfigMap");
-        store.replace("", "ConfigMap", Vec::new(), 10);
+        store.replace("", "ConfigMap", Vec::new(), &[(String::new(), 10)]);
         // (what happens, is it there afterwards)
         type Step<'a> = (&'a dyn Fn(&Store), bool);
         let steps: [Step; 7] = [

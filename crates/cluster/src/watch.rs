@@ -64,9 +64,19 @@ async fn run(weak: WeakCluster, resource: Resource) {
         let outcome = list(&cluster, &resource).await;
         drop(cluster);
         match outcome {
-            Ok(version) => {
+            Ok(places) => {
                 pause = FIRST_PAUSE;
-                if !follow(&weak, &resource, version).await {
+                let follows: Vec<_> = places
+                    .iter()
+                    .map(|(place, version)| Box::pin(follow(&weak, &resource, place, *version)))
+                    .collect();
+                if follows.is_empty() {
+                    // There is nothing of this kind that may be looked at.
+                    return;
+                }
+                // Where one of them has to begin again, all do.
+                let (again, _, _) = futures::future::select_all(follows).await;
+                if !again {
                     return;
                 }
             }
@@ -82,12 +92,30 @@ async fn run(weak: WeakCluster, resource: Resource) {
     }
 }
 
-async fn list(cluster: &Cluster, resource: &Resource) -> Result<u64, Error> {
-    let gvk = gvk_of(resource);
+/// Lists all that is watched; the place of each list and its version.
+async fn list(cluster: &Cluster, resource: &Resource) -> Result<Vec<(String, u64)>, Error> {
     let mut items = Vec::new();
+    let mut versions = Vec::new();
+    for place in cluster.watched().places(resource.namespaced) {
+        let version = list_place(cluster, resource, &place, &mut items).await?;
+        versions.push((place, version));
+    }
+    cluster.store().replace(&resource.group, &resource.kind, items, &versions);
+    Ok(versions)
+}
+
+type Item = (Key, Vec<u8>, u64, String);
+
+async fn list_place(
+    cluster: &Cluster,
+    resource: &Resource,
+    place: &str,
+    items: &mut Vec<Item>,
+) -> Result<u64, Error> {
+    let gvk = gvk_of(resource);
     let mut token = String::new();
     loop {
-        let mut path = format!("{}?limit=1000", resource.path("", ""));
+        let mut path = format!("{}?limit=1000", resource.path(place, ""));
         if !token.is_empty() {
             path.push_str(&format!("&continue={}", crate::discovery::escape(&token)));
         }
@@ -106,9 +134,7 @@ async fn list(cluster: &Cluster, resource: &Resource) -> Result<u64, Error> {
         }
         token = object::get_str(&page, &["metadata", "continue"]).unwrap_or_default().to_owned();
         if token.is_empty() {
-            let version = version_of(&page).unwrap_or(0);
-            cluster.store().replace(&resource.group, &resource.kind, items, version);
-            return Ok(version);
+            return Ok(version_of(&page).unwrap_or(0));
         }
     }
 }
@@ -117,14 +143,14 @@ fn gvk_of(resource: &Resource) -> Gvk {
     Gvk { group: resource.group.clone(), version: resource.version.clone(), kind: resource.kind.clone() }
 }
 
-fn entry_of(item: &Value) -> Option<(Key, Vec<u8>, u64, String)> {
+fn entry_of(item: &Value) -> Option<Item> {
     let key = Key::of(item).ok()?;
     let text = serde_json::to_vec(item).ok()?;
     Some((key, text, version_of(item).unwrap_or(0), object::meta::uid(item).to_owned()))
 }
 
 /// Watches from `version` on. `true`: list again; `false`: the cluster is gone.
-async fn follow(weak: &WeakCluster, resource: &Resource, mut version: u64) -> bool {
+async fn follow(weak: &WeakCluster, resource: &Resource, place: &str, mut version: u64) -> bool {
     let mut pause = FIRST_PAUSE;
     loop {
         let Some(cluster) = weak.upgrade() else { return false };
@@ -132,7 +158,7 @@ async fn follow(weak: &WeakCluster, resource: &Resource, mut version: u64) -> bo
         let client = cluster.client().clone();
         let store = cluster.store().clone();
         drop(cluster);
-        let outcome = stream(weak, client, &store, resource, &mut version).await;
+        let outcome = stream(weak, client, &store, (resource, place), &mut version).await;
         match outcome {
             Ok(()) => {}
             Err(error) if error.kind == ErrorKind::Expired => return weak.upgrade().is_some(),
@@ -155,12 +181,12 @@ async fn stream(
     weak: &WeakCluster,
     client: kube::Client,
     store: &crate::Store,
-    resource: &Resource,
+    (resource, place): (&Resource, &str),
     version: &mut u64,
 ) -> Result<(), Error> {
     let path = format!(
         "{}?watch=true&allowWatchBookmarks=true&timeoutSeconds={WATCH_SECONDS}&resourceVersion={version}",
-        resource.path("", "")
+        resource.path(place, "")
     );
     let request = http::Request::get(path)
         .header("accept", "application/json")

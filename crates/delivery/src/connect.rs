@@ -36,5 +36,13 @@ pub fn client(config: kube::Config) -> Result<kube::Client, String> {
 
 /// A cluster behind a client that is not to be waited for longer than its units can stand.
 pub fn cluster(client: kube::Client) -> Cluster {
-    Cluster::with_options(client, cluster::Options { retries: RETRIES, ..cluster::Options::default() })
+    cluster_within(client, cluster::Limits::default())
+}
+
+/// The same, of which only a part is watched.
+pub fn cluster_within(client: kube::Client, watched: cluster::Limits) -> Cluster {
+    Cluster::with_options(
+        client,
+        cluster::Options { retries: RETRIES, watched, ..cluster::Options::default() },
+    )
 }

@@ -1,5 +1,5 @@
 //! `cargo xtask bench delivery`: N Kustomizations of four objects each, from one repository to a real kube-apiserver,
-//! beside the bare writes of the same objects.
+//! beside the bare writes of the same objects; with `--flavour argo` N Applications.
 //!
 //! The driver and the bare writes are the scripts in `bench` of the shared folder, so that other tools can be driven
 //! the same way.
@@ -12,6 +12,33 @@ use std::process::Command;
 /// Ports of the server that takes the bare writes; the driver has its own.
 const PORTS: [(&str, &str); 2] = [("ETCD_PORT", "42379"), ("API_PORT", "46443")];
 
+/// What is delivered by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Flavour {
+    /// Kustomizations.
+    #[default]
+    Flux,
+    /// Applications.
+    Argo,
+}
+
+impl Flavour {
+    /// As the driver calls it.
+    fn word(self) -> &'static str {
+        match self {
+            Flavour::Flux => "flux",
+            Flavour::Argo => "argo",
+        }
+    }
+
+    fn units(self) -> &'static str {
+        match self {
+            Flavour::Flux => "Kustomizations",
+            Flavour::Argo => "Applications",
+        }
+    }
+}
+
 /// What the driver tells of a phase.
 struct Phase {
     name: String,
@@ -22,15 +49,16 @@ struct Phase {
 }
 
 /// Runs for each number of units and prints a table.
-pub fn run(setting: &Setting, units: &[usize]) -> anyhow::Result<()> {
+pub fn run(setting: &Setting, flavour: Flavour, units: &[usize]) -> anyhow::Result<()> {
     println!("## delivery\n");
     println!("| work | landfall | bare writes | ratio | CPU of landfall, of the API server | peak memory |");
     println!("| --- | --- | --- | --- | --- | --- |");
     for units in units {
         let bare = bare_writes(setting, *units)?;
-        for (phase, bare) in driven(setting, *units)?.iter().zip(bare) {
+        for (phase, bare) in driven(setting, flavour, *units)?.iter().zip(bare) {
             println!(
-                "| {units} Kustomizations, {} | {:.1} s | {bare:.1} s | {:.1} × | {:.1} s, {:.1} s | {:.0} MiB |",
+                "| {units} {}, {} | {:.1} s | {bare:.1} s | {:.1} × | {:.1} s, {:.1} s | {:.0} MiB |",
+                flavour.units(),
                 phase.name,
                 phase.seconds,
                 phase.seconds / bare.max(1e-9),
@@ -93,7 +121,7 @@ fn bare_writes(setting: &Setting, units: usize) -> anyhow::Result<[f64; 2]> {
 }
 
 /// Installs and upgrades with our engine.
-fn driven(setting: &Setting, units: usize) -> anyhow::Result<Vec<Phase>> {
+fn driven(setting: &Setting, flavour: Flavour, units: usize) -> anyhow::Result<Vec<Phase>> {
     let driver = script(setting, "bench/mttp.py")?;
     eprintln!("delivery, {units} …");
     let peers = setting.peers.parent().unwrap_or(Path::new("/"));
@@ -102,6 +130,7 @@ fn driven(setting: &Setting, units: usize) -> anyhow::Result<Vec<Phase>> {
             .arg(units.to_string())
             .arg(format!("exec '{}' controller", setting.landfall.display()))
             .env("PEERS", peers)
+            .env("FLAVOUR", flavour.word())
             .env("MTTP_DIR", setting.scratch.path().join(format!("delivery-{units}"))),
     )?;
     let phases: Vec<Phase> = text.lines().filter_map(|line| phase(line, units)).collect();

@@ -34,7 +34,10 @@ pub struct Args {
     /// The folder with the suites and charts.
     #[arg(long, default_value = "../shared")]
     shared: PathBuf,
-    /// How many Kustomizations `delivery` makes, one run for each number.
+    /// What `delivery` makes: Flux's Kustomizations or Argo CD's Applications
+    #[arg(long, value_enum, default_value_t)]
+    flavour: delivery::Flavour,
+    /// How many of them `delivery` makes, one run for each number.
     #[arg(long, value_delimiter = ',', default_values_t = [100, 300, 1000])]
     units: Vec<usize>,
 }
@@ -64,7 +67,7 @@ pub fn run(args: &Args) -> anyhow::Result<bool> {
         scratch: tempfile::tempdir()?,
     };
     if args.area == "delivery" {
-        delivery::run(&setting, &args.units)?;
+        delivery::run(&setting, args.flavour, &args.units)?;
         return Ok(true);
     }
     let areas: Vec<&Area> =

@@ -77,7 +77,20 @@ impl Policies {
     /// # Errors
     /// When a line is malformed.
     pub fn parse(csv: &str, default_role: &str, matching: Match) -> Result<Self, String> {
-        let mut all = Policies { matching, default_role: default_role.to_owned(), ..Policies::default() };
+        let mut all = Policies::bare(default_role, matching);
+        all.add_built_in();
+        all.add(csv)?;
+        Ok(all)
+    }
+
+    /// None yet.
+    pub fn bare(default_role: &str, matching: Match) -> Self {
+        Policies { matching, default_role: default_role.to_owned(), ..Policies::default() }
+    }
+
+    /// The roles that every installation has, and its administrator.
+    pub fn add_built_in(&mut self) {
+        let all = self;
         for resource in READS {
             all.allow("role:readonly", resource, "get", scoped(resource));
         }
@@ -88,8 +101,6 @@ impl Policies {
         }
         all.belong("role:admin", "role:readonly");
         all.belong("admin", "role:admin");
-        all.add(csv)?;
-        Ok(all)
     }
 
     fn allow(&mut self, subject: &str, resource: &str, action: &str, object: &str) {

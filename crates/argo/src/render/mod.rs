@@ -7,6 +7,7 @@ mod glob;
 mod helm;
 pub mod jsonnet;
 mod kustomize;
+pub mod offline;
 pub mod plugin;
 
 pub(crate) use glob::matches;

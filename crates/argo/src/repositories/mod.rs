@@ -168,16 +168,19 @@ impl Repositories {
         let address = &Address { project: owner, ..address.clone() };
         self.follow(context, address);
         let entry = lock(&self.entries).entry(address.clone()).or_default().clone();
+        // Who waits for a fetch that began after it was asked takes what that one brings: a thousand Applications that
+        // are refreshed together fetch once or twice.
+        let asked = context.clock().now();
         let mut state = entry.state.lock().await;
         let now = context.clock().now();
         if let Some((fetched, at)) = &state.fetched
-            && age(*at, now) < max_age
+            && (age(*at, now) < max_age || *at >= asked)
         {
             context.depend(&address.input(), &fetched.identity());
             return Ok(fetched.clone());
         }
         if let Some((why, at)) = &state.failed
-            && age(*at, now) < FAILED_FOR.min(max_age)
+            && (age(*at, now) < FAILED_FOR.min(max_age) || *at >= asked)
         {
             context.depend(&address.input(), "");
             return Err(why.clone());
@@ -370,7 +373,7 @@ fn is_range(text: &str) -> bool {
 }
 
 /// What a target revision may mean, the likeliest first.
-fn git_references(revision: &str, mapped: bool) -> Vec<Reference> {
+pub(crate) fn git_references(revision: &str, mapped: bool) -> Vec<Reference> {
     let branch = |name: &str| Reference { branch: Some(name.to_owned()), ..Reference::default() };
     let tag = |name: &str| Reference { tag: Some(name.to_owned()), ..Reference::default() };
     let named = |name: &str| Reference { name: Some(name.to_owned()), ..Reference::default() };
@@ -398,7 +401,7 @@ fn git_references(revision: &str, mapped: bool) -> Vec<Reference> {
     }
 }
 
-fn oci_reference(revision: &str) -> source::oci::Reference {
+pub(crate) fn oci_reference(revision: &str) -> source::oci::Reference {
     let mut reference = source::oci::Reference::default();
     match revision {
         "" => reference.tag = Some("latest".into()),

@@ -90,6 +90,11 @@ impl Cluster {
         self.server == LOCAL_SERVER
     }
 
+    /// What alone is watched of it.
+    pub fn limits(&self) -> cluster::Limits {
+        cluster::Limits { namespaces: self.namespaces.clone(), cluster_scoped: self.cluster_resources }
+    }
+
     /// A kubeconfig for it.
     ///
     /// # Errors

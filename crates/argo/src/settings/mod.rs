@@ -281,17 +281,37 @@ impl Settings {
 /// # Errors
 /// When a line of them is malformed.
 pub fn policies(object: &Value) -> Result<Policies, String> {
-    let values: BTreeMap<&str, &str> = data(object).collect();
-    let text = |key: &str| values.get(key).copied().unwrap_or_default();
-    let matching = if text("policy.matchMode") == "regex" { Match::Regex } else { Match::Glob };
-    let mut csv = text("policy.csv").to_owned();
-    for (key, value) in &values {
-        if *key != "policy.csv" && key.starts_with("policy.") && key.ends_with(".csv") {
-            csv.push('\n');
-            csv.push_str(value);
+    let written = WrittenPolicies::of(object);
+    Policies::parse(&written.csv, &written.default_role, written.matching)
+}
+
+/// What `argocd-rbac-cm` says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WrittenPolicies {
+    /// All its lines.
+    pub csv: String,
+    /// `policy.default`.
+    pub default_role: String,
+    /// `policy.matchMode`.
+    pub matching: Match,
+}
+
+impl WrittenPolicies {
+    /// Of the ConfigMap.
+    pub fn of(object: &Value) -> WrittenPolicies {
+        let values: BTreeMap<&str, &str> = data(object).collect();
+        let text = |key: &str| values.get(key).copied().unwrap_or_default();
+        let matching = if text("policy.matchMode") == "regex" { Match::Regex } else { Match::Glob };
+        let mut csv = text("policy.csv").to_owned();
+        for (key, value) in &values {
+            if *key != "policy.csv" && key.starts_with("policy.") && key.ends_with(".csv") {
+                csv.push('\n');
+                csv.push_str(value);
+            }
         }
+        let default_role = text("policy.default").to_owned();
+        WrittenPolicies { csv, default_role, matching }
     }
-    Policies::parse(&csv, text("policy.default"), matching)
 }
 
 /// A value in which `$key` stands for an entry of `argocd-secret`, and `$secret:key` for one of another Secret. What is

@@ -37,8 +37,12 @@ pub async fn first_cause(cluster: &Cluster, snapshot: &Snapshot, unit: &Unit) ->
 
 /// The first object of the inventory that is not healthy, with its own message.
 async fn unhealthy(cluster: &Cluster, unit: &Unit) -> anyhow::Result<Option<String>> {
-    // What is in another cluster is not for this one to tell.
-    for entry in unit.inventory.iter().filter(|_| !unit.elsewhere) {
+    let cluster = &match elsewhere(cluster, unit).await {
+        Ok(there) => there,
+        // Why it cannot be reached, the unit's own condition tells.
+        Err(_) => return Ok(None),
+    };
+    for entry in &unit.inventory {
         let found = cluster.get(&entry.gvk(), &entry.key.namespace, &entry.key.name).await?;
         let Some(object) = found else {
             return Ok(Some(format!("{} is gone", shown(&entry.key))));
@@ -51,6 +55,30 @@ async fn unhealthy(cluster: &Cluster, unit: &Unit) -> anyhow::Result<Option<Stri
         }
     }
     Ok(None)
+}
+
+/// The cluster that a unit delivers to.
+///
+/// # Errors
+/// With the line for people, when it cannot be told.
+pub async fn elsewhere(cluster: &Cluster, unit: &Unit) -> Result<Cluster, String> {
+    if !unit.elsewhere {
+        return Ok(cluster.clone());
+    }
+    let key = &unit.key;
+    let gvk = argo::gvks()
+        .into_iter()
+        .chain(flux::gvks())
+        .find(|gvk| gvk.kind == key.kind && gvk.group == key.group);
+    let gvk = gvk.ok_or_else(|| format!("{} is not known", key.kind))?;
+    let found = cluster.get(&gvk, &key.namespace, &key.name).await.map_err(|error| error.to_string())?;
+    let object = found.ok_or_else(|| format!("{} is gone", shown(key)))?;
+    if gvk.group == argo::names::GROUP {
+        let destination = argo::application::spec::Destination::of_spec(&object["spec"]);
+        let home = get_str(&object, &["status", "controllerNamespace"]).unwrap_or("argocd");
+        return argo::sites::connect(cluster, home, &destination).await;
+    }
+    flux::target::connect(cluster, &object).await
 }
 
 /// What the first pod of a workload that does not run says: image, scheduling, crash.

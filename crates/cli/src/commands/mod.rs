@@ -19,6 +19,7 @@ mod look;
 pub mod named;
 mod orphan;
 mod provenance;
+mod rbac;
 mod reconcile;
 mod render;
 mod set_up;
@@ -70,6 +71,9 @@ enum Command {
     History(Later<application::HistoryArgs>),
     /// Bring an Argo CD Application back to an entry of its history
     Rollback(Later<application::RollbackArgs>),
+    /// Tell who may do what in Argo CD (argocd admin settings rbac)
+    #[command(subcommand)]
+    Rbac(rbac::Command),
     /// Helm's verbs, flags and output
     Helm(Later<helm::HelmArgs>),
     /// Kustomize's verbs, flags and output
@@ -117,6 +121,7 @@ impl Cli {
             Command::Diff(args) => block_on(diff::run(args.into_inner())),
             Command::History(args) => block_on(application::history(args.into_inner())),
             Command::Rollback(args) => block_on(application::rollback(args.into_inner())),
+            Command::Rbac(command) => block_on(rbac::run(command)),
             Command::Helm(args) => helm::run(args.into_inner()),
             Command::Kustomize(args) => kustomize::run(args.into_inner()),
             Command::Cluster(command) => cluster::run(command.into_inner()),

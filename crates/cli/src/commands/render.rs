@@ -18,8 +18,8 @@ use std::process::ExitCode;
 /// Arguments of `landfall render`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// A chart (folder or archive), a kustomization, a folder of manifests, or a file with HelmReleases and
-    /// Kustomizations
+    /// A chart (folder or archive), a kustomization, a folder of manifests or Jsonnet, a Jsonnet program, or a file
+    /// with HelmReleases, Kustomizations and Applications
     #[arg(default_value = ".")]
     path: PathBuf,
     /// Charts: the release's name
@@ -34,6 +34,9 @@ pub struct Args {
     /// Charts: values by path, a.b=c
     #[arg(long = "set", value_name = "PATH=VALUE")]
     set: Vec<String>,
+    /// Applications: serve URL from a folder, an archive or another address: URL=PATH
+    #[arg(long = "map", value_name = "URL=PATH")]
+    maps: Vec<String>,
     /// Charts: leave the CRDs out
     #[arg(long)]
     skip_crds: bool,
@@ -57,6 +60,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
                     Chart::from_archive(&bytes).map_err(|error| anyhow::anyhow!("{shown}: {error}"))?;
                 print_chart(&chart, args)
             }
+            false if is_jsonnet(&path) => print_jsonnet(&path, args),
             false => print_delivery(&path, args),
         };
     }
@@ -73,8 +77,82 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             let chart = Chart::from_files(files).map_err(|error| anyhow::anyhow!("{shown}: {error}"))?;
             print_chart(&chart, args)
         }
+        _ if only_jsonnet(&tree, &inside) => print_application(&tree, &directory(&inside, None), args),
         _ => print_objects(&build(&tree, &inside)?, args.output),
     }
+}
+
+fn is_jsonnet(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "jsonnet")
+}
+
+/// Does the folder hold Jsonnet programs, and nothing that says otherwise?
+fn only_jsonnet(tree: &Tree, folder: &str) -> bool {
+    let below = if folder == "." { Ok(tree.clone()) } else { tree.subtree(folder) };
+    below.is_ok_and(|below| {
+        let mut direct = below.files().map(|(path, _)| path).filter(|path| !path.contains('/'));
+        let named = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+        !named.iter().any(|name| below.is_file(name)) && direct.any(|path| path.ends_with(".jsonnet"))
+    })
+}
+
+/// An Application of a folder's files, or of one of them.
+fn directory(folder: &str, file: Option<&str>) -> Value {
+    let mut directory = json!({});
+    if let Some(file) = file {
+        directory["include"] = json!(file);
+    }
+    json!({"metadata": {"name": "render"}, "spec": {
+        "source": {"repoURL": "file:///checkout", "path": folder, "directory": directory},
+    }})
+}
+
+fn print_jsonnet(path: &Path, args: &Args) -> anyhow::Result<ExitCode> {
+    let folder = path.parent().unwrap_or(path);
+    let mut copy = WorkingCopy::open(folder, Limits::default()).map_err(|error| usage(error.to_string()))?;
+    let inside = relative(copy.root(), folder);
+    let tree = copy.snapshot(Some("")).map_err(|error| usage(error.to_string()))?.tree;
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    print_application(&tree, &directory(&inside, name.as_deref()), args)
+}
+
+fn print_application(tree: &Tree, application: &Value, args: &Args) -> anyhow::Result<ExitCode> {
+    print_objects(&applications(tree, &[application], args)?, args.output)
+}
+
+/// What Applications of a checkout make, as Argo CD renders them.
+fn applications(tree: &Tree, all: &[&Value], args: &Args) -> anyhow::Result<Vec<Value>> {
+    let here = std::env::current_dir().context("the current folder")?;
+    let mut maps = source::Maps::default();
+    for line in &args.maps {
+        maps.add_line(line, &here).map_err(|error| usage(error.to_string()))?;
+    }
+    let options = source::Options { maps, ..source::Options::default() };
+    let fetcher = source::Fetcher::new(options).context("cannot keep fetched sources")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let evaluator = super::jsonnet::evaluator()?;
+    let offline = argo::render::offline::Offline {
+        checkout: tree,
+        fetcher,
+        runtime: runtime.handle().clone(),
+        evaluator: &evaluator,
+        now: jiff::Timestamp::now(),
+    };
+    let mut objects = Vec::new();
+    for application in all {
+        let made = offline.application(application).map_err(|failure| {
+            let name = object::meta::name(application);
+            let place = match (&failure.file, failure.line) {
+                (Some(file), Some(line)) => format!("{file}:{line}: "),
+                (Some(file), None) => format!("{file}: "),
+                (None, _) => String::new(),
+            };
+            anyhow::anyhow!("application/{name}: {place}{}", failure.message)
+        })?;
+        objects.extend(made);
+    }
+    runtime.shutdown_background();
+    Ok(objects)
 }
 
 fn is_archive(path: &Path) -> bool {
@@ -163,6 +241,7 @@ fn print_delivery(path: &Path, args: &Args) -> anyhow::Result<ExitCode> {
                 build(&tree, &entry::normal(inside))?
             }
             Some("HelmRelease") => release(&tree, object)?,
+            Some("Application") => applications(&tree, &[object], args)?,
             _ => continue,
         };
         delivered += 1;
@@ -170,7 +249,7 @@ fn print_delivery(path: &Path, args: &Args) -> anyhow::Result<ExitCode> {
     }
     if delivered == 0 {
         return Err(usage(format!(
-            "{shown} holds no Kustomization and no HelmRelease; give a folder or a chart"
+            "{shown} holds no Kustomization, HelmRelease or Application; give a folder or a chart"
         )));
     }
     print_objects(&rendered, args.output)

@@ -140,6 +140,7 @@ async fn unit_branch(
 ) -> anyhow::Result<Branch> {
     let mut children = Vec::new();
     if depth < DEPTH_MAX {
+        let there = if unit.elsewhere && !compact { Some(far(cluster, unit).await) } else { None };
         for entry in &unit.inventory {
             let same = |other: &&Unit| !unit.elsewhere && other.key == entry.key;
             let below = snapshot.units.iter().find(same);
@@ -150,13 +151,16 @@ async fn unit_branch(
                     children.push(Box::pin(branch).await?);
                 }
                 None if compact => {}
-                None if unit.elsewhere => children.push(Branch {
-                    key: entry.key.clone(),
-                    phase: unit.phase(),
-                    note: "in another cluster".into(),
-                    children: Vec::new(),
+                None => children.push(match &there {
+                    None => object_branch(cluster, entry, owned).await?,
+                    Some(Ok((far, owned))) => object_branch(far, entry, owned).await?,
+                    Some(Err(why)) => Branch {
+                        key: entry.key.clone(),
+                        phase: unit.phase(),
+                        note: format!("in another cluster: {why}"),
+                        children: Vec::new(),
+                    },
                 }),
-                None => children.push(object_branch(cluster, entry, owned).await?),
             }
         }
     }
@@ -168,6 +172,15 @@ async fn unit_branch(
         live::cause(snapshot, unit).unwrap_or_else(|| unit.message.clone())
     };
     Ok(Branch { key: unit.key.clone(), phase: unit.phase(), note, children })
+}
+
+type Owned = BTreeMap<String, Vec<Value>>;
+
+/// The cluster that a unit delivers to, with what is owned there.
+async fn far(cluster: &Cluster, unit: &Unit) -> Result<(Cluster, Owned), String> {
+    let there = look::elsewhere(cluster, unit).await?;
+    let owned = owned(&there).await.map_err(|error| error.to_string())?;
+    Ok((there, owned))
 }
 
 async fn object_branch(

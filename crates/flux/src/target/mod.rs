@@ -180,6 +180,28 @@ async fn connected(
     })
 }
 
+/// The cluster that an object's `spec.kubeConfig` describes by a Secret, for who looks from outside the engine.
+///
+/// # Errors
+/// With the line for people.
+pub async fn connect(cluster: &Cluster, object: &Value) -> Result<Cluster, String> {
+    let spec = get(object, &["spec", "kubeConfig"]).unwrap_or(&Value::Null);
+    let (name, key) = (str_at(spec, &["secretRef", "name"]), str_at(spec, &["secretRef", "key"]));
+    if name.is_empty() {
+        return Err("its spec.kubeConfig names no Secret".into());
+    }
+    let namespace = object::meta::namespace(object).unwrap_or_default();
+    let found = cluster.get(&object::Gvk::new("", "v1", "Secret"), namespace, name).await;
+    let secret = found.map_err(|error| error.to_string())?;
+    let secret = secret.ok_or_else(|| format!("Secret {namespace}/{name} is not there"))?;
+    let mut data = delivery::fields::secret_data(&secret);
+    let keys = if key.is_empty() { vec!["value", "value.yaml"] } else { vec![key] };
+    let text = keys.iter().find_map(|key| data.remove(*key));
+    let text = text.ok_or_else(|| format!("Secret {namespace}/{name} has no {}", keys.join(" or ")))?;
+    let config = kubeconfig::reduced(&String::from_utf8_lossy(&text), Trust::default())?;
+    Ok(connect::cluster(connect::client(connect::config(&config).await?)?))
+}
+
 /// Where the unit of a pass delivers to, with the rights it has there. Whatever this depends on wakes the unit.
 ///
 /// # Errors
