@@ -48,10 +48,12 @@ pub fn default(gvk: &Gvk, object: &mut Value) {
 }
 
 /// Fills in what the server itself gives a new object of a built-in kind before it is validated: a Job's selector, and the
-/// labels that it selects.
+/// labels that it selects; the names of a definition that are made of others, and its first stored version.
 pub fn prepare(gvk: &Gvk, object: &mut Value) {
-    if (gvk.group.as_str(), gvk.kind.as_str()) == ("batch", "Job") {
-        batch::select_own_pods(object);
+    match (gvk.group.as_str(), gvk.kind.as_str()) {
+        ("batch", "Job") => batch::select_own_pods(object),
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => crate::crd::default_definition(object),
+        _ => {}
     }
 }
 
