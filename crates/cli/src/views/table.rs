@@ -1,16 +1,24 @@
 //! Columns as kubectl prints them: left-aligned, three spaces apart, no trailing space.
 
+/// The narrowest column without what separates it from the next.
+const NARROWEST: usize = 3;
+
 /// The rows under their header; an empty table is its header alone.
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
-    let mut widths: Vec<usize> = header.iter().map(|cell| cell.chars().count()).collect();
+    let header = header.iter().map(|cell| (*cell).to_owned()).collect();
+    self::rows(&[vec![header], rows.to_vec()].concat())
+}
+
+/// Rows that line up.
+pub fn rows(rows: &[Vec<String>]) -> String {
+    let mut widths = vec![NARROWEST; rows.iter().map(Vec::len).max().unwrap_or(0)];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
     }
     let mut text = String::new();
-    let header: Vec<String> = header.iter().map(|cell| (*cell).to_owned()).collect();
-    for row in std::iter::once(&header).chain(rows) {
+    for row in rows {
         let mut line = String::new();
         for (cell, width) in row.iter().zip(&widths) {
             line.push_str(cell);

@@ -76,7 +76,7 @@ pub async fn run(command: &Command, settings: &Settings) -> anyhow::Result<()> {
             let view = View { debug: true, metadata: true, ..View::default() };
             let release = stored(&args.which).await?;
             match args.template.as_str() {
-                "" => output::release(&release, Format::Table, view, "")?,
+                "" => output::release(&release, Format::Table, view, &Default::default())?,
                 template => templated(&release, template)?,
             }
         }

@@ -31,7 +31,7 @@ pub fn run(args: &Args, settings: &Settings) -> anyhow::Result<()> {
 /// Prints a release as install and upgrade do.
 pub fn print(release: &Release, flags: &ActFlags, settings: &Settings) -> anyhow::Result<()> {
     let view = View { debug: settings.debug, hide_notes: flags.hide_notes, ..View::default() };
-    super::print(&output::release(release, flags.output, view, "")?)
+    super::print(&output::release(release, flags.output, view, &Default::default())?)
 }
 
 fn installed(args: &Args, settings: &Settings) -> anyhow::Result<Release> {

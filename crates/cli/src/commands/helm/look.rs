@@ -275,9 +275,9 @@ pub struct StatusArgs {
 pub async fn status(args: &StatusArgs, settings: &Settings) -> anyhow::Result<()> {
     let connection = settings.connect().await?;
     let release = super::stored(&connection, &args.release, args.revision).await?;
-    let resources = match args.show_resources && args.output == Format::Table {
-        true => super::resources::section(&connection, &release).await?,
-        false => String::new(),
+    let resources = match args.show_resources {
+        true => super::resources::gather(&connection, &release, args.output == Format::Table).await?,
+        false => Default::default(),
     };
     let view = View { description: args.show_desc, without_chart: true, ..View::default() };
     super::print(&output::release(&release, args.output, view, &resources)?)

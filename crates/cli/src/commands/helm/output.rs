@@ -1,5 +1,6 @@
 //! What verbs print: formats, times and releases as `helm` shows them.
 
+use super::resources::{self, Resources};
 use anyhow::Context as _;
 use gotemplate::{Time, Zone};
 use helm::release::{Hook, Info, StoredChart};
@@ -77,7 +78,7 @@ pub fn formatted(text: &str, layout: &str) -> String {
 #[derive(Serialize)]
 struct Shown<'r> {
     name: &'r str,
-    info: &'r Info,
+    info: ShownInfo<'r>,
     #[serde(skip_serializing_if = "Option::is_none")]
     chart: Option<&'r StoredChart>,
     #[serde(skip_serializing_if = "Values::is_empty")]
@@ -88,6 +89,14 @@ struct Shown<'r> {
     hooks: &'r [Hook],
     version: u64,
     namespace: &'r str,
+}
+
+#[derive(Serialize)]
+struct ShownInfo<'r> {
+    #[serde(flatten)]
+    info: &'r Info,
+    #[serde(skip_serializing_if = "Resources::is_empty")]
+    resources: &'r Resources,
 }
 
 /// What of a release is shown.
@@ -105,11 +114,16 @@ pub struct View {
     pub without_chart: bool,
 }
 
-/// A release in a format. `resources` is what `--show-resources` adds for people.
-pub fn release(release: &Release, format: Format, view: View, resources: &str) -> anyhow::Result<String> {
+/// A release in a format. `resources` is what `--show-resources` adds.
+pub fn release(
+    release: &Release,
+    format: Format,
+    view: View,
+    resources: &Resources,
+) -> anyhow::Result<String> {
     let shown = Shown {
         name: &release.name,
-        info: &release.info,
+        info: ShownInfo { info: &release.info, resources },
         chart: (!view.without_chart).then_some(&release.chart),
         config: &release.config,
         manifest: &release.manifest,
@@ -123,7 +137,7 @@ pub fn release(release: &Release, format: Format, view: View, resources: &str) -
     }
 }
 
-fn table(release: &Release, view: View, resources: &str) -> anyhow::Result<String> {
+fn table(release: &Release, view: View, resources: &Resources) -> anyhow::Result<String> {
     let mut out = format!("NAME: {}\n", release.name);
     if let Some(time) = time(&release.info.last_deployed) {
         out.push_str(&format!("LAST DEPLOYED: {}\n", time.format(ANSIC)));
@@ -140,7 +154,7 @@ fn table(release: &Release, view: View, resources: &str) -> anyhow::Result<Strin
     if view.description {
         out.push_str(&format!("DESCRIPTION: {}\n", release.info.description));
     }
-    out.push_str(resources);
+    out.push_str(&resources::section(resources));
     out.push_str(&tests(release));
     if view.debug {
         out.push_str("USER-SUPPLIED VALUES:\n");

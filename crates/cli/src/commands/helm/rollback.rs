@@ -201,7 +201,7 @@ pub async fn test(args: &TestArgs, settings: &Settings) -> anyhow::Result<()> {
     let wanted = |name: &str| !never.contains(&name) && (only.is_empty() || only.contains(&name));
     let result = stage.actions().test(&mut release, args.timeout, &wanted).await;
     let view = View { debug: settings.debug, hide_notes: args.hide_notes, ..View::default() };
-    super::print(&output::release(&release, Format::Table, view, "")?)?;
+    super::print(&output::release(&release, Format::Table, view, &Default::default())?)?;
     if args.logs {
         super::print("\n")?;
         for hook in helm::release::hooks_for(&release.hooks, helm::Event::Test) {
