@@ -234,3 +234,45 @@ fn dry_runs_change_nothing() {
     landfall("upgrade --install web CHART").succeeded();
     assert!(landfall("list").succeeded().contains("deployed"));
 }
+
+#[test]
+fn what_hooks_print_is_shown_where_they_say_so() {
+    let Some(peer) = release::peer("helm") else { return };
+    let site = Site::start();
+    let folder = chart();
+    let hook = |name: &str, weight: u8, policy: &str, command: &str| {
+        format!(
+            "apiVersion: batch/v1\nkind: Job\nmetadata:\n  name: {name}\n  annotations:\n    helm.sh/hook: pre-install\n    \
+             helm.sh/hook-weight: \"{weight}\"\n    helm.sh/hook-output-log-policy: {policy}\n    \
+             helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded,hook-failed\nspec:\n  backoffLimit: 0\n  \
+             template:\n    spec:\n      restartPolicy: Never\n      containers:\n      - {{name: one, image: a, \
+             command: [{command}]}}\n      - {{name: two, image: a, command: [\"true\"]}}\n---\n"
+        )
+    };
+    let hooks = [
+        hook("first", 1, "hook-succeeded", "\"true\""),
+        hook("second", 2, "\"hook-succeeded,hook-failed\"", "\"true\""),
+        hook("silent", 3, "hook-failed", "\"true\""),
+        "{{- if .Values.fails }}\n".to_owned(),
+        hook("last", 4, "hook-failed", "\"false\""),
+        "{{- end }}\n".to_owned(),
+    ];
+    std::fs::write(folder.path().join("templates/printing.yaml"), hooks.concat()).expect("written");
+    let path = folder.path().to_string_lossy().into_owned();
+    let pods = regex::Regex::new("-[a-z0-9]{5} ").expect("a pattern");
+    for (line, logs) in [
+        ("install web CHART --create-namespace", ["second", "second", "first", "first"].as_slice()),
+        ("install more CHART --set fails=true,name=more", ["last", "last"].as_slice()),
+    ] {
+        let shown = |namespace: &str, said: release::Said| -> Vec<String> {
+            let logs = said.err.lines().filter(|line| line.starts_with("landfall: pod "));
+            logs.map(|line| pods.replace(line, " ").replace(namespace, "NAMESPACE")).collect()
+        };
+        let ours = shown("ours", site.landfall("ours", line, &path));
+        assert_eq!(ours, shown("theirs", site.helm(&peer, "theirs", line, &path)), "{line}");
+        let wanted = logs.iter().map(|name| {
+            format!("landfall: pod NAMESPACE/{name} is simulated; no container runs and nothing is logged")
+        });
+        assert_eq!(ours, wanted.collect::<Vec<_>>(), "{line}");
+    }
+}

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use cluster::{Cluster, Delete, Error, ErrorKind, PatchKind, PatchOptions, Propagation};
+use cluster::{Cluster, Delete, Error, ErrorKind, ListOptions, PatchKind, PatchOptions, Propagation};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use helm::release::check_ownership;
@@ -29,6 +29,7 @@ pub struct Direct {
     release: String,
     namespace: String,
     manager: &'static str,
+    output: fn(&str),
 }
 
 /// Errors as Go's `multierror` prints them.
@@ -45,7 +46,43 @@ fn several(errors: &[String]) -> String {
 impl Direct {
     /// A driver for a release, with a field manager's name.
     pub fn new(cluster: Cluster, release: &str, namespace: &str, manager: &'static str) -> Direct {
-        Direct { cluster, release: release.to_owned(), namespace: namespace.to_owned(), manager }
+        let (release, namespace) = (release.to_owned(), namespace.to_owned());
+        Direct { cluster, release, namespace, manager, output: |_| {} }
+    }
+
+    /// With somebody who looks at what hooks print.
+    #[must_use]
+    pub fn with_output(self, output: fn(&str)) -> Direct {
+        Direct { output, ..self }
+    }
+
+    /// Hands on what the containers of a pod, or of a job's pods, printed.
+    async fn hand_on_output(&self, target: &ObjectRef) -> Result<(), Error> {
+        let (namespace, name) = (&target.key.namespace, &target.key.name);
+        let mut options = ListOptions { namespace: namespace.clone(), ..Default::default() };
+        match target.key.kind.as_str() {
+            "Job" => options.labels = format!("job-name={name}"),
+            "Pod" => options.fields = format!("metadata.name={name}"),
+            _ => return Ok(()),
+        }
+        let pod = Gvk::from_api_version("v1", "Pod");
+        let path = self.cluster.resource(&pod).await?;
+        for pod in self.cluster.list(&pod, &options).await? {
+            let containers = object::get(&pod, &["spec", "containers"]).and_then(Value::as_array);
+            for container in containers.into_iter().flatten() {
+                let container = object::get_str(container, &["name"]).unwrap_or_default();
+                let uri = format!("{}/log?container={container}", path.path(namespace, meta::name(&pod)));
+                let request = http::Request::get(uri).body(Vec::new());
+                let request = request.map_err(|error| Error::new(ErrorKind::Other, error.to_string()))?;
+                let text = self.cluster.client().request_text(request).await.map_err(|_| {
+                    let pod = meta::name(&pod);
+                    let words = format!("Failed to stream pod logs for pod: {pod}, container: {container}");
+                    Error::new(ErrorKind::Other, words)
+                })?;
+                (self.output)(&text);
+            }
+        }
+        Ok(())
     }
 
     async fn get(&self, target: &ObjectRef) -> Result<Option<Value>, Error> {
@@ -204,6 +241,12 @@ fn merged(gvk: &Gvk, old: &Value, wanted: &Value, live: &Value) -> Value {
 impl Driver for Direct {
     fn cluster(&self) -> &Cluster {
         &self.cluster
+    }
+
+    async fn show_output(&self, target: &ObjectRef) {
+        if let Err(error) = self.hand_on_output(target).await {
+            (self.output)(&format!("error outputting logs for hook failure: {}\n", error.message));
+        }
     }
 
     fn now(&self) -> Timestamp {

@@ -54,6 +54,7 @@ impl<D: Driver> Actions<'_, D> {
             let phase = if result.is_ok() { Phase::Succeeded } else { Phase::Failed };
             self.note_run(release, at, phase).await?;
             if let Err(fault) = result {
+                self.show_output(&hook, "hook-failed").await?;
                 if hook.deletes_at("hook-failed") {
                     self.delete_hook(&hook, limit).await?;
                 }
@@ -63,7 +64,20 @@ impl<D: Driver> Actions<'_, D> {
             done.push(hook);
         }
         done.reverse();
-        self.delete_succeeded(&done, limit).await
+        for hook in &done {
+            self.show_output(hook, "hook-succeeded").await?;
+            self.delete_succeeded(std::slice::from_ref(hook), limit).await?;
+        }
+        Ok(())
+    }
+
+    async fn show_output(&self, hook: &Hook, policy: &str) -> Result<(), Fault> {
+        if hook.shows_output_at(policy) {
+            let mut object = hook.object()?;
+            self.localise(&mut object, false).await?;
+            self.driver.show_output(&target(&object)?).await;
+        }
+        Ok(())
     }
 
     async fn run_hook(&self, hook: &Hook, event: Event, limit: Duration) -> Result<(), Fault> {

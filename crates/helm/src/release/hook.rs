@@ -144,6 +144,11 @@ impl Hook {
         }
     }
 
+    /// Whether what its containers print is shown at a point: `hook-succeeded` or `hook-failed`.
+    pub fn shows_output_at(&self, policy: &str) -> bool {
+        self.output_log_policies.iter().any(|own| own == policy)
+    }
+
     /// The object.
     pub fn object(&self) -> crate::Result<serde_json::Value> {
         crate::Manifest::parse(&self.path, &self.manifest).map(|manifest| manifest.object)

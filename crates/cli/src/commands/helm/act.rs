@@ -228,7 +228,8 @@ impl Stage {
     pub fn new(connection: &Connection, name: &str) -> Stage {
         Stage {
             storage: connection.storage(name),
-            driver: Direct::new(connection.cluster.clone(), name, &connection.namespace, MANAGER),
+            driver: Direct::new(connection.cluster.clone(), name, &connection.namespace, MANAGER)
+                .with_output(|text| eprint!("{text}")),
             namespace: connection.namespace.clone(),
         }
     }
