@@ -29,10 +29,8 @@ pub(crate) fn functions() -> Vec<Function> {
         }),
         native("required", &[String, Any], false, required),
         native("fail", &[String], false, |context, args| {
-            if context.host().lint() {
-                return Ok(Value::from(""));
-            }
-            Err(warning(args.first().unwrap_or(&Value::Nil)))
+            let message = args.first().unwrap_or(&Value::Nil);
+            unless_it_passes(context, "Fail", message)
         }),
         native("lookup", &[String, String, String, String], false, lookup),
         native("getHostByName", &[String], false, |context, args| {
@@ -49,13 +47,21 @@ fn warning(message: &Value) -> FuncError {
     FuncError::new(format!("{WARN_START}{}{WARN_END}", message.to_string_lossy()))
 }
 
+/// The error of a template that gives up; nothing where such things pass.
+fn unless_it_passes(context: &Context<'_, '_>, what: &str, message: &Value) -> Res {
+    match context.host().lets_pass(&format!("{what}: {}", message.to_string_lossy())) {
+        true => Ok(Value::from("")),
+        false => Err(warning(message)),
+    }
+}
+
 fn required(context: &mut Context<'_, '_>, args: &[Value]) -> Res {
     let [message, value] = args else {
         return Err("required: expected a message and a value".into());
     };
     let missing = value.is_nil() || matches!(value, Value::Str(text) if text.is_empty());
     if missing {
-        return if context.host().lint() { Ok(Value::from("")) } else { Err(warning(message)) };
+        return unless_it_passes(context, "Missing required value", message);
     }
     Ok(value.clone())
 }

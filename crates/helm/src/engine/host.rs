@@ -61,7 +61,10 @@ impl Host for Door<'_> {
         self.world.host_by_name(name)
     }
 
-    fn lint(&self) -> bool {
+    fn lets_pass(&self, why: &str) -> bool {
+        if self.lint {
+            self.notes.borrow_mut().push(format!("[INFO] {why}"));
+        }
         self.lint
     }
 }

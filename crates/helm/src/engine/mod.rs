@@ -60,9 +60,9 @@ pub(crate) fn run(
         name_tables(values, "", &mut tables);
         env.trace(tables);
     }
-    for source in &sources {
+    let result = sources.iter().try_for_each(|source| {
         if crate::path::base(&source.path).starts_with('_') {
-            continue;
+            return Ok(());
         }
         source.data.insert("Template", template_object(source));
         let data = Value::Map(source.data.clone());
@@ -75,9 +75,11 @@ pub(crate) fn run(
             }
         })?;
         put(source.path.clone(), without_no_value(text), env.take_origins());
-    }
+        Ok(())
+    });
+    drop(env);
     warnings.extend(host.into_notes());
-    Ok(())
+    result
 }
 
 /// A template by itself, without data.

@@ -3,6 +3,7 @@
 use super::{Findings, Input, Severity};
 use crate::chart::{Maintainer, Metadata};
 use crate::error::quote;
+use crate::gojson::field;
 use crate::version::{Constraint, Version};
 use serde_json::Value;
 
@@ -49,7 +50,9 @@ pub(super) fn check(input: &Input<'_>, findings: &mut Findings) {
             format!("chart type is not valid in apiVersion '{version}'. It is valid in apiVersion 'v2'");
         findings.add(Severity::Error, FILE, text);
     }
-    if !data.dependencies.is_empty() && version != "v2" {
+    // Also such as are null, which are no dependencies.
+    let dependencies = raw.as_object().and_then(|raw| field(raw, "dependencies")).and_then(Value::as_array);
+    if dependencies.is_some_and(|all| !all.is_empty()) && version != "v2" {
         let text = format!(
             "dependencies are not valid in the Chart file with apiVersion '{version}'. They are valid in apiVersion 'v2'"
         );

@@ -71,13 +71,18 @@ impl Input<'_> {
     }
 }
 
-/// Collects the findings.
+/// What was found.
 #[derive(Default)]
-struct Findings(Vec<Message>);
+pub struct Findings {
+    /// What is to be said of the chart, in Helm's order.
+    pub messages: Vec<Message>,
+    /// What `required` and `fail` let pass, which they would not in an install.
+    pub notes: Vec<String>,
+}
 
 impl Findings {
     fn add(&mut self, severity: Severity, path: &str, text: impl Into<String>) {
-        self.0.push(Message { severity, path: path.to_owned(), text: text.into() });
+        self.messages.push(Message { severity, path: path.to_owned(), text: text.into() });
     }
 
     /// Adds the error, if it is one; `true` when it is not.
@@ -92,14 +97,14 @@ impl Findings {
     }
 }
 
-/// All findings, in Helm's order.
-pub fn lint(input: &Input<'_>, world: &dyn World) -> Vec<Message> {
+/// All findings.
+pub fn lint(input: &Input<'_>, world: &dyn World) -> Findings {
     let mut findings = Findings::default();
     chartfile::check(input, &mut findings);
     check_values(input, &mut findings);
     templates::check(input, world, &mut findings);
     check_dependencies(input, &mut findings);
-    findings.0
+    findings
 }
 
 fn check_values(input: &Input<'_>, findings: &mut Findings) {

@@ -2,7 +2,7 @@
 
 use super::{Findings, Input, Severity};
 use crate::error::quote;
-use crate::gojson::Decoder;
+use crate::gojson::{Decoder, field};
 use crate::render::{RenderOptions, Rendered, World, render_files};
 use crate::{Capabilities, KubeVersion, Stage};
 use serde_json::Value;
@@ -36,7 +36,11 @@ pub(super) fn check(input: &Input<'_>, world: &dyn World, findings: &mut Finding
     let mut chart = chart;
     // Lint does not ask whether the cluster is new enough.
     chart.metadata.kube_version.clear();
-    let files = match render_files(&chart, input.values, &options, world, &mut Rendered::default()) {
+    let mut rendered = Rendered::default();
+    let files = render_files(&chart, input.values, &options, world, &mut rendered);
+    // Of what was noted only what the templates let pass is said; values are looked at for themselves.
+    findings.notes.extend(rendered.warnings.into_iter().filter(|note| note.starts_with("[INFO]")));
+    let files = match files {
         Ok(files) => files,
         // Helm passes over values that cannot be brought together.
         Err(error) if error.stage == Stage::Values => return,
@@ -215,14 +219,39 @@ fn check_object(
         let text = format!("a {kind} must contain matchLabels or matchExpressions, and {name} does not");
         findings.add(Severity::Error, path, text);
     }
-    let items = object.get("items").and_then(Value::as_array).filter(|_| kind == "List");
-    let marked = |item: &Value| item.pointer("/metadata/annotations/helm.sh~1resource-policy").is_some();
-    if items.into_iter().flatten().any(marked) {
-        findings.add(
-            Severity::Error,
-            path,
-            "Annotation 'helm.sh/resource-policy' within List objects are ignored",
-        );
+    if kind == "List" {
+        findings.check(Severity::Error, path, check_list(content));
+    }
+}
+
+/// What no item of a List may say. Helm reads the text once more for it, of which that is the first document.
+fn check_list(content: &str) -> Result<(), String> {
+    const ANNOTATIONS: &str = "map[string]string";
+    let unreadable = |text: String| format!("unable to parse YAML: {text}");
+    let list = yaml::from_str(content)
+        .map_err(|error| unreadable(format!("error converting YAML to JSON: {error}")))?;
+    let metadata = format!("struct {{ Annotations {ANNOTATIONS} }}");
+    let item = format!("struct {{ Metadata {metadata} }}");
+    let mut decoder = Decoder::default();
+    let mut ignored = false;
+    let Some(list) = decoder.object(&list, "", &format!("struct {{ Items []{item} }}")) else {
+        return decoder.finish(()).map_err(unreadable);
+    };
+    for one in decoder.list(field(list, "Items"), ".Items", &format!("[]{item}")).unwrap_or_default() {
+        let Some(one) = decoder.object(one, ".Items", &item) else { continue };
+        let Some(about) = field(one, "Metadata") else { continue };
+        let Some(about) = decoder.object(about, ".Items.Metadata", &metadata) else { continue };
+        let Some(annotations) = field(about, "Annotations") else { continue };
+        let place = ".Items.Metadata.Annotations";
+        for (key, value) in decoder.object(annotations, place, ANNOTATIONS).into_iter().flatten() {
+            decoder.string(Some(value), place);
+            ignored |= key == "helm.sh/resource-policy";
+        }
+    }
+    decoder.finish(()).map_err(unreadable)?;
+    match ignored {
+        true => Err("Annotation 'helm.sh/resource-policy' within List objects are ignored".into()),
+        false => Ok(()),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::flags::ValueFlags;
 use super::{Settings, locate, world};
 use anyhow::anyhow;
-use helm::lint::{Input, Message, Severity};
+use helm::lint::{Findings, Input, Severity};
 use helm::{Chart, KubeVersion};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -50,8 +50,10 @@ pub fn run(args: &Args, settings: &Settings) -> anyhow::Result<()> {
     let mut text = String::new();
     for path in &paths {
         let result = one(path, &values, settings, kube_version.as_ref(), args.skip_schema_validation);
-        let worst =
-            result.as_ref().map_or(true, |messages| messages.iter().any(|m| m.severity > Severity::Info));
+        let worst = result
+            .as_ref()
+            .map_or(true, |findings| findings.messages.iter().any(|m| m.severity > Severity::Info));
+        result.iter().flat_map(|findings| &findings.notes).for_each(|note| eprintln!("{note}"));
         noted += usize::from(worst);
         if args.quiet && !worst {
             continue;
@@ -62,7 +64,7 @@ pub fn run(args: &Args, settings: &Settings) -> anyhow::Result<()> {
                 failed += 1;
                 text.push_str(&format!("Error {error:#}\n"));
             }
-            Ok(messages) => {
+            Ok(Findings { messages, .. }) => {
                 failed += usize::from(messages.iter().any(|message| message.severity >= lowest));
                 let shown = messages.iter().filter(|m| !args.quiet || m.severity > Severity::Info);
                 text.extend(shown.map(|message| format!("{message}\n")));
@@ -87,7 +89,7 @@ fn one(
     settings: &Settings,
     kube_version: Option<&KubeVersion>,
     skip_schema_validation: bool,
-) -> anyhow::Result<Vec<Message>> {
+) -> anyhow::Result<Findings> {
     let place = Path::new(path);
     let packed = path.ends_with(".tgz") || path.ends_with(".tar.gz");
     let (files, shown) = if packed {
