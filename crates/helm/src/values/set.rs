@@ -319,7 +319,11 @@ impl Parser<'_, '_> {
         if self.skip_empty() {
             return Ok(Value::Null);
         }
-        let mut stream = serde_json::Deserializer::from_str(self.rest()).into_iter::<Value>();
+        let rest = self.rest();
+        // Go's decoder takes whatever comes after a word or a number for its end.
+        let alone = rest.get(..scalar_end(rest)).unwrap_or_default();
+        let mut stream = serde_json::Deserializer::from_str(if alone.is_empty() { rest } else { alone })
+            .into_iter::<Value>();
         let mut value = match stream.next() {
             Some(Ok(value)) => value,
             Some(Err(error)) => return bad(error.to_string()),
@@ -425,4 +429,57 @@ fn runes(text: &str) -> String {
         }
     });
     format!("[{}]", quoted.collect::<Vec<_>>().join(" "))
+}
+
+/// Where the word or the number that a text of JSON begins with ends; 0 when it begins with neither.
+fn scalar_end(text: &str) -> usize {
+    let value = text.trim_start_matches([' ', '\t', '\r', '\n']);
+    let blanks = text.len() - value.len();
+    if let Some(word) = ["null", "true", "false"].into_iter().find(|word| value.starts_with(word)) {
+        return blanks + word.len();
+    }
+    let digits = |from: usize| {
+        let rest = value.get(from..).unwrap_or_default();
+        from + rest.bytes().take_while(u8::is_ascii_digit).count()
+    };
+    let at = |index: usize| value.as_bytes().get(index).copied();
+    let first = usize::from(at(0) == Some(b'-'));
+    if !at(first).is_some_and(|byte| byte.is_ascii_digit()) {
+        return 0;
+    }
+    let mut end = if at(first) == Some(b'0') { first + 1 } else { digits(first) };
+    if at(end) == Some(b'.') {
+        end = digits(end + 1);
+    }
+    if matches!(at(end), Some(b'e' | b'E')) {
+        end = digits(end + 1 + usize::from(matches!(at(end + 1), Some(b'+' | b'-'))));
+    }
+    blanks + end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_values_end_where_gos_decoder_ends_them() {
+        for (text, wanted) in [
+            (r#"=nulla={"b":[1,null]}a="x"."#, Some(r#"{"":null,"a":"x"}"#)),
+            ("a=1b=2", Some(r#"{"a":1,"b":2}"#)),
+            ("a=truefalse=-0.5,b=1e2", Some(r#"{"a":true,"b":100.0,"false":-0.5}"#)),
+            ("a=1 2=3", Some(r#"{"2":3,"a":1}"#)),
+            ("a=1.x", None),
+            ("a=1eb=2", None),
+            ("a=-", None),
+            ("a=tru", None),
+        ] {
+            let mut table = Table::new();
+            let made = json(&mut table, text).is_ok().then(|| Value::Object(table).to_string());
+            assert_eq!(
+                made.as_deref().map(|made| made.replace(".0", "")),
+                wanted.map(|wanted| wanted.replace(".0", "")),
+                "{text}"
+            );
+        }
+    }
 }
