@@ -34,7 +34,14 @@ use std::process::ExitCode;
 
 /// A platform in one binary: brings up everything that a Git repository describes, and keeps it so.
 #[derive(Parser)]
-#[command(name = "landfall", version, about, max_term_width = 100, propagate_version = true)]
+#[command(
+    name = "landfall",
+    version,
+    about,
+    max_term_width = 100,
+    propagate_version = true,
+    args_override_self = true
+)]
 pub struct Cli {
     /// Say more on standard error (-vv: everything). LANDFALL_LOG takes a filter instead.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]

@@ -7,7 +7,14 @@ use std::process::ExitCode;
 
 /// The command line of one verb. What it says about itself is what the whole command line says.
 #[derive(Parser)]
-#[command(name = "landfall", version, about, max_term_width = 100, propagate_version = true)]
+#[command(
+    name = "landfall",
+    version,
+    about,
+    max_term_width = 100,
+    propagate_version = true,
+    args_override_self = true
+)]
 struct Only<C: Subcommand> {
     /// Say more on standard error (-vv: everything). LANDFALL_LOG takes a filter instead.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
