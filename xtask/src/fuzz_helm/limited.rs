@@ -29,9 +29,13 @@ pub fn output(mut command: Command) -> anyhow::Result<Option<Output>> {
         Some(TIMED_OUT) | None => true,
         Some(_) => {
             let error = String::from_utf8_lossy(&output.stderr);
-            ["fatal error: runtime: out of memory", "fatal error: runtime: cannot allocate memory"]
-                .iter()
-                .any(|words| error.contains(words))
+            [
+                "fatal error: out of memory",
+                "fatal error: runtime: out of memory",
+                "fatal error: runtime: cannot allocate memory",
+            ]
+            .iter()
+            .any(|words| error.contains(words))
         }
     };
     Ok((!gave_up).then_some(output))

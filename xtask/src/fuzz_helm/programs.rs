@@ -89,7 +89,7 @@ fn ask(mut command: Command, job: &Job, chart: &Path) -> anyhow::Result<Option<S
         .env("TZ", "UTC");
     let Some(output) = limited::output(command)? else { return Ok(None) };
     // Warnings are written as often as a program looks at the values, which differs.
-    let error = super::addressless(&String::from_utf8_lossy(&output.stderr));
+    let error = super::addressless(&without_places(&String::from_utf8_lossy(&output.stderr)));
     let error: Vec<&str> = error
         .lines()
         .filter(|line| !line.contains("arning:") && !line.contains("info:") && !line.is_empty())
@@ -99,4 +99,20 @@ fn ask(mut command: Command, job: &Job, chart: &Path) -> anyhow::Result<Option<S
         out: super::addressless(&String::from_utf8_lossy(&output.stdout)),
         error: error.join("\n"),
     }))
+}
+
+/// Go's log lines without the places in Helm's source that they begin with.
+fn without_places(text: &str) -> String {
+    let line = |line: &str| match line
+        .split_once(".go:")
+        .and_then(|(file, rest)| Some((file, rest.split_once(": ")?)))
+    {
+        Some((file, (number, rest)))
+            if file.bytes().all(|b| b.is_ascii_lowercase()) && number.bytes().all(|b| b.is_ascii_digit()) =>
+        {
+            rest.to_owned()
+        }
+        _ => line.to_owned(),
+    };
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
