@@ -170,19 +170,23 @@ fn ours(case: &Case) -> Result {
 
 fn same(real: &Result, ours: &Result) -> bool {
     match (real, ours) {
-        (Err(real), Err(ours)) => addressless(real) == addressless(ours),
-        (real, ours) => real == ours,
+        (Err(real), Err(ours)) | (Ok(real), Ok(ours)) => addressless(real) == addressless(ours),
+        _ => false,
     }
 }
 
 /// Go prints addresses of what it cannot print; they differ from run to run.
 fn addressless(text: &str) -> String {
+    /// Shorter numbers are no addresses.
+    const DIGITS: usize = 8;
     let mut out = String::new();
     let mut rest = text;
-    while let Some((before, after)) = rest.split_once("0xc0") {
+    while let Some((before, after)) = rest.split_once("0x") {
+        let left = after.trim_start_matches(|c: char| c.is_ascii_hexdigit());
+        let number = after.strip_suffix(left).unwrap_or_default();
         out.push_str(before);
-        out.push_str("ADDRESS");
-        rest = after.trim_start_matches(|c: char| c.is_ascii_hexdigit());
+        out.push_str(if number.len() < DIGITS { "0x" } else { "ADDRESS" });
+        rest = if number.len() < DIGITS { after } else { left };
     }
     out + rest
 }
