@@ -58,6 +58,10 @@ pub fn check(expression: &str) -> Result<(), Fault> {
 }
 
 fn evaluate(expression: &str, variables: &[(&str, &Value)]) -> Result<CelValue, Fault> {
+    run(expression, variables, None)
+}
+
+fn run(expression: &str, variables: &[(&str, &Value)], vars: Option<CelValue>) -> Result<CelValue, Fault> {
     let program = compile(expression)?;
     let failed = |error: String| {
         Fault::Evaluation(format!("failed to evaluate the CEL expression '{expression}': {error}"))
@@ -66,7 +70,44 @@ fn evaluate(expression: &str, variables: &[(&str, &Value)]) -> Result<CelValue, 
     for (name, value) in variables {
         context.add_variable_from_value(*name, health::cel_value(value));
     }
+    if let Some(vars) = vars {
+        context.add_variable_from_value("vars", vars);
+    }
     program.execute(&context).map_err(|error| failed(error.to_string()))
+}
+
+/// Values of expressions, by their names below `vars`.
+#[derive(Default)]
+pub struct Named {
+    values: std::collections::HashMap<String, CelValue>,
+}
+
+impl Named {
+    /// Evaluates one more, which may use those before.
+    ///
+    /// # Errors
+    /// When it has no value.
+    pub fn add(&mut self, name: &str, expression: &str, variables: &[(&str, &Value)]) -> Result<(), Fault> {
+        let value = self.evaluate(expression, variables)?;
+        self.values.insert(name.to_owned(), value);
+        Ok(())
+    }
+
+    /// Does an expression hold?
+    ///
+    /// # Errors
+    /// As [`boolean`].
+    pub fn boolean(&self, expression: &str, variables: &[(&str, &Value)]) -> Result<bool, Fault> {
+        match self.evaluate(expression, variables)? {
+            CelValue::Bool(value) => Ok(value),
+            _ => Err(Fault::Evaluation(format!("'{expression}' is no boolean"))),
+        }
+    }
+
+    fn evaluate(&self, expression: &str, variables: &[(&str, &Value)]) -> Result<CelValue, Fault> {
+        let vars = CelValue::Map(self.values.clone().into());
+        run(expression, variables, Some(vars))
+    }
 }
 
 /// The variables that an object offers by its top-level fields.

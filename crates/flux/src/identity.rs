@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cluster::Cluster;
 use controller::aspect;
 use futures::FutureExt as _;
-use object::{Gvk, meta};
+use object::{Gvk, Value, meta};
 use serde_json::json;
 use source::Credentials;
 use source::cloud::{Account, Cloud};
@@ -27,12 +27,18 @@ pub(crate) async fn account(shared: &Shared, pass: &Pass, name: &str) -> Result<
     let found = pass.context.read(&gvk, namespace, name, aspect::version, true).await;
     let found = found.map_err(|error| failed(error.to_string()))?;
     let found = found.ok_or_else(|| failed("not found".into()))?;
-    Ok(Some(Account {
+    Ok(Some(of(&pass.context.cluster, &found)))
+}
+
+/// A service account as it is in the cluster.
+pub(crate) fn of(cluster: &Cluster, account: &Value) -> Account {
+    let (namespace, name) = (meta::namespace(account).unwrap_or_default(), meta::name(account));
+    Account {
         namespace: namespace.to_owned(),
-        name: meta::name(&found).to_owned(),
-        annotations: string_map(&found, &["metadata", "annotations"]),
-        issuer: issuer(pass.context.cluster.clone(), namespace.to_owned(), name.to_owned()),
-    }))
+        name: name.to_owned(),
+        annotations: string_map(account, &["metadata", "annotations"]),
+        issuer: issuer(cluster.clone(), namespace.to_owned(), name.to_owned()),
+    }
 }
 
 /// Asks the cluster for tokens of an account.

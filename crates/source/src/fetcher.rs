@@ -19,6 +19,12 @@ pub struct Options {
     pub limits: Limits,
 }
 
+impl std::fmt::Debug for Fetcher {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Fetcher")
+    }
+}
+
 /// Fetches sources. Cheap to clone; all clones share the cache and the open working copies.
 #[derive(Clone)]
 pub struct Fetcher {

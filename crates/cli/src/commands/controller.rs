@@ -320,12 +320,13 @@ async fn turn(
     let selector = selector
         .transpose()
         .map_err(|error| crate::errors::usage(format!("--watch-label-selector: {error}")))?;
+    let sources = fetcher(args)?;
     let notification = flux::notification::Options {
         no_cross_namespace_refs: args.no_cross_namespace_refs,
+        fetcher: Some(sources.clone()),
         ..flux::notification::Options::default()
     };
     flux::notification::start(cluster, notification.clone(), cancel.child_token());
-    let sources = fetcher(args)?;
     argo::notifications::start(cluster, sources.clone(), "argocd", cancel.child_token());
     argo::images::start(cluster, sources.clone(), "argocd", cancel.child_token());
     if let Some(address) = args.webhooks {

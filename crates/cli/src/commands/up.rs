@@ -175,7 +175,9 @@ async fn deliver(
     if outward {
         argo::notifications::start(cluster, sources.clone(), "argocd", cancel.child_token());
         argo::images::start(cluster, sources.clone(), "argocd", cancel.child_token());
-        flux::notification::start(cluster, flux::notification::Options::default(), cancel.child_token());
+        let notification =
+            flux::notification::Options { fetcher: Some(sources.clone()), ..Default::default() };
+        flux::notification::start(cluster, notification, cancel.child_token());
     }
     if let Some(address) = args.webhooks {
         let listener = tokio::net::TcpListener::bind(address).await.context("cannot listen for webhooks")?;

@@ -81,10 +81,11 @@ impl Post {
         for alert in wanted {
             let event = with_metadata(&event, &alert);
             let (cluster, permits) = (self.cluster.clone(), self.permits.clone());
+            let fetcher = self.options.fetcher.clone();
             tokio::spawn(async move {
                 let Ok(_permit) = permits.acquire_owned().await else { return };
                 let place = format!("{}/{}", meta::namespace(&alert).unwrap_or_default(), meta::name(&alert));
-                if let Err(why) = provider::tell(&cluster, &alert, event).await {
+                if let Err(why) = provider::tell(&cluster, fetcher, &alert, event).await {
                     tracing::warn!(alert = place, %why, "failed to send notification");
                 }
             });

@@ -3,10 +3,12 @@
 //!
 //! Alerts and Providers have no status, as in Flux; they are read when an event comes.
 
+mod bus;
 mod comment;
 mod commit;
 mod dispatch;
 mod event;
+mod oidc;
 mod payload;
 mod provider;
 mod receiver;
@@ -35,6 +37,8 @@ pub struct Options {
     pub rate_limit: std::time::Duration,
     /// Names this process in events.
     pub instance: String,
+    /// Asks clouds for the identities of Providers.
+    pub fetcher: Option<source::Fetcher>,
 }
 
 impl Default for Options {
@@ -43,6 +47,7 @@ impl Default for Options {
             no_cross_namespace_refs: false,
             rate_limit: std::time::Duration::from_secs(300),
             instance: "landfall".into(),
+            fetcher: None,
         }
     }
 }

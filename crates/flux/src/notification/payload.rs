@@ -75,9 +75,6 @@ fn calls(target: &Target, event: &Event) -> Result<Vec<Call>, String> {
         "sentry" => sentry(target, event)?,
         "githubdispatch" => github_dispatch(target, event)?,
         "otel" => authorized(target, Call::json(trace_address(at), &trace(event))),
-        "azureeventhub" if at.starts_with("http") && !target.token.is_empty() => {
-            Call::json(at, &event.json()).bearer(&target.token)
-        }
         other => return Err(format!("the provider type '{other}' cannot be served yet")),
     }])
 }
@@ -110,6 +107,13 @@ fn authorized(target: &Target, call: Call) -> Call {
     } else {
         call
     }
+}
+
+/// HMAC-SHA-256 of a text, in base64.
+pub(super) fn hmac_base64(key: &str, text: &str) -> String {
+    use base64::Engine as _;
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes());
+    base64::engine::general_purpose::STANDARD.encode(hmac::sign(&key, text.as_bytes()))
 }
 
 /// `sha256=<hex>` of a body.

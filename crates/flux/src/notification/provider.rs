@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use cluster::Cluster;
 use object::{Gvk, Value, meta};
-use source::{Credentials, Proxy};
+use source::cloud::Account;
+use source::{Credentials, Fetcher, Proxy};
 
 use super::event::Event;
-use super::{GROUP, comment, commit, payload};
+use super::{GROUP, bus, comment, commit, payload};
 use crate::common::{bool_at, duration_at, str_at};
+use crate::identity;
 use crate::sources::secret_data;
 
 /// Where and how to tell.
@@ -24,6 +26,10 @@ pub(super) struct Target {
     /// Names a commit status.
     pub status: String,
     pub client: reqwest::Client,
+    /// Asks clouds.
+    pub fetcher: Option<Fetcher>,
+    /// Whose identity is used there; `None` = this process's.
+    pub account: Option<Account>,
 }
 
 /// One request.
@@ -100,6 +106,14 @@ const RETRIES: u32 = 4;
 const MAX_ANSWER: usize = 4 << 20;
 
 impl Target {
+    /// Asks clouds.
+    pub fn clouds(&self) -> Result<Fetcher, String> {
+        match &self.fetcher {
+            Some(fetcher) => Ok(fetcher.clone()),
+            None => Fetcher::new(source::Options::default()).map_err(|error| error.to_string()),
+        }
+    }
+
     /// Sends, again and again while the other side cannot answer. Errors never hold the address, which may be
     /// a secret, nor what was sent.
     pub async fn send(&self, call: Call) -> Result<Answer, String> {
@@ -164,7 +178,12 @@ async fn read(cluster: &Cluster, kind: &str, namespace: &str, name: &str) -> Res
 }
 
 /// Tells one event as one Alert wants it.
-pub(super) async fn tell(cluster: &Cluster, alert: &Value, event: Event) -> Result<(), String> {
+pub(super) async fn tell(
+    cluster: &Cluster,
+    fetcher: Option<Fetcher>,
+    alert: &Value,
+    event: Event,
+) -> Result<(), String> {
     let namespace = meta::namespace(alert).unwrap_or_default();
     let provider =
         read(cluster, "Provider", namespace, str_at(alert, &["spec", "providerRef", "name"])).await?;
@@ -173,13 +192,16 @@ pub(super) async fn tell(cluster: &Cluster, alert: &Value, event: Event) -> Resu
     }
     let timeout = duration_at(&provider, &["spec", "timeout"]).unwrap_or(Duration::from_secs(15));
     let work = async {
-        let target = target(cluster, alert, &provider, &event, timeout).await?;
+        let target = target(cluster, fetcher, alert, &provider, &event, timeout).await?;
         // What only moves a commit's status is no news for a chat.
         if event.is_status_update() && !commit::is_for(&target.kind) {
             return Ok(());
         }
         if commit::is_for(&target.kind) {
             return commit::post(&target, &event).await;
+        }
+        if bus::is_for(&target.kind) {
+            return bus::post(&target, &event).await;
         }
         if comment::is_for(&target.kind) {
             return comment::post(&target, &event).await;
@@ -194,6 +216,7 @@ pub(super) async fn tell(cluster: &Cluster, alert: &Value, event: Event) -> Resu
 
 async fn target(
     cluster: &Cluster,
+    fetcher: Option<Fetcher>,
     alert: &Value,
     provider: &Value,
     event: &Event,
@@ -201,6 +224,13 @@ async fn target(
 ) -> Result<Target, String> {
     let namespace = meta::namespace(provider).unwrap_or_default();
     let spec = |field: &str| str_at(provider, &["spec", field]).to_owned();
+    let account = match spec("serviceAccountName") {
+        name if name.is_empty() => None,
+        name => {
+            let found = read(cluster, "ServiceAccount", namespace, &name).await?;
+            Some(identity::of(cluster, &found))
+        }
+    };
     let mut target = Target {
         kind: spec("type"),
         address: spec("address"),
@@ -211,6 +241,8 @@ async fn target(
         headers: BTreeMap::new(),
         status: commit::context(provider, alert, event)?,
         client: reqwest::Client::new(),
+        fetcher,
+        account,
     };
     let mut credentials = Credentials::default();
     let mut proxy = spec("proxy");
@@ -256,7 +288,7 @@ async fn target(
             _ => return Err("the provider has no address".into()),
         };
     }
-    if url::Url::parse(&target.address).is_err() && !matches!(target.kind.as_str(), "nats" | "googlepubsub") {
+    if url::Url::parse(&target.address).is_err() && !bus::is_for(&target.kind) {
         return Err("the provider's address is no URL".into());
     }
     target.client = source::http_client(&credentials, timeout).map_err(|error| error.to_string())?;

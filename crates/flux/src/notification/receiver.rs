@@ -7,12 +7,12 @@ use aws_lc_rs::hmac;
 use base64::Engine as _;
 use cluster::{Cluster, EventType, ListOptions, PatchKind, PatchOptions};
 use controller::{Cause, Context, Description, Kind, Outcome, aspect};
-use delivery::doors::{Call, same, signed};
+use delivery::doors::{Call, Reply, same, signed};
 use futures::future::BoxFuture;
 use object::{Gvk, Value, get, meta};
 use serde_json::json;
 
-use super::receiver_gvk;
+use super::{oidc, receiver_gvk};
 use crate::cel;
 use crate::common::{
     self, Pass, REQUESTED_AT, bool_at, interval, is_true, namespace_of, str_at, string_map, strings_at,
@@ -68,6 +68,7 @@ async fn steps(pass: &mut Pass) -> Result<Outcome, cluster::Error> {
     {
         expressions.push(str_at(resource, &["filter"]).to_owned());
     }
+    expressions.extend(oidc::expressions(&pass.object));
     for expression in expressions.iter().filter(|expression| !expression.is_empty()) {
         if let Err(error) = cel::check(expression) {
             pass.stall("InvalidCELExpression", &error.to_string());
@@ -117,36 +118,57 @@ async fn steps(pass: &mut Pass) -> Result<Outcome, cluster::Error> {
     Ok(Outcome::after(interval(&pass.object, DEFAULT)))
 }
 
-/// Handles a call; the status to answer with. Why it was refused is for the log, not for the caller.
-pub(super) async fn handle(cluster: &Cluster, no_cross_namespace_refs: bool, call: Call) -> u16 {
+/// What a call asks with.
+struct Asked {
+    /// What expressions see of it.
+    request: Value,
+    /// The claims of its token.
+    claims: Option<Value>,
+    no_cross_namespace_refs: bool,
+}
+
+/// Handles a call; what to answer. Why it was refused is for the log, and only where the spec says so for the caller.
+pub(super) async fn handle(cluster: &Cluster, no_cross_namespace_refs: bool, call: Call) -> Reply {
     let gvk = receiver_gvk();
     if cluster.watch(&gvk).await.is_err() {
-        return 404;
+        return 404.into();
     }
     let all = cluster.store().list(&gvk.group, &gvk.kind);
     let Some(receiver) = all.iter().find(|one| str_at(one, &["status", "webhookPath"]) == call.path) else {
-        return 404;
+        return 404.into();
     };
     let place = format!("{}/{}", meta::namespace(receiver).unwrap_or_default(), meta::name(receiver));
     if bool_at(receiver, &["spec", "suspend"]) || !is_true(receiver, "Ready") {
         tracing::warn!(receiver = place, "a call was not taken: the receiver is suspended or not ready");
-        return 503;
+        return 503.into();
     }
+    let claims = match str_at(receiver, &["spec", "type"]) {
+        "generic-oidc" => match oidc::claims(receiver, call.header("authorization")).await {
+            Ok(claims) => Some(claims),
+            Err(why) => {
+                tracing::warn!(receiver = place, %why, "a call was refused");
+                // The words are the Receiver's own, for who may not call.
+                return Reply { status: 400, text: why };
+            }
+        },
+        _ => None,
+    };
     let request = match validate(cluster, receiver, &call).await {
         Ok(request) => request,
         Err(why) => {
             tracing::warn!(receiver = place, %why, "a call was refused");
-            return 400;
+            return 400.into();
         }
     };
+    let asked = Asked { request, claims, no_cross_namespace_refs };
     let mut failed = false;
     for resource in get(receiver, &["spec", "resources"]).and_then(Value::as_array).into_iter().flatten() {
-        if let Err(why) = ask(cluster, receiver, resource, &request, no_cross_namespace_refs).await {
+        if let Err(why) = ask(cluster, receiver, resource, &asked).await {
             tracing::warn!(receiver = place, %why, "unable to request reconciliation");
             failed = true;
         }
     }
-    if failed { 500 } else { 200 }
+    if failed { 500.into() } else { 200.into() }
 }
 
 async fn token(cluster: &Cluster, receiver: &Value) -> Result<String, String> {
@@ -163,10 +185,10 @@ async fn token(cluster: &Cluster, receiver: &Value) -> Result<String, String> {
 async fn validate(cluster: &Cluster, receiver: &Value, call: &Call) -> Result<Value, String> {
     let header = |name: &str| call.header(name);
     let kind = str_at(receiver, &["spec", "type"]);
-    if kind == "generic-oidc" {
-        return Err("the receiver type generic-oidc cannot be served yet".into());
-    }
-    let token = token(cluster, receiver).await?;
+    let token = match kind {
+        "generic-oidc" => String::new(),
+        _ => token(cluster, receiver).await?,
+    };
     let allowed = |event: &str| {
         let events = strings_at(receiver, &["spec", "events"]);
         match events.is_empty() || events.iter().any(|one| one.eq_ignore_ascii_case(event)) {
@@ -178,7 +200,8 @@ async fn validate(cluster: &Cluster, receiver: &Value, call: &Call) -> Result<Va
         serde_json::from_slice(&call.body).map_err(|_| "the payload is not JSON".to_owned())
     };
     match kind {
-        "generic" => {}
+        // The token was looked at before.
+        "generic" | "generic-oidc" => {}
         "generic-hmac" => signed(header("x-signature"), &token, &call.body)?,
         "github" => {
             let given = match header("x-hub-signature-256") {
@@ -271,18 +294,12 @@ fn kind_of(resource: &Value) -> Result<Gvk, String> {
     known.ok_or_else(|| format!("apiVersion must be specified for kind '{kind}'"))
 }
 
-async fn ask(
-    cluster: &Cluster,
-    receiver: &Value,
-    resource: &Value,
-    request: &Value,
-    no_cross_namespace_refs: bool,
-) -> Result<(), String> {
+async fn ask(cluster: &Cluster, receiver: &Value, resource: &Value, asked: &Asked) -> Result<(), String> {
     let own = meta::namespace(receiver).unwrap_or_default();
     let namespace = namespace_of(receiver, str_at(resource, &["namespace"]));
     let name = str_at(resource, &["name"]);
     let kind = str_at(resource, &["kind"]);
-    if no_cross_namespace_refs && namespace != own {
+    if asked.no_cross_namespace_refs && namespace != own {
         return Err(format!(
             "can't access '{kind}/{namespace}/{name}', cross-namespace references have been blocked"
         ));
@@ -308,7 +325,8 @@ async fn ask(
         let seen = json!({
             "apiVersion": object.get("apiVersion"), "kind": object.get("kind"), "metadata": object.get("metadata"),
         });
-        let variables = [("res", &seen), ("req", request)];
+        let mut variables = vec![("res", &seen), ("req", &asked.request)];
+        variables.extend(asked.claims.as_ref().map(|claims| ("claims", claims)));
         let filters = [str_at(receiver, &["spec", "resourceFilter"]), str_at(resource, &["filter"])];
         let mut wanted = true;
         for filter in filters.into_iter().filter(|filter| !filter.is_empty()) {

@@ -24,16 +24,16 @@ impl Server {
         Server { cluster, options, post }
     }
 
-    async fn handle(&self, call: Call) -> u16 {
+    async fn handle(&self, call: Call) -> Reply {
         if call.path.starts_with("/hook/") {
             return receiver::handle(&self.cluster, self.options.no_cross_namespace_refs, call).await;
         }
         match serde_json::from_slice::<Event>(&call.body) {
             Ok(event) if !event.involved_object.kind.is_empty() => {
                 self.post.lock().await.deliver(event).await;
-                202
+                202.into()
             }
-            _ => 400,
+            _ => 400.into(),
         }
     }
 }
@@ -44,6 +44,6 @@ impl Door for Server {
     }
 
     fn answer(&self, call: Call) -> BoxFuture<'_, Reply> {
-        Box::pin(async move { self.handle(call).await.into() })
+        Box::pin(async move { self.handle(call).await })
     }
 }

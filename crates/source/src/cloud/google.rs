@@ -30,6 +30,20 @@ impl Fetcher {
     }
 }
 
+impl Fetcher {
+    /// A token for the key of a service account (JSON).
+    ///
+    /// # Errors
+    /// When it is no key, or it is refused.
+    pub async fn google_key_token(&self, key: &str, credentials: &Credentials) -> Result<String> {
+        let wrong = || Error::Invalid("the key of the service account is not JSON".into());
+        let account: Value = serde_json::from_str(key).map_err(|_| wrong())?;
+        let asker = Asker::new(self, credentials)?;
+        let known = format!("google key {}", crate::tree::sha256(key.as_bytes()));
+        asker.kept(known, asker.of_key(&account, PLATFORM)).await
+    }
+}
+
 fn answered(answer: &Value) -> Result<(String, i64)> {
     let token = text_at(answer, "/access_token");
     let token = token.ok_or_else(|| Error::Refused("the answer of Google holds no token".into()))?;

@@ -200,6 +200,16 @@ fn seconds(text: &str) -> Option<i64> {
 }
 
 impl Fetcher {
+    /// The address of a service: what a variable of the environment says (`HOST`, `HOST:PORT` or with a scheme), or the
+    /// usual one.
+    pub fn service(&self, variable: &str, usual: &str) -> String {
+        match self.inner.variables.lock().get(variable).filter(|text| !text.is_empty()) {
+            Some(given) if given.contains("://") => given.trim_end_matches('/').to_owned(),
+            Some(given) => format!("http://{given}"),
+            None => usual.to_owned(),
+        }
+    }
+
     /// Asks clouds as in another environment than that of this process: variables by name.
     pub fn set_environment(&self, variables: BTreeMap<String, String>) {
         *self.inner.variables.lock() = Arc::new(variables);
