@@ -464,10 +464,10 @@ mod tests {
     #[test]
     fn json_values_end_where_gos_decoder_ends_them() {
         for (text, wanted) in [
-            (r#"=nulla={"b":[1,null]}a="x"."#, Some(r#"{"":null,"a":"x"}"#)),
-            ("a=1b=2", Some(r#"{"a":1,"b":2}"#)),
-            ("a=truefalse=-0.5,b=1e2", Some(r#"{"a":true,"b":100.0,"false":-0.5}"#)),
-            ("a=1 2=3", Some(r#"{"2":3,"a":1}"#)),
+            (r#"=nulla={"b":[1,null]}a="x"."#, Some(r#"{"a":"x"}"#)),
+            ("a=truefalse=-0.5", Some(r#"{"a":true,"false":-0.5}"#)),
+            (r#"a="1"b="2""#, Some(r#"{"a":"1","b":"2"}"#)),
+            ("a=1e2b=null", Some(r#"{"a":100.0}"#)),
             ("a=1.x", None),
             ("a=1eb=2", None),
             ("a=-", None),
@@ -475,11 +475,7 @@ mod tests {
         ] {
             let mut table = Table::new();
             let made = json(&mut table, text).is_ok().then(|| Value::Object(table).to_string());
-            assert_eq!(
-                made.as_deref().map(|made| made.replace(".0", "")),
-                wanted.map(|wanted| wanted.replace(".0", "")),
-                "{text}"
-            );
+            assert_eq!(made.as_deref(), wanted, "{text}");
         }
     }
 }
