@@ -5,7 +5,7 @@
 //! copy is edited, [`status`] makes small patches, [`connect`] reaches other clusters, [`protect`] holds deletions back, [`ownership`] moves fields from one
 //! manager to another, [`adoption`] takes over what other tools brought, [`standin`] knows the objects that would install what this
 //! program embodies, [`doors`] listens for webhooks,
-//! [`images`] names images as registries do. Nothing here speaks a dialect's words.
+//! [`images`] names images as registries do, [`nats`] publishes to a message bus. Nothing here speaks a dialect's words.
 
 pub mod adoption;
 pub mod apply;
@@ -14,6 +14,7 @@ pub mod doors;
 pub mod fields;
 pub mod images;
 pub mod memory;
+pub mod nats;
 pub mod ownership;
 pub mod protect;
 pub mod remotes;

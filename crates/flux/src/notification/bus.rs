@@ -1,13 +1,11 @@
 //! Message buses: NATS, Google's Pub/Sub and Azure's event hubs. An event is sent as JSON.
 
-use std::time::Duration;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use delivery::nats::{Login, Message, publish};
 use object::Value;
 use serde_json::json;
 use source::cloud::EVENT_HUBS;
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
 
 use super::event::Event;
 use super::payload::hmac_base64;
@@ -30,83 +28,19 @@ pub(super) async fn post(target: &Target, event: &Event) -> Result<(), String> {
     }
 }
 
-/// One of several servers takes it. The protocol is a few lines of text, for which a client with its own connections
-/// and tasks would be much.
+/// One of several servers takes it.
 async fn nats(target: &Target, event: &Value) -> Result<(), String> {
+    let login = Login { client: "landfall", user: &target.username, password: &target.password };
+    let payload = event.to_string();
+    let message = Message { subject: &target.channel, headers: &[], payload: &payload };
     let mut last = String::new();
     for server in target.address.split(',').map(str::trim).filter(|server| !server.is_empty()) {
-        match published(server, target, event).await {
+        match publish(server, login, message).await {
             Ok(()) => return Ok(()),
             Err(why) => last = why,
         }
     }
     Err(format!("error publishing to NATS: {last}"))
-}
-
-async fn published(server: &str, target: &Target, event: &Value) -> Result<(), String> {
-    let full = if server.contains("://") { server.to_owned() } else { format!("nats://{server}") };
-    let url = url::Url::parse(&full).map_err(|_| "the address is no URL")?;
-    if url.scheme() != "nats" {
-        return Err(format!("{}:// is not supported: only nats:// without TLS", url.scheme()));
-    }
-    let host = url.host_str().unwrap_or_default().to_owned();
-    let connect = tokio::net::TcpStream::connect((host, url.port().unwrap_or(4222)));
-    let connected = tokio::time::timeout(Duration::from_secs(5), connect).await;
-    let stream = connected.map_err(|_| "no connection")?.map_err(|error| error.to_string())?;
-    let (reader, writer) = stream.into_split();
-    let user = if target.username.is_empty() { url.username() } else { &target.username };
-    let password =
-        if target.password.is_empty() { url.password().unwrap_or_default() } else { &target.password };
-    talk(BufReader::new(reader), writer, (user, password), &target.channel, event).await
-}
-
-/// The server greets, we say who we are, publish, and ask for a sign of life: what went wrong comes before it.
-async fn talk(
-    reader: impl AsyncRead + Unpin,
-    mut writer: impl AsyncWrite + Unpin,
-    (user, password): (&str, &str),
-    subject: &str,
-    event: &Value,
-) -> Result<(), String> {
-    if subject.contains(|letter: char| letter.is_whitespace() || letter.is_control()) {
-        return Err("the channel is no subject".into());
-    }
-    let mut lines = BufReader::new(reader).lines();
-    let mut next = async || -> Result<String, String> {
-        let line = lines.next_line().await.map_err(|error| error.to_string())?;
-        line.ok_or_else(|| "the server closed the connection".to_owned())
-    };
-    let greeting = next().await?;
-    let info = greeting.strip_prefix("INFO ").ok_or("the server does not speak NATS")?;
-    let info: Value = serde_json::from_str(info).unwrap_or_default();
-    if info.get("tls_required") == Some(&Value::Bool(true)) {
-        return Err("the server requires TLS, which is not supported".into());
-    }
-    let mut connect = json!({
-        "verbose": false, "pedantic": false, "tls_required": false, "name": "landfall", "lang": "rust",
-        "version": env!("CARGO_PKG_VERSION"), "protocol": 1,
-    });
-    if !user.is_empty() && !password.is_empty() {
-        connect["user"] = json!(user);
-        connect["pass"] = json!(password);
-    }
-    let payload = event.to_string();
-    let text = format!("CONNECT {connect}\r\nPUB {subject} {}\r\n{payload}\r\nPING\r\n", payload.len());
-    writer.write_all(text.as_bytes()).await.map_err(|error| error.to_string())?;
-    writer.flush().await.map_err(|error| error.to_string())?;
-    loop {
-        let line = next().await?;
-        if line.starts_with("PONG") {
-            return Ok(());
-        }
-        if let Some(why) = line.strip_prefix("-ERR") {
-            return Err(why.trim().trim_matches('\'').to_owned());
-        }
-        // When it is gone by now, reading says so.
-        if line.starts_with("PING") && writer.write_all(b"PONG\r\n").await.is_err() {
-            continue;
-        }
-    }
 }
 
 /// The address is the project, the channel the topic; the token a service account's key, or else an identity.
@@ -184,41 +118,6 @@ fn shared_access(text: &str, now: i64) -> Result<(String, String), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    async fn said(answer: &'static str, login: (&str, &str)) -> (Result<(), String>, String) {
-        let (ours, theirs) = tokio::io::duplex(4096);
-        let (reader, writer) = tokio::io::split(ours);
-        let server = tokio::spawn(async move {
-            let (reader, mut writer) = tokio::io::split(theirs);
-            writer.write_all(b"INFO {\"server_id\": \"x\"}\r\n").await.unwrap();
-            let mut lines = BufReader::new(reader).lines();
-            let mut heard = String::new();
-            while let Ok(Some(line)) = lines.next_line().await {
-                heard.push_str(&line);
-                heard.push('\n');
-                if line == "PING" {
-                    writer.write_all(answer.as_bytes()).await.unwrap();
-                    break;
-                }
-            }
-            heard
-        });
-        let done = talk(reader, writer, login, "flux.events", &json!({"a": 1})).await;
-        (done, server.await.unwrap())
-    }
-
-    #[tokio::test]
-    async fn nats_is_told() {
-        let (done, heard) = said("PING\r\nPONG\r\n", ("me", "pass")).await;
-        assert_eq!(done, Ok(()));
-        assert!(
-            heard.contains(r#""user":"me""#) && heard.contains("PUB flux.events 7\n{\"a\":1}\n"),
-            "{heard}"
-        );
-        let (done, heard) = said("-ERR 'Authorization Violation'\r\n", ("", "")).await;
-        assert_eq!(done, Err("Authorization Violation".into()));
-        assert!(!heard.contains("user"));
-    }
 
     #[test]
     fn connection_strings() {
