@@ -467,7 +467,7 @@ mod tests {
             (r#"=nulla={"b":[1,null]}a="x"."#, Some(r#"{"a":"x"}"#)),
             ("a=truefalse=-0.5", Some(r#"{"a":true,"false":-0.5}"#)),
             (r#"a="1"b="2""#, Some(r#"{"a":"1","b":"2"}"#)),
-            ("a=1e2b=null", Some(r#"{"a":100.0}"#)),
+            ("a=1e2b=null", Some(r#"{"a":100.0,"b":null}"#)),
             ("a=1.x", None),
             ("a=1eb=2", None),
             ("a=-", None),
