@@ -49,7 +49,8 @@ impl Regexp {
     /// All matches, at most `limit`. The crate never reports an empty match that touches the one
     /// before it, which is Go's rule as well.
     pub(crate) fn find_all<'t>(&self, text: &'t [u8], limit: usize) -> Vec<&'t [u8]> {
-        self.regex.find_iter(text).take(limit).map(|found| found.as_bytes()).collect()
+        let found = self.regex.find_iter(text).filter(|found| counts(text, found));
+        found.take(limit).map(|found| found.as_bytes()).collect()
     }
 
     /// Replaces all matches; with `expand`, `$1` and `${name}` in the replacement mean groups.
@@ -57,7 +58,7 @@ impl Regexp {
         let mut out = Vec::with_capacity(text.len());
         let mut end = 0;
         for found in self.regex.captures_iter(text) {
-            let Some(whole) = found.get(0) else { continue };
+            let Some(whole) = found.get(0).filter(|whole| counts(text, whole)) else { continue };
             if out.len() > crate::env::MAX_TEXT {
                 break;
             }
@@ -117,7 +118,7 @@ impl Regexp {
         }
         let mut parts: Vec<&[u8]> = Vec::new();
         let (mut begin, mut end) = (0, 0);
-        for found in self.regex.find_iter(text) {
+        for found in self.regex.find_iter(text).filter(|found| counts(text, found)) {
             if parts.len() + 1 >= limit {
                 break;
             }
@@ -132,6 +133,24 @@ impl Regexp {
         }
         Some(parts)
     }
+}
+
+/// Go goes on by characters, so that it finds nothing of no length within one.
+fn counts(text: &[u8], found: &regex::bytes::Match<'_>) -> bool {
+    !found.is_empty() || !splits_character(text, found.start())
+}
+
+fn splits_character(text: &[u8], at: usize) -> bool {
+    (1..4).any(|back| {
+        let Some(rest) = at.checked_sub(back).and_then(|start| text.get(start..)) else { return false };
+        let length = match rest.first() {
+            Some(0xc2..=0xdf) => 2,
+            Some(0xe0..=0xef) => 3,
+            Some(0xf0..=0xf4) => 4,
+            _ => return false,
+        };
+        back < length && rest.get(..length).is_some_and(|character| std::str::from_utf8(character).is_ok())
+    })
 }
 
 /// The name after a dollar, in braces or as long as letters, digits and underscores go.
