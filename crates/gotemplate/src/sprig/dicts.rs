@@ -35,8 +35,8 @@ pub(super) fn functions() -> Vec<Function> {
         native("mustMerge", &[Map, Map], true, |_, args| merge_all(args, false)),
         native("mergeOverwrite", &[Map, Map], true, |_, args| merge_all(args, true)),
         native("mustMergeOverwrite", &[Map, Map], true, |_, args| merge_all(args, true)),
-        native("deepCopy", &[Any], false, |_, args| copy(arg(args, 0), 0)),
-        native("mustDeepCopy", &[Any], false, |_, args| copy(arg(args, 0), 0)),
+        native("deepCopy", &[Any], false, deep_copy),
+        native("mustDeepCopy", &[Any], false, deep_copy),
         native("dig", &[Any], true, |_, args| dig(args)),
     ]
 }
@@ -47,6 +47,14 @@ fn plain(value: &Value) -> Value {
     match value {
         Value::Map(map) if map.name.is_some() => Value::Map(Rc::new(map.unnamed())),
         value => value.clone(),
+    }
+}
+
+/// Nothing has no copy by itself, though it may be a part of what has one.
+fn deep_copy(_: &mut Context<'_, '_>, args: &[Value]) -> Res {
+    match arg(args, 0) {
+        value if value.is_nil() => Err("reflect: call of reflect.Value.Type on zero Value".into()),
+        value => copy(value, 0),
     }
 }
 
